@@ -1,0 +1,349 @@
+"""The chip's description: one TOML file, read into one frozen, checked object.
+
+Hardware, reference, cycle model and reports read that object and nothing else. Each field carries its own type,
+range, unit and meaning; reading, messages and ``docs/configuration.md`` all come from those
+(``python -m openppu.config`` prints the page).
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import math
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, Field, dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+PRESET_FOLDER = Path(__file__).parent / "configs"
+FORMATS = ("int8", "fp8_e4m3", "fp8_e5m2", "fp16", "bf16")
+WIDE_FORMATS = ("fp16", "bf16")
+
+
+class ConfigError(ValueError):
+    """A chip's description that cannot be built; one line that names key, value and what is allowed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
+
+
+def option(
+    doc: str,
+    *,
+    least: int | None = None,
+    most: int | None = None,
+    above: float | None = None,
+    unit: str = "",
+    power_of_two: bool = False,
+    choices: tuple[str, ...] = (),
+    pattern: str = "",
+    default: Any = MISSING,
+) -> Any:
+    """A dataclass field with what a user may write into it (``above`` is an exclusive lower bound)."""
+    limits = dict(least=least, most=most, above=above, power_of_two=power_of_two, choices=choices, pattern=pattern)
+    return dataclasses.field(default=default, metadata={"doc": doc, "unit": unit, **limits})
+
+
+class Section:
+    """Base of every section: checks and normalises the fields when an object is made, however it is made."""
+
+    SECTION: str
+
+    def __post_init__(self) -> None:
+        for f in options(type(self)):
+            object.__setattr__(self, f.name, _checked(f, f"{self.SECTION}.{f.name}", getattr(self, f.name)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TileConfig(Section):
+    """The systolic matmul tile: ``rows`` x ``columns`` processing elements, one weight block deep in k.
+
+    Raises
+    ------
+    ConfigError
+        If a value is outside its range, or the latency does not fit the formats.
+    """
+
+    SECTION = "tile"
+
+    rows: int = option("rows of processing elements: products along k in one block", least=1, most=256)
+    columns: int = option("columns of processing elements: results along n in one block", least=1, most=256)
+    formats: tuple[str, ...] = option("operand formats that are built in; a command chooses one", choices=FORMATS)
+    latency: int = option(
+        "time a partial sum spends in one processing element: 1 for a tile with int8 alone, "
+        "2 to 4 when a float format is built in",
+        least=1,
+        most=4,
+        unit="cycles",
+    )
+    accumulators: int = option(
+        "rows of the accumulator memory, each one sum for every column", least=8, most=65536, power_of_two=True
+    )
+    address_bits: int = option("width of operand buffer addresses", least=4, most=32, unit="bits", default=16)
+    count_bits: int = option("width of the block counts in a command", least=4, most=24, unit="bits", default=16)
+    outstanding: int = option("operand requests in flight, for each operand", least=2, most=64, default=16)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        allowed = (2, 3, 4) if self.has_float else (1,)
+        if self.latency not in allowed:
+            built = f"formats {', '.join(self.formats)}"
+            give = f"2, 3 or 4 with {built}" if self.has_float else f"1 with {built} alone"
+            raise ConfigError(f"tile.latency = {self.latency}: impossible with these formats; give {give}")
+
+    @property
+    def has_int(self) -> bool:
+        """Whether int8 is built in."""
+        return "int8" in self.formats
+
+    @property
+    def float_formats(self) -> tuple[str, ...]:
+        """The float formats that are built in, in the order of ``FORMATS``."""
+        return tuple(name for name in FORMATS if name != "int8" and name in self.formats)
+
+    @property
+    def has_float(self) -> bool:
+        """Whether any float format is built in."""
+        return bool(self.float_formats)
+
+    @property
+    def operand_bits(self) -> int:
+        """Width of one operand on the ports: 16 when a 16-bit format is built in, else 8."""
+        return 16 if any(name in WIDE_FORMATS for name in self.formats) else 8
+
+    @property
+    def accumulator_bits(self) -> int:
+        """Width of an accumulator row's address."""
+        return self.accumulators.bit_length() - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChipConfig(Section):
+    """A whole chip.
+
+    Raises
+    ------
+    ConfigError
+        If a value is outside its range.
+    """
+
+    SECTION = "chip"
+
+    name: str = option("short name, used for files and Verilog modules", pattern="[a-z][a-z0-9_]{0,31}")
+    description: str = option("one line for people", default="")
+    compute_units: int = option("compute units on the chip, each with one tile", least=1, most=1024)
+    clock_mhz: float = option("clock that rates are stated for", above=0, most=100_000, unit="MHz")
+    tile: TileConfig
+    source: str = dataclasses.field(default="", compare=False)
+
+    def fingerprint(self) -> str:
+        """12 hex digits that change with any value but name, description and source."""
+        values = dataclasses.asdict(self)
+        for label in ("name", "description", "source"):
+            del values[label]
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields of the tile changed, for example ``rows=16, columns=16``; checked again."""
+        return dataclasses.replace(self, tile=dataclasses.replace(self.tile, **changes))
+
+
+SECTIONS: dict[str, type[Section]] = {cls.SECTION: cls for cls in (ChipConfig, TileConfig)}
+
+
+def options(section: type[Section]) -> list[Field[Any]]:
+    """The fields of a section that a user may write."""
+    return [f for f in fields(section) if "doc" in f.metadata]  # type: ignore[arg-type]
+
+
+def presets() -> list[str]:
+    """Names of the configurations that come with the project."""
+    return sorted(path.stem for path in PRESET_FOLDER.glob("*.toml"))
+
+
+def load(name: str | Path, overrides: Iterable[str] = ()) -> ChipConfig:
+    """Read a chip's description.
+
+    Parameters
+    ----------
+    name : str or Path
+        A preset's name, or a TOML file.
+    overrides : iterable of str
+        Single values to change, such as ``"tile.rows=128"`` or ``"tile.formats=int8,bf16"``.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing or broken, or any value is unknown, of the wrong type, out of range or impossible
+        together with another; the message is one line.
+    """
+    path = _find(name)
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{_shown(path)}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{_shown(path)}: not valid TOML: {error}") from None
+
+    where = _shown(path)
+    try:
+        for override in overrides:
+            where += f" --set {override}"
+            _override(tables, override)
+        return _build(tables, str(path))
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _shown(path: Path) -> str:
+    """The path as people read it: relative where it stands below the working folder."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def _find(name: str | Path) -> Path:
+    if str(name) in presets():
+        return PRESET_FOLDER / f"{name}.toml"
+    path = Path(name)
+    try:
+        if path.is_file():
+            return path
+        problem = "a folder" if path.is_dir() else "no such file or preset"
+    except OSError as error:
+        problem = str(error.strerror)
+    raise ConfigError(f"configuration {str(name)!r}: {problem}; give a TOML file or a preset: {_list(presets())}")
+
+
+def _override(tables: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not (equals and dot and section and name):
+        raise ConfigError("not of the form section.key=value, such as tile.rows=128")
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+        value = parsed["value"] if len(parsed) == 1 else text
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    if section in SECTIONS and isinstance(value, str):
+        types = {f.name: f.type for f in options(SECTIONS[section])}
+        if types.get(name) == tuple[str, ...]:
+            value = [part.strip() for part in value.split(",")]
+    table = tables.setdefault(section, {})
+    if isinstance(table, dict):
+        table[name] = value
+
+
+def _build(tables: Mapping[str, Any], source: str) -> ChipConfig:
+    for section, table in tables.items():
+        if section not in SECTIONS:
+            raise ConfigError(f"[{section}]: unknown section{_meant(section, SECTIONS)}; allowed: {_list(SECTIONS)}")
+        if not isinstance(table, dict):
+            raise ConfigError(f"{section} = {_show(table)}: write a section [{section}], not a value")
+
+    parts: dict[str, Section] = {}
+    for section, cls in SECTIONS.items():
+        if cls is not ChipConfig:
+            parts[section] = cls(**_known(cls, tables.get(section, {})))
+    return ChipConfig(**_known(ChipConfig, tables.get("chip", {})), **parts, source=source)  # type: ignore[arg-type]
+
+
+def _known(cls: type[Section], table: Mapping[str, Any]) -> dict[str, Any]:
+    """The table, once its keys are known to be those of the section."""
+    allowed = {f.name: f for f in options(cls)}
+    for key, value in table.items():
+        if key not in allowed:
+            name = f"{cls.SECTION}.{key}"
+            raise ConfigError(
+                f"{name} = {_show(value)}: unknown key{_meant(key, allowed)}; allowed in [{cls.SECTION}]: "
+                f"{_list(allowed)}"
+            )
+    for key, f in allowed.items():
+        if key not in table and f.default is MISSING:
+            raise ConfigError(f"{cls.SECTION}.{key}: missing; give {allowed_values(f)} ({f.metadata['doc']})")
+    return dict(table)
+
+
+def _checked(f: Field[Any], key: str, value: Any) -> Any:
+    """The value in its field's own type, or ConfigError."""
+    limits = f.metadata
+    if f.type is int:
+        good = type(value) is int and limits["least"] <= value <= limits["most"]
+        good = good and not (limits["power_of_two"] and value.bit_count() != 1)
+    elif f.type is float:
+        good = type(value) in (int, float) and math.isfinite(value) and limits["above"] < value <= limits["most"]
+        value = float(value) if good else value
+    elif f.type is str:
+        good = isinstance(value, str) and value.isprintable()
+        good = good and (not limits["pattern"] or re.fullmatch(limits["pattern"], value) is not None)
+    else:
+        good = isinstance(value, list | tuple) and len(value) > 0 and all(name in limits["choices"] for name in value)
+        good = good and len(set(value)) == len(value)
+        value = tuple(value) if good else value
+    if not good:
+        raise ConfigError(f"{key} = {_show(value)}: give {allowed_values(f)}")
+    return value
+
+
+def allowed_values(f: Field[Any]) -> str:
+    """What a user may write into a field, in words."""
+    limits = f.metadata
+    if f.type is int:
+        kind = "a power of two" if limits["power_of_two"] else "an integer"
+        return f"{kind} from {limits['least']} to {limits['most']}"
+    if f.type is float:
+        return f"a number above {limits['above']}, at most {limits['most']}"
+    if f.type is str:
+        return f"a text that matches {limits['pattern']}" if limits["pattern"] else "a text of one line"
+    return f"a list of one or more of {', '.join(limits['choices'])}, none twice"
+
+
+def _show(value: Any) -> str:
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _meant(word: str, words: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(words), n=1)
+    return f", did you mean {close[0]}?" if close else ""
+
+
+def _list(words: Iterable[str]) -> str:
+    return ", ".join(words)
+
+
+def page() -> str:
+    """The text of ``docs/configuration.md``."""
+    lines = [
+        "# Configuration",
+        "",
+        "One TOML file describes a chip. Take a preset by its name or write a file of your own, and change single",
+        "values on any command: `openppu info --config demo --set tile.rows=16 --set tile.formats=int8,bf16`.",
+        "",
+        "This page is generated: `python -m openppu.config > docs/configuration.md`.",
+    ]
+    for section, cls in SECTIONS.items():
+        lines += ["", f"## [{section}]", "", "| key | give | unit | default | meaning |", "|---|---|---|---|---|"]
+        for f in options(cls):
+            default = "required" if f.default is MISSING else f"`{json.dumps(f.default)}`"
+            unit, doc = f.metadata["unit"], f.metadata["doc"]
+            lines.append(f"| `{f.name}` | {allowed_values(f)} | {unit} | {default} | {doc} |")
+
+    chips = [load(name) for name in presets()]
+    lines += [
+        "",
+        "## Presets",
+        "",
+        f"| key | {' | '.join(chip.name for chip in chips)} |",
+        "|---" * (len(chips) + 1) + "|",
+    ]
+    for section, cls in SECTIONS.items():
+        for f in options(cls):
+            values = [getattr(chip if section == "chip" else getattr(chip, section), f.name) for chip in chips]
+            cells = [" ".join(value) if isinstance(value, tuple) else f"{value}" for value in values]
+            lines.append(f"| `{section}.{f.name}` | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")
