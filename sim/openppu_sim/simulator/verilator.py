@@ -1,0 +1,117 @@
+"""Verilate and compile one executable with a C++ main of our own."""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from openppu_sim import progress
+from openppu_sim.errors import UserError
+from openppu_sim.simulator.model_cache import content_key, file_contents, keep_only, make_once
+from openppu_sim.simulator.toolchain import JOBS, Toolchain, find_toolchain
+
+# Amaranth resets every register and assigns every branch, so unknown values need no modelling. Warnings are held
+# by the emission's own lint test, on the same file.
+VERILATE = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-timing", "-Wno-lint")
+COMPILE = ("OPT_FAST=-O3", "OPT_SLOW=-O1", "OPT_GLOBAL=-O3")
+STANDARD = "-std=gnu++17"
+
+
+def build(
+    sources: Sequence[Path],
+    top: str,
+    build_root: Path,
+    *,
+    cpp_main: Path,
+    headers: Sequence[Path] = (),
+    control: str = "",
+    defines: Mapping[str, str] = {},
+    verilate: Sequence[str] = (),
+    compile_flags: Sequence[str] = (),
+    trace: bool = False,
+) -> Path:
+    """Make the executable, or take it from an earlier build of the very same inputs.
+
+    Parameters
+    ----------
+    sources : sequence of Path
+        Verilog files.
+    top : str
+        The top module; the C++ class is ``Vtop`` (header ``Vtop.h``) whatever its name.
+    build_root : Path
+        Folder under which models are kept (``build/models``); the model gets ``<top>-<key>`` below it.
+    cpp_main : Path
+        C++ source with ``main``.
+    headers : sequence of Path
+        Files it includes by their bare names.
+    control : str
+        Text of a Verilator control file, such as ``public_flat_rd`` and ``no_inline_module`` lines.
+    defines : mapping
+        Macros for both Verilog and C++.
+    verilate : sequence of str
+        More arguments for Verilator, after ``VERILATE``.
+    compile_flags : sequence of str
+        More flags for the C++ compiler and linker.
+    trace : bool
+        Build with VCD tracing.
+
+    Returns
+    -------
+    Path
+        The executable.
+
+    Raises
+    ------
+    UserError
+        If a tool or a source is missing, the folder cannot be written, or a tool rejects the sources (its log is
+        kept beside the models).
+    """
+    tools = find_toolchain()
+    contents = file_contents([*sources, cpp_main, *headers])
+    options = [*VERILATE, *verilate, *(["--trace-vcd"] if trace else []), *(f"-D{k}={v}" for k, v in defines.items())]
+    flags = [STANDARD, *compile_flags, *(f"-D{k}={v}" for k, v in defines.items())]
+    key = content_key(*contents, top, control, tools.key, *options, "", *flags, "", *COMPILE)
+    log = build_root.absolute() / f"{top}-{key}.log"
+
+    def make(folder: Path) -> None:
+        log.unlink(missing_ok=True)
+        (folder / "control.vlt").write_text("`verilator_config\n" + control + "\n", encoding="utf-8")
+        command = [
+            *(str(tools.verilator.path), "--cc", "--exe", "-Mdir", str(folder), "--top-module", top),
+            *("--prefix", "Vtop", "-o", "simulator", *options),
+            *("-CFLAGS", " ".join([*flags, *(f"-I{folder_of.absolute()}" for folder_of in _folders(headers))])),
+            *(["-LDFLAGS", " ".join(compile_flags)] if compile_flags else []),  # an empty one takes the next word
+            *(str(path.absolute()) for path in [folder / "control.vlt", *sources, cpp_main]),
+        ]
+        run_logged(tools, command, folder, log, f"Verilator, on {top}")
+        command = [str(tools.make.path), "-j", f"{JOBS}", "-C", str(folder), "-f", "Vtop.mk", *COMPILE]
+        run_logged(tools, command + tools.make_settings(), folder, log, f"the C++ compiler, on {top}")
+        keep_only(folder, ["simulator", "control.vlt"])
+
+    folder = build_root / f"{top}-{key}"
+    if not folder.is_dir():
+        with progress.step(f"building the model of {top}"):
+            make_once(build_root, folder.name, make)
+    return folder.absolute() / "simulator"
+
+
+def run_logged(tools: Toolchain, command: Sequence[str], folder: Path, log: Path, who: str) -> None:
+    """Run a build tool, append its words to ``log``, and raise UserError with the first complaint if it fails."""
+    with open(log, "a", encoding="utf-8") as file:
+        print("$", *command, file=file, flush=True)
+        result = subprocess.run(
+            command, cwd=folder, env=tools.environment(), stdout=file, stderr=subprocess.STDOUT, check=False
+        )
+    if result.returncode != 0:
+        raise UserError(f"{who}, failed (exit code {result.returncode}): {first_complaint(log)}; whole log in {log}")
+
+
+def first_complaint(log: Path) -> str:
+    """The first line of a log that reads like an error, else the last line."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = [line.strip() for line in lines if line.strip() and not line.startswith("$ ")]
+    complaints = [line for line in lines if "error" in line.lower()]
+    return (complaints or lines[-1:] or ["no message"])[0][:300]
+
+
+def _folders(paths: Sequence[Path]) -> list[Path]:
+    return sorted({path.parent for path in paths})
