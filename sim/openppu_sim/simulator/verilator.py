@@ -38,7 +38,7 @@ def build(
     top : str
         The top module; the C++ class is ``Vtop`` (header ``Vtop.h``) whatever its name.
     build_root : Path
-        Folder under which models are kept (``build/models``); the model gets ``<top>-<key>`` below it.
+        Folder of all that is generated (``build``); the model gets ``models/<top>-<key>`` below it.
     cpp_main : Path
         C++ source with ``main``.
     headers : sequence of Path
@@ -70,7 +70,8 @@ def build(
     options = [*VERILATE, *verilate, *(["--trace-vcd"] if trace else []), *(f"-D{k}={v}" for k, v in defines.items())]
     flags = [STANDARD, *compile_flags, *(f"-D{k}={v}" for k, v in defines.items())]
     key = content_key(*contents, top, control, tools.key, *options, "", *flags, "", *COMPILE)
-    log = build_root.absolute() / f"{top}-{key}.log"
+    models = build_root.absolute() / "models"
+    log = models / f"{top}-{key}.log"
 
     def make(folder: Path) -> None:
         log.unlink(missing_ok=True)
@@ -87,11 +88,11 @@ def build(
         run_logged(tools, command + tools.make_settings(), folder, log, f"the C++ compiler, on {top}")
         keep_only(folder, ["simulator", "control.vlt"])
 
-    folder = build_root / f"{top}-{key}"
+    folder = models / f"{top}-{key}"
     if not folder.is_dir():
         with progress.step(f"building the model of {top}"):
-            make_once(build_root, folder.name, make)
-    return folder.absolute() / "simulator"
+            make_once(models, folder.name, make)
+    return folder / "simulator"
 
 
 def run_logged(tools: Toolchain, command: Sequence[str], folder: Path, log: Path, who: str) -> None:
