@@ -1,0 +1,114 @@
+"""The ``openppu`` command: options that every subcommand has, and errors as one line."""
+
+import argparse
+import importlib
+import importlib.metadata
+import os
+import pkgutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from openppu.config import ConfigError, load, presets
+
+from openppu_sim import commands
+from openppu_sim.errors import SimulationError, UserError
+
+EPILOG = """\
+exit codes: 0 done, 1 the simulation failed, 2 bad input or a missing tool, 130 interrupted
+
+examples:
+  openppu info --config ppu810e
+  openppu info --config demo --set tile.rows=16 --set tile.columns=16"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one line."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        kwargs.setdefault("allow_abbrev", False)
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+
+    def error(self, message: str) -> NoReturn:
+        """Print the complaint and leave with exit code 2."""
+        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+
+
+def common_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that every command has: ``--config``, ``--set`` and ``--build-dir``."""
+    group = parser.add_argument_group("chip and build")
+    group.add_argument(
+        "--config",
+        default="demo",
+        metavar="NAME|FILE",
+        help=f"the chip: a TOML file or one of {', '.join(presets())} (default: demo)",
+    )
+    group.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one value, such as tile.rows=16; may be repeated",
+    )
+    group.add_argument(
+        "--build-dir",
+        type=Path,
+        default=Path("build"),
+        metavar="DIR",
+        help="folder for generated files (default: build)",
+    )
+
+
+def parser() -> Parser:
+    """The parser of the whole command, with every module of ``openppu_sim.commands``."""
+    top = Parser(
+        prog="openppu",
+        description="Run, predict and emit an open AI-accelerator chip.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"openppu {importlib.metadata.version('openppu')}")
+    subparsers = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in sorted(pkgutil.iter_modules(commands.__path__), key=lambda module: module.name):
+        command = importlib.import_module(f"{commands.__name__}.{module.name}")
+        subparser = command.add_parser(subparsers)
+        common_options(subparser)
+        subparser.set_defaults(run=command.run)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``openppu`` with the arguments, or those of the process, and return the exit code."""
+    return guarded(lambda: _run(parser().parse_args(arguments)))
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """Run a command's work; turn what the user can mend into one line on standard error and an exit code."""
+    try:
+        code = work()
+        sys.stdout.flush()
+        return code
+    except (UserError, ConfigError) as error:
+        print(f"openppu: error: {error}", file=sys.stderr)
+        return 2
+    except SimulationError as error:
+        print(f"openppu: simulation failed: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("openppu: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(args: argparse.Namespace) -> int:
+    args.chip = load(args.config, args.overrides)
+    code: int = args.run(args)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
