@@ -1,0 +1,1 @@
+"""The main job: handwritten digits classified with every matrix product on the tile."""

@@ -1,0 +1,155 @@
+"""JSON files that other programs read: written whole or not at all, with where and from what they were made."""
+
+import contextlib
+import json
+import math
+import os
+import platform
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from openppu_sim.errors import UserError
+
+SCHEMA = 1
+"""Version of every JSON file written here; it changes when a key changes its meaning or goes."""
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+BENCH_FOLDER = Path("build/bench")
+
+
+def write_json(path: str | os.PathLike[str], obj: object) -> Path:
+    """Write ``obj`` as indented JSON, making folders as needed, and return the path.
+
+    The file appears whole or not at all: it is written beside its place and then renamed. NaN and infinity are
+    refused, since JSON has neither.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be made or written; the message names it.
+    ValueError
+        If ``obj`` holds NaN or infinity.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    text = json.dumps(obj, indent=2, allow_nan=False) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise unwritable(path, error) from error
+    return path
+
+
+def unwritable(path: Path, error: OSError) -> UserError:
+    """The message for a file or folder that cannot be written."""
+    return UserError(f"cannot write {path}: {error.strerror or error}; choose another folder or change its permissions")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for reports, before a long run whose figures would else be lost.
+
+    Raises
+    ------
+    UserError
+        If it cannot be made, or files cannot be made in it.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def commit() -> str:
+    """The checkout's git commit, with ``-dirty`` when files differ from it; ``unknown`` outside a checkout."""
+    if not (CHECKOUT / ".git").exists():
+        return "unknown"
+    command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def machine() -> dict[str, str | int]:
+    """Processor, cores this process may use, system and Python version."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {
+        "processor": names[0] if names else platform.processor() or platform.machine(),
+        "cores": cores,
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+
+
+def benchmark_json(name: str, rows: Sequence[Mapping[str, Any]], *, folder: Path = BENCH_FOLDER) -> Path:
+    """Write a benchmark's rows to ``<folder>/<name>.json`` and return the path.
+
+    Parameters
+    ----------
+    name : str
+        The benchmark.
+    rows : sequence of mappings
+        Each with ``name`` (str, unique), ``value`` (finite number) and ``unit`` (str); where there is one, ``goal``
+        (number) with ``better`` (``higher`` or ``lower``), ``peer`` (str or number) and ``command`` (the line that
+        repeats it). Further keys may hold a string, a finite number, a boolean or None.
+
+    Raises
+    ------
+    ValueError
+        If there is no row, or a row breaks these rules; the message names the row and the key.
+    UserError
+        If the file cannot be written.
+    """
+    if not rows:
+        raise ValueError(f"benchmark {name!r} has no rows")
+    seen: set[str] = set()
+    for index, row in enumerate(rows):
+        problem = _row_problem(row)
+        if problem is None and row["name"] in seen:
+            problem = "the name stands twice"
+        if problem:
+            raise ValueError(f"benchmark {name!r}, row {index} ({row.get('name')!r}): {problem}")
+        seen.add(row["name"])
+    report = {"schema": SCHEMA, "commit": commit(), "machine": machine(), "rows": [dict(row) for row in rows]}
+    return write_json(Path(folder) / f"{name}.json", report)
+
+
+def _row_problem(row: Mapping[str, Any]) -> str | None:
+    """Say what is wrong with a benchmark row, or None."""
+    for key in ("name", "value", "unit"):
+        if key not in row:
+            return f"{key} is missing"
+    for key in ("name", "unit", "command"):
+        if key in row and not (isinstance(row[key], str) and row[key]):
+            return f"{key} is {row[key]!r}, not a non-empty string"
+    for key in ("value", "goal"):
+        if key in row and not _is_number(row[key]):
+            return f"{key} is {row[key]!r}, not a finite number"
+    if "peer" in row and not (isinstance(row["peer"], str) or _is_number(row["peer"])):
+        return f"peer is {row['peer']!r}, not a string or a finite number"
+    if "better" in row and row["better"] not in ("higher", "lower"):
+        return f"better is {row['better']!r}, not 'higher' or 'lower'"
+    if "goal" in row and "better" not in row:
+        return "better is missing beside goal"
+    for key, value in row.items():
+        if not (value is None or isinstance(value, str | bool) or _is_number(value)):
+            return f"{key} is {value!r}, not a string, a finite number, a boolean or None"
+    return None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
