@@ -1,0 +1,88 @@
+# OpenPPU. `make` lists what can be made; everything generated goes to build/ and .venv/.
+
+PYTHON ?= python3
+CONFIG ?= demo
+SET ?=
+JOBS ?= 2
+BUILD := build
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+OPTIONS := --config $(CONFIG) $(addprefix --set ,$(SET))
+
+# The tools (Yosys, the compilers) find each other through PATH; WAVES=1 reaches the testbenches.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+ifdef WAVES
+export WAVES
+endif
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help venv sim test test-slow verilog bench lint format docs synth pnr mutation formal clean distclean
+
+help: ## list the targets
+	@echo "usage: make TARGET [CONFIG=demo] [SET='tile.rows=16 tile.columns=16'] [WAVES=1] [JOBS=2]"
+	@sed -n 's/^\([a-z-]*\):.* ## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+venv: $(INSTALLED) ## make .venv with every pinned dependency
+
+sim: $(INSTALLED) ## classify handwritten digits on the RTL, every bit and cycle checked
+	$(BIN)/python -m openppu_sim.digits $(OPTIONS)
+
+test: $(INSTALLED) ## run the tests, but for those marked slow
+	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow'
+
+test-slow: $(INSTALLED) ## run the slow tests alone
+	$(BIN)/python -m pytest -n $(JOBS) -m slow
+
+verilog: $(INSTALLED) ## write the Verilog of CONFIG
+	$(BIN)/openppu verilog $(OPTIONS)
+
+bench: $(INSTALLED) ## measure, and compare with the goals
+	$(BIN)/openppu bench $(OPTIONS)
+
+lint: $(INSTALLED) ## check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED) ## mend the format
+	$(BIN)/ruff format .
+
+docs: $(INSTALLED) ## write the generated pages of docs/
+	$(BIN)/python -m openppu.config > docs/configuration.md
+
+synth: $(INSTALLED) ## map the tile with Yosys; cells, LUTs, flip-flops by format set
+	$(BIN)/python -m openppu_sim.synthesis synth
+
+pnr: $(VENV)/.installed-pnr ## place and route the ecp5 tile; Fmax
+	$(BIN)/python -m openppu_sim.synthesis pnr
+
+mutation: $(INSTALLED) ## break the netlist in many ways and count what the tests miss
+	$(BIN)/python -m openppu_verif.mutation
+
+formal: $(INSTALLED) ## prove the properties of the tile's control
+	$(BIN)/python -m openppu_verif.formal
+
+clean: ## delete build/ and caches
+	rm -rf $(BUILD) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find hw sim verif tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## delete .venv too
+	rm -rf $(VENV)
+
+# Python packages, into .venv. A changed pyproject.toml installs again.
+
+$(INSTALLED): pyproject.toml
+	@command -v $(PYTHON) > /dev/null || { echo "make: $(PYTHON) is missing: install Python 3.11 or newer, or say make PYTHON=/path/to/python3" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is too old: Python 3.11 or newer is needed; say make PYTHON=/path/to/python3" >&2; exit 2; }
+	@for tool in c++ perl; do command -v $$tool > /dev/null || { echo "make: $$tool is missing: on Debian, apt-get install g++ perl" >&2; exit 2; }; done
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { echo "make: $(PYTHON) cannot make virtual environments: on Debian, apt-get install python3-venv" >&2; exit 2; }
+	$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+$(VENV)/.installed-pnr: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[pnr]'
+	@touch $@
