@@ -1,0 +1,21 @@
+"""Sub-modules that are emitted once, however often they are used."""
+
+from amaranth import ClockSignal, Elaboratable, Instance, ResetSignal
+from amaranth.lib import wiring
+
+
+def shared(component: wiring.Component, platform) -> Elaboratable:
+    """What to put into ``m.submodules`` for ``component``: itself, or one more use of its module.
+
+    Amaranth emits a module for every component object. When the design is elaborated for emission
+    (`openppu.verilog.Emission` is the platform) this returns an Instance, and the platform emits the module itself
+    once for all components of the same kind and parameters. In Amaranth's own simulator, which takes an Instance for
+    zeros, the component is used as it is.
+    """
+    if not hasattr(platform, "module_name"):
+        return component
+    ports = {}
+    for path, member, value in component.signature.flatten(component):
+        direction = "i" if member.flow is wiring.In else "o"
+        ports[f"{direction}_{'__'.join(map(str, path))}"] = value
+    return Instance(platform.module_name(component), i_clk=ClockSignal(), i_rst=ResetSignal(), **ports)

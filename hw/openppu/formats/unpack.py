@@ -1,0 +1,115 @@
+"""From a format's bits to the datapath's operand."""
+
+from amaranth import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from openppu.formats.leading_zeros import leading_zeros
+from openppu.formats.operand import EXPONENT_BIAS, ZERO_EXPONENT, OperandKind, operand_layout, significand_bits
+from openppu.formats.spec import Format
+
+
+class Unpack(wiring.Component):
+    """Unpacks and normalises one operand of a format chosen cycle by cycle.
+
+    Done once at the array's edge, so that no cell has to treat a subnormal apart. Latency: 1 cycle. Throughput: one
+    operand a cycle.
+
+    Parameters
+    ----------
+    formats : tuple of Format
+        Formats that are built in; the formats of IEEE 754's shape cost one small decoder each.
+
+    Members
+    -------
+    bits : In(n)
+        The encoded operand, in the low bits; n is the widest format's width.
+    format : In(3)
+        The format's code; must be one of ``formats``.
+    pad : In(1)
+        The operand is not there (`OperandKind.PAD`).
+    operand : Out(operand_layout(formats))
+        The operand, one cycle later.
+
+    Raises
+    ------
+    ValueError
+        If there are no formats.
+    """
+
+    LATENCY = 1
+
+    def __init__(self, *, formats: tuple[Format, ...]):
+        if not formats:
+            raise ValueError("Unpack needs at least one format, got none")
+        self.formats = formats
+        self.layout = operand_layout(formats)
+        super().__init__(
+            {
+                "bits": In(max(fmt.bits for fmt in formats)),
+                "format": In(3),
+                "pad": In(1),
+                "operand": Out(self.layout),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        floats = [fmt for fmt in self.formats if fmt.is_float]
+        integers = [fmt for fmt in self.formats if not fmt.is_float]
+        if not floats:
+            m.d.sync += self.operand.factor.eq(Mux(self.pad, 0, self.bits.as_signed()))
+            return m
+
+        # Each format's fields, brought to one shape: significand with the hidden bit, left-justified, and exponent.
+        width = significand_bits(self.formats)
+        sign = Signal()
+        significand = Signal(width)
+        exponent = Signal(signed(len(self.operand.exponent)))
+        kind = Signal(OperandKind)
+        with m.Switch(self.format):
+            for fmt in floats:
+                with m.Case(fmt.code):
+                    self._decode(m, fmt, sign, significand, exponent, kind)
+
+        zeros = leading_zeros(m, significand, name="zeros")
+        normalised = Signal(width)
+        m.d.comb += normalised.eq(significand << zeros)
+        m.d.sync += [
+            self.operand.factor.eq(normalised),
+            self.operand.sign.eq(sign),
+            self.operand.exponent.eq(Mux(significand == 0, ZERO_EXPONENT, exponent - zeros)),
+            self.operand.kind.eq(kind),
+        ]
+        if integers:
+            integer = Signal()
+            m.d.comb += integer.eq(Cat(self.format == fmt.code for fmt in integers).any())
+            m.d.sync += self.operand.integer.eq(integer)
+            with m.If(integer):
+                m.d.sync += self.operand.factor.eq(self.bits[:8].as_signed())
+        with m.If(self.pad):
+            m.d.sync += [
+                self.operand.factor.eq(0),
+                self.operand.exponent.eq(ZERO_EXPONENT),
+                self.operand.kind.eq(OperandKind.PAD),
+            ]
+        return m
+
+    def _decode(self, m, fmt, sign, significand, exponent, kind):
+        fraction = self.bits[: fmt.fraction_bits]
+        field = self.bits[fmt.fraction_bits : fmt.bits - 1]
+        hidden = Signal(name=f"{fmt.name}_hidden")
+        special = Signal(name=f"{fmt.name}_special")
+        m.d.comb += hidden.eq(field != 0)
+        m.d.comb += sign.eq(self.bits[fmt.bits - 1])
+        m.d.comb += significand.eq(Cat(Const(0, len(significand) - fmt.fraction_bits - 1), fraction, hidden))
+        # A subnormal has the exponent of the smallest normal, which is field 1.
+        m.d.comb += exponent.eq(field + ~hidden - fmt.bias + EXPONENT_BIAS)
+        if fmt.has_infinity:
+            m.d.comb += special.eq(field.all())
+            with m.If(special):
+                m.d.comb += kind.eq(Mux(fraction == 0, OperandKind.INFINITE, OperandKind.NAN))
+        else:
+            m.d.comb += special.eq(self.bits[: fmt.bits - 1].all())
+            with m.If(special):
+                m.d.comb += kind.eq(OperandKind.NAN)

@@ -1,0 +1,92 @@
+"""The accumulators of one column."""
+
+from amaranth import Module, Signal
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from openppu.config import TileConfig
+from openppu.tile.command import Addend
+
+
+def inject_layout(config: TileConfig) -> data.StructLayout:
+    """Which sum enters the top of a column: its accumulator row, and where its value comes from."""
+    return data.StructLayout({"row": config.accumulator_bits, "source": Addend})
+
+
+def collect_layout(config: TileConfig) -> data.StructLayout:
+    """Where the sum that leaves the bottom of a column goes, if ``valid``."""
+    return data.StructLayout({"row": config.accumulator_bits, "valid": 1})
+
+
+class Accumulator(wiring.Component):
+    """One column's accumulator memory, between the bottom of the column and its top.
+
+    What to inject and to collect comes from the column at the left and goes on to the right one cycle later, like the
+    data in the array; so a row of accumulators needs no skew registers. A result is read for all columns at once.
+
+    Latency: 2 cycles from ``inject`` to ``partial``; 1 from ``drain_row`` to ``drained``; a row that is collected in
+    one cycle can be read from the next. Throughput: one of each a cycle.
+
+    Members
+    -------
+    inject, inject_next : In, Out(inject_layout)
+    collect, collect_next : In, Out(collect_layout)
+        Accompanies ``total``.
+    addend : In(32)
+        Value of a ``STREAM`` source, one cycle after its ``inject``.
+    partial : Out(32)
+        To the top of the column.
+    total : In(32)
+        From the bottom of the column.
+    drain, drain_row, drained : In(1), In, Out(32)
+        While ``drain`` is low ``drained`` keeps its value.
+    """
+
+    PARTIAL_AFTER_INJECT = 2
+
+    def __init__(self, config: TileConfig):
+        self.config = config
+        inject = inject_layout(config)
+        collect = collect_layout(config)
+        super().__init__(
+            {
+                "inject": In(inject),
+                "inject_next": Out(inject),
+                "collect": In(collect),
+                "collect_next": Out(collect),
+                "addend": In(32),
+                "partial": Out(32),
+                "total": In(32),
+                "drain": In(1),
+                "drain_row": In(config.accumulator_bits),
+                "drained": Out(32),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = store = memory.Memory(shape=32, depth=self.config.accumulators, init=[])
+        write = store.write_port()
+        read = store.read_port()
+        drain = store.read_port()
+
+        m.d.sync += [self.inject_next.eq(self.inject), self.collect_next.eq(self.collect)]
+        m.d.comb += [
+            write.addr.eq(self.collect.row),
+            write.en.eq(self.collect.valid),
+            write.data.eq(self.total),
+            read.addr.eq(self.inject.row),
+            drain.addr.eq(self.drain_row),
+            drain.en.eq(self.drain),
+            self.drained.eq(drain.data),
+        ]
+        partial = Signal(32, reset_less=True)
+        with m.Switch(self.inject_next.source):
+            with m.Case(Addend.ZERO):
+                m.d.sync += partial.eq(0)
+            with m.Case(Addend.STREAM):
+                m.d.sync += partial.eq(self.addend)
+            with m.Default():
+                m.d.sync += partial.eq(read.data)
+        m.d.comb += self.partial.eq(partial)
+        return m

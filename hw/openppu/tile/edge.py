@@ -1,0 +1,106 @@
+"""The array's edges: operands are unpacked once and skewed like the data inside."""
+
+from amaranth import Module
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from openppu.common.delay_line import DelayLine
+from openppu.common.shared import shared
+from openppu.config import TileConfig
+from openppu.formats.operand import formats_named, operand_layout
+from openppu.formats.unpack import Unpack
+
+
+class Lane(wiring.Component):
+    """One lane of an edge: `Unpack`, then a `DelayLine`.
+
+    Latency: 1 + ``delay`` cycles. Throughput: one operand a cycle.
+    """
+
+    def __init__(self, config: TileConfig, *, most: int):
+        self.config = config
+        self.most = most
+        formats = formats_named(config.formats)
+        self._unpack = Unpack(formats=formats)
+        self._delay = DelayLine(self._unpack.layout, most=most)
+        super().__init__(
+            {
+                "time": In(self._delay.time_bits),
+                "delay": In(range(most + 1)),
+                "bits": In(config.operand_bits),
+                "format": In(3),
+                "pad": In(1),
+                "operand": Out(self._unpack.layout),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.unpack = unpack = self._unpack
+        m.submodules.line = line = self._delay
+        m.d.comb += [
+            unpack.bits.eq(self.bits),
+            unpack.format.eq(self.format),
+            unpack.pad.eq(self.pad),
+            line.time.eq(self.time),
+            line.delay.eq(self.delay),
+            line.i.eq(unpack.operand),
+            self.operand.eq(line.o),
+        ]
+        return m
+
+
+class Edge(wiring.Component):
+    """Unpacks a beat of operands and skews its lanes.
+
+    Latency: ``LATENCY + lane * step`` cycles. Throughput: one beat a cycle.
+
+    Parameters
+    ----------
+    lanes : int
+        Operands in a beat.
+    step : int
+        Cycles between neighbouring lanes.
+
+    Members
+    -------
+    time : In
+        A free-running counter, see `DelayLine`; as wide as its own port.
+    beat : In(lanes x operand bits)
+    format : In(3)
+    used : In
+        Lanes from this one on are pads.
+    operands : Out(lanes operands)
+    """
+
+    LATENCY = Unpack.LATENCY + DelayLine.LEAST
+
+    def __init__(self, config: TileConfig, *, lanes: int, step: int):
+        self.config = config
+        self.lanes = lanes
+        self.step = step
+        self.most = DelayLine.LEAST + (lanes - 1) * step
+        super().__init__(
+            {
+                "time": In((self.most - 1).bit_length()),
+                "beat": In(data.ArrayLayout(config.operand_bits, lanes)),
+                "format": In(3),
+                "used": In(range(lanes + 1)),
+                "operands": Out(data.ArrayLayout(operand_layout(formats_named(config.formats)), lanes)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        for index in range(self.lanes):
+            lane = Lane(self.config, most=self.most)
+            m.submodules[f"lane_{index}"] = shared(lane, platform)
+            m.d.comb += [
+                lane.time.eq(self.time),
+                lane.delay.eq(DelayLine.LEAST + index * self.step),
+                lane.bits.eq(self.beat[index]),
+                lane.format.eq(self.format),
+                lane.pad.eq(index >= self.used),
+                self.operands[index].eq(lane.operand),
+            ]
+        return m

@@ -1,0 +1,132 @@
+"""Three nested loops over an operand buffer, a step a cycle."""
+
+from amaranth import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+
+def nest_layout(*, outer: int, middle: int, inner: int, address: int, context) -> data.StructLayout:
+    """A loop nest: counts of the given widths (in bits), a base address and a stride for each loop.
+
+    ``inner_last`` is the inner count in the last turn of the outer loop. ``context`` comes back with every step.
+    """
+    return data.StructLayout(
+        {
+            "outer": outer,
+            "middle": middle,
+            "inner": inner,
+            "inner_last": inner,
+            "base": address,
+            "outer_stride": address,
+            "middle_stride": address,
+            "inner_stride": address,
+            "context": context,
+        }
+    )
+
+
+def step_layout(nest: data.StructLayout) -> data.StructLayout:
+    """One turn of the inner loop: its address, its index, and where in the nest it stands."""
+    fields = {name: field.shape for name, field in nest}
+    return data.StructLayout(
+        {
+            "address": fields["base"],
+            "index": fields["inner"],
+            "last_index": 1,
+            "place": fields["middle"],
+            "outer_first": 1,
+            "outer_last": 1,
+            "last": 1,
+            "context": fields["context"],
+        }
+    )
+
+
+class LoopNest(wiring.Component):
+    """Walks loop nests, outermost loop first, one step a cycle and without a bubble between nests.
+
+    Latency: a nest taken in one cycle offers its first step in the next. Throughput: one step a cycle.
+
+    Parameters
+    ----------
+    nest : StructLayout
+        Made by `nest_layout`. Counts are at least 1; addresses wrap.
+
+    Members
+    -------
+    nests : In(stream)
+    steps : Out(stream)
+        ``place`` counts the steps since the outer loop last turned, modulo its width.
+    """
+
+    def __init__(self, nest: data.StructLayout):
+        self.nest = nest
+        super().__init__(
+            {"nests": In(stream.Signature(nest)), "steps": Out(stream.Signature(step_layout(nest)))}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        nest = Signal(self.nest)
+        step = self.steps.payload
+        outer = Signal.like(nest.outer)
+        middle = Signal.like(nest.middle)
+        address = Signal.like(nest.base)
+        middle_base = Signal.like(nest.base)
+        outer_base = Signal.like(nest.base)
+        index = Signal.like(nest.inner)
+        place = Signal.like(nest.middle)
+        middle_last = Signal()
+
+        m.d.comb += [
+            step.address.eq(address),
+            step.index.eq(index),
+            step.place.eq(place),
+            step.context.eq(nest.context),
+            step.outer_first.eq(outer == 0),
+            step.outer_last.eq(outer + 1 == nest.outer),
+            middle_last.eq(middle + 1 == nest.middle),
+            step.last.eq(step.last_index & middle_last & step.outer_last),
+        ]
+        with m.If(step.outer_last):
+            m.d.comb += step.last_index.eq(index + 1 == nest.inner_last)
+        with m.Else():
+            m.d.comb += step.last_index.eq(index + 1 == nest.inner)
+
+        next_middle = Signal.like(nest.base)
+        next_outer = Signal.like(nest.base)
+        m.d.comb += next_middle.eq(middle_base + nest.middle_stride)
+        m.d.comb += next_outer.eq(outer_base + nest.outer_stride)
+        with m.If(self.steps.ready):
+            m.d.sync += [index.eq(index + 1), place.eq(place + 1), address.eq(address + nest.inner_stride)]
+            with m.If(step.last_index):
+                m.d.sync += [
+                    index.eq(0),
+                    middle.eq(middle + 1),
+                    address.eq(next_middle),
+                    middle_base.eq(next_middle),
+                ]
+                with m.If(middle_last):
+                    m.d.sync += [
+                        middle.eq(0),
+                        place.eq(0),
+                        outer.eq(outer + 1),
+                        address.eq(next_outer),
+                        middle_base.eq(next_outer),
+                        outer_base.eq(next_outer),
+                    ]
+
+        m.d.comb += self.nests.ready.eq(~self.steps.valid | (self.steps.ready & step.last))
+        with m.If(self.nests.ready):
+            m.d.sync += [
+                self.steps.valid.eq(self.nests.valid),
+                nest.eq(self.nests.payload),
+                index.eq(0),
+                place.eq(0),
+                middle.eq(0),
+                outer.eq(0),
+                address.eq(self.nests.payload.base),
+                middle_base.eq(self.nests.payload.base),
+                outer_base.eq(self.nests.payload.base),
+            ]
+        return m

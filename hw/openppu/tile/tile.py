@@ -1,0 +1,252 @@
+"""The systolic matmul tile."""
+
+from amaranth import Cat, Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from openppu.common.delay_line import DelayLine
+from openppu.common.shared import shared
+from openppu.config import TileConfig
+from openppu.formats.spec import FORMATS
+from openppu.tile.accumulator import Accumulator
+from openppu.tile.array import Array
+from openppu.tile.command import Addend, Cause, command_layout
+from openppu.tile.counters import COUNTERS, Counters
+from openppu.tile.drain import Drain
+from openppu.tile.edge import Edge
+from openppu.tile.fetch import ActivationFetch, WeightFetch
+from openppu.tile.issue import Issue
+
+
+class Tile(wiring.Component):
+    """Multiplies matrices: weight stationary, weights double-buffered, sums in order of k.
+
+    ``docs/tile.md`` defines ports, commands and the cycle of every handshake. Latency: `total_latency` cycles from a
+    row's issue to its result's offer. Throughput: a row a cycle; a block of weights a max(M, R) cycles.
+
+    Parameters
+    ----------
+    config : TileConfig
+
+    Members
+    -------
+    commands : In(stream of command_layout)
+    activation_requests, weight_requests : Out(stream of addresses)
+    activations : In(stream of R operands)
+    weights : In(stream of C operands)
+    addends : In(stream of C x 32)
+    results : Out(stream of ``row``, C x 32, and ``last``)
+    counters : Out(COUNTERS)
+    cause : Out(Cause)
+    """
+
+    ACCUMULATOR_READ = Edge.LATENCY
+    """Cycles from a row's issue to the read of its accumulator in column 0."""
+    PARTIAL = ACCUMULATOR_READ + Accumulator.PARTIAL_AFTER_INJECT
+    """... to its partial sum at the top of column 0, which is when its product is there, too."""
+
+    def __init__(self, config: TileConfig):
+        self.config = config
+        operands = config.operand_bits
+        lanes = data.ArrayLayout(32, config.columns)
+        super().__init__(
+            {
+                "commands": In(stream.Signature(command_layout(config))),
+                "activation_requests": Out(stream.Signature(config.address_bits)),
+                "activations": In(stream.Signature(data.ArrayLayout(operands, config.rows))),
+                "weight_requests": Out(stream.Signature(config.address_bits)),
+                "weights": In(stream.Signature(data.ArrayLayout(operands, config.columns))),
+                "addends": In(stream.Signature(lanes)),
+                "results": Out(stream.Signature(data.StructLayout({"row": lanes, "last": 1}))),
+                "counters": Out(COUNTERS),
+                "cause": Out(Cause),
+            }
+        )
+
+    @staticmethod
+    def return_latency(config: TileConfig) -> int:
+        """Cycles from a row's issue until the next row may use its accumulators."""
+        # Partial sum, array, one cycle to write; the next row reads ACCUMULATOR_READ cycles after its own issue.
+        return Tile.PARTIAL + config.rows * config.latency + 1 - Tile.ACCUMULATOR_READ
+
+    @staticmethod
+    def total_latency(config: TileConfig) -> int:
+        """Cycles from a result row's issue to its offer on ``results``, if nothing is before it."""
+        # Written column by column, then one cycle to read.
+        return Tile.PARTIAL + config.rows * config.latency + config.columns + 1
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        m.submodules.weight_fetch = weight_fetch = WeightFetch(config)
+        m.submodules.activation_fetch = activation_fetch = ActivationFetch(config)
+        m.submodules.issue = issue = Issue(config)
+        m.submodules.array = array = Array(config)
+        m.submodules.counters = counters = Counters()
+        time = Signal(max(self._time_bits()))
+        m.d.sync += time.eq(time + 1)
+
+        # Commands: both fetchers take the same ones; what cannot be run is taken and dropped.
+        command = self.commands.payload
+        legal = Signal()
+        room = Signal()
+        m.d.comb += [
+            legal.eq(
+                (command.m != 0)
+                & (command.n_blocks != 0)
+                & (command.k_blocks != 0)
+                & (command.k_last != 0)
+                & (command.k_last <= config.rows)
+                & ((command.addend.as_value() <= Addend.STREAM.value))
+                & Cat(command.format == FORMATS[name].code for name in config.formats).any()
+            ),
+            room.eq(weight_fetch.commands.ready & activation_fetch.commands.ready),
+            self.commands.ready.eq(room),
+        ]
+        for fetch in (weight_fetch, activation_fetch):
+            m.d.comb += fetch.commands.payload.eq(command)
+            m.d.comb += fetch.commands.valid.eq(self.commands.valid & legal & room)
+        wiring.connect(m, weight_fetch.requests, wiring.flipped(self.weight_requests))
+        wiring.connect(m, activation_fetch.requests, wiring.flipped(self.activation_requests))
+
+        # Weights: one block is loaded, and waits until its first activations are issued.
+        full = Signal()
+        load = Signal()
+        weight_tag = weight_fetch.tags.payload
+        may_load = Signal()
+        m.d.comb += [
+            may_load.eq(weight_fetch.tags.valid & (~full | issue.swap)),
+            self.weights.ready.eq(may_load),
+            load.eq(may_load & self.weights.valid),
+            weight_fetch.tags.ready.eq(load),
+        ]
+        with m.If(load & weight_tag.last):
+            m.d.sync += full.eq(1)
+        with m.Elif(issue.swap):
+            m.d.sync += full.eq(0)
+
+        # Activations: a row is issued when its tag, its operands and all that `Issue` asks for are there.
+        tag = activation_fetch.tags.payload
+        issued = Signal()
+        m.d.comb += [
+            issue.rows.payload.eq(tag),
+            issue.rows.valid.eq(activation_fetch.tags.valid & self.activations.valid),
+            issued.eq(issue.rows.valid & issue.rows.ready),
+            activation_fetch.tags.ready.eq(issued),
+            self.activations.ready.eq(issued),
+            issue.full.eq(full),
+            issue.addend_valid.eq(self.addends.valid),
+            self.addends.ready.eq(issue.addend_ready),
+        ]
+
+        self._feed(m, platform, array, time, weight_tag, tag)
+        m.d.comb += array.control.eq(
+            self._later(m, Cat(issue.swap, load, weight_tag.row), Edge.LATENCY, "control")
+        )
+
+        # A row on its way: where its sum goes, and whether it is a result. (Bit n: issued n + 1 cycles ago.)
+        returning = Signal(self.return_latency(config) - 1)
+        emitting = Signal(self.total_latency(config) - 2)
+        m.d.sync += returning.eq(Cat(issued & ~tag.emit, returning[:-1]))
+        m.d.sync += emitting.eq(Cat(issued & tag.emit, emitting[:-1]))
+        m.submodules.row_line = row_line = DelayLine(config.accumulator_bits, most=len(returning))
+        m.d.comb += [row_line.time.eq(time), row_line.delay.eq(len(returning)), row_line.i.eq(tag.row)]
+        m.d.comb += [issue.returned.eq(returning[-1]), issue.returned_row.eq(row_line.o)]
+
+        inject = self._later(m, Cat(tag.row, tag.source), self.ACCUMULATOR_READ, "inject")
+        written = returning[-1] | emitting[len(returning) - 1]
+        collect = self._later(
+            m,
+            Cat(row_line.o, written),
+            self.PARTIAL + config.rows * config.latency - len(returning),
+            "collect",
+        )
+        m.submodules.drain = drain = Drain(config)
+        m.d.comb += [
+            drain.issued.eq(issued & tag.emit),
+            drain.row.eq(tag.row),
+            drain.last.eq(tag.last),
+            drain.complete.eq(emitting[-1]),
+            drain.ready.eq(self.results.ready),
+            issue.drained.eq(drain.read),
+            issue.drained_row.eq(drain.read_row),
+            self.results.valid.eq(drain.valid),
+            self.results.payload.last.eq(drain.result_last),
+        ]
+        self._accumulators(m, platform, array, time, inject, collect, drain)
+
+        m.d.comb += [
+            issue.fetching.eq(activation_fetch.working | self.commands.valid),
+            issue.waiting.eq(
+                activation_fetch.tags.valid | (self.activation_requests.valid & ~self.activation_requests.ready)
+            ),
+            issue.held.eq(self.results.valid & ~self.results.ready),
+            issue.result_waits.eq(self.results.valid),
+            self.cause.eq(issue.cause),
+            counters.cause.eq(issue.cause),
+            counters.commands.eq(self.commands.valid & room & legal),
+            counters.refused.eq(self.commands.valid & room & ~legal),
+            counters.results.eq(self.results.valid & self.results.ready),
+            self.counters.eq(counters.counts),
+        ]
+        return m
+
+    def _time_bits(self):
+        config = self.config
+        longest = (
+            DelayLine.LEAST + (config.rows - 1) * config.latency,
+            DelayLine.LEAST + config.columns - 1,
+            self.PARTIAL - 1 + config.columns - 1,
+            self.return_latency(config) - 1,
+        )
+        return [(most - 1).bit_length() for most in longest]
+
+    def _later(self, m, value, cycles, name):
+        for place in range(cycles):
+            later = Signal(len(value), name=f"{name}_{place}")
+            m.d.sync += later.eq(value)
+            value = later
+        return value
+
+    def _feed(self, m, platform, array, time, weight_tag, tag):
+        """The operands' way to the array: unpacked, skewed."""
+        config = self.config
+        m.submodules.weight_edge = weights = Edge(config, lanes=config.columns, step=1)
+        m.submodules.activation_edge = activations = Edge(config, lanes=config.rows, step=config.latency)
+        m.d.comb += [
+            weights.time.eq(time),
+            weights.beat.eq(self.weights.payload),
+            weights.format.eq(weight_tag.format),
+            weights.used.eq(config.columns),
+            activations.time.eq(time),
+            activations.beat.eq(self.activations.payload),
+            activations.format.eq(tag.format),
+            activations.used.eq(tag.lanes),
+            array.weights.eq(weights.operands),
+            array.activations.eq(activations.operands),
+        ]
+
+    def _accumulators(self, m, platform, array, time, inject, collect, drain):
+        """A column of accumulators for each column of cells, with the addends' skew."""
+        config = self.config
+        # An addend is used one cycle after the accumulator would be read, column by column.
+        first = self.ACCUMULATOR_READ + 1
+        for column in range(config.columns):
+            accumulator = Accumulator(config)
+            line = DelayLine(32, most=first + config.columns - 1)
+            m.submodules[f"accumulator_{column}"] = shared(accumulator, platform)
+            m.submodules[f"addend_line_{column}"] = shared(line, platform)
+            m.d.comb += [
+                line.time.eq(time),
+                line.delay.eq(first + column),
+                line.i.eq(self.addends.payload[column]),
+                accumulator.inject.eq(inject),
+                accumulator.collect.eq(collect),
+                accumulator.addend.eq(line.o),
+                accumulator.total.eq(array.totals[column]),
+                array.partials[column].eq(accumulator.partial),
+                accumulator.drain.eq(drain.read),
+                accumulator.drain_row.eq(drain.read_row),
+                self.results.payload.row[column].eq(accumulator.drained),
+            ]
+            inject, collect = accumulator.inject_next, accumulator.collect_next
