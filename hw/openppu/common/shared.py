@@ -14,6 +14,8 @@ def shared(component: wiring.Component, platform) -> Elaboratable:
     """
     if not hasattr(platform, "module_name"):
         return component
+    # It is used, by its ports; Amaranth only sees components that are elaborated, and would warn.
+    component._MustUse__used = True
     ports = {}
     for path, member, value in component.signature.flatten(component):
         direction = "i" if member.flow is wiring.In else "o"

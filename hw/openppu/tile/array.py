@@ -1,7 +1,7 @@
 """The systolic array: R rows of C cells."""
 
 from amaranth import Module
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from openppu.common.shared import shared
@@ -11,7 +11,7 @@ from openppu.tile.row import Row, row_control_layout
 
 
 class Array(wiring.Component):
-    """R x C cells; every input is skewed already.
+    """R x C cells; every input is a vector of lanes, lane 0 in the low bits, and skewed already.
 
     Latency: R * ``config.latency`` cycles for partial sums. Throughput: a row of activations, a row of weights and a
     row of sums a cycle.
@@ -31,12 +31,12 @@ class Array(wiring.Component):
     def __init__(self, config: TileConfig):
         self.config = config
         operand = operand_layout(formats_named(config.formats))
-        lanes = data.ArrayLayout(32, config.columns)
+        lanes = 32 * config.columns
         super().__init__(
             {
-                "activations": In(data.ArrayLayout(operand, config.rows)),
+                "activations": In(operand.size * config.rows),
                 "control": In(row_control_layout(config)),
-                "weights": In(data.ArrayLayout(operand, config.columns)),
+                "weights": In(operand.size * config.columns),
                 "partials": In(lanes),
                 "totals": Out(lanes),
             }
@@ -49,7 +49,7 @@ class Array(wiring.Component):
             row = Row(self.config)
             m.submodules[f"row_{index}"] = shared(row, platform)
             m.d.comb += [
-                row.activation.eq(self.activations[index]),
+                row.activation.eq(self.activations.word_select(index, row.activation.shape().size)),
                 row.control.eq(control),
                 row.weights.eq(weights),
                 row.partials.eq(partials),

@@ -20,24 +20,21 @@ class Lane(wiring.Component):
     def __init__(self, config: TileConfig, *, most: int):
         self.config = config
         self.most = most
-        formats = formats_named(config.formats)
-        self._unpack = Unpack(formats=formats)
-        self._delay = DelayLine(self._unpack.layout, most=most)
         super().__init__(
             {
-                "time": In(self._delay.time_bits),
+                "time": In((most - 1).bit_length()),
                 "delay": In(range(most + 1)),
                 "bits": In(config.operand_bits),
                 "format": In(3),
                 "pad": In(1),
-                "operand": Out(self._unpack.layout),
+                "operand": Out(operand_layout(formats_named(config.formats))),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.unpack = unpack = self._unpack
-        m.submodules.line = line = self._delay
+        m.submodules.unpack = unpack = Unpack(formats=formats_named(self.config.formats))
+        m.submodules.line = line = DelayLine(unpack.layout, most=self.most)
         m.d.comb += [
             unpack.bits.eq(self.bits),
             unpack.format.eq(self.format),
@@ -86,7 +83,7 @@ class Edge(wiring.Component):
                 "beat": In(data.ArrayLayout(config.operand_bits, lanes)),
                 "format": In(3),
                 "used": In(range(lanes + 1)),
-                "operands": Out(data.ArrayLayout(operand_layout(formats_named(config.formats)), lanes)),
+                "operands": Out(operand_layout(formats_named(config.formats)).size * lanes),
             }
         )
 
@@ -101,6 +98,6 @@ class Edge(wiring.Component):
                 lane.bits.eq(self.beat[index]),
                 lane.format.eq(self.format),
                 lane.pad.eq(index >= self.used),
-                self.operands[index].eq(lane.operand),
+                self.operands.word_select(index, lane.operand.shape().size).eq(lane.operand),
             ]
         return m

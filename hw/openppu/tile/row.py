@@ -1,6 +1,6 @@
 """One row of the systolic array."""
 
-from amaranth import Module, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -28,16 +28,17 @@ class Row(wiring.Component):
         The row's activation.
     control, control_next : In, Out(row_control_layout)
         ``swap`` accompanies an activation, ``load`` lane 0 of a row of weights.
-    weights, weights_next : In, Out(C operands)
-    partials, partials_next : In, Out(C x 32)
+    weights, weights_next : In, Out(C operands, lane 0 in the low bits)
+    partials, partials_next : In, Out(C x 32, likewise)
     """
 
     def __init__(self, config: TileConfig):
         self.config = config
         operand = operand_layout(formats_named(config.formats))
         control = row_control_layout(config)
-        weights = data.ArrayLayout(operand, config.columns)
-        partials = data.ArrayLayout(32, config.columns)
+        # Plain vectors: with a layout, Amaranth would name every field of every lane of every row.
+        weights = operand.size * config.columns
+        partials = 32 * config.columns
         super().__init__(
             {
                 "activation": In(operand),
@@ -71,17 +72,19 @@ class Row(wiring.Component):
         ]
 
         activation, swap, load = self.activation, self.control.swap, arrived
+        cells = []
         for column in range(self.config.columns):
             cell = Cell(self.config)
+            cells.append(cell)
             m.submodules[f"cell_{column}"] = shared(cell, platform)
             m.d.comb += [
                 cell.activation.eq(activation),
                 cell.swap.eq(swap),
                 cell.load.eq(load),
-                cell.weight.eq(self.weights[column]),
-                cell.partial.eq(self.partials[column]),
-                self.weights_next[column].eq(cell.weight_next),
-                self.partials_next[column].eq(cell.partial_next),
+                cell.weight.eq(self.weights.word_select(column, cell.weight.shape().size)),
+                cell.partial.eq(self.partials.word_select(column, 32)),
             ]
             activation, swap, load = cell.activation_next, cell.swap_next, cell.load_next
+        m.d.comb += self.weights_next.eq(Cat(cell.weight_next for cell in cells))
+        m.d.comb += self.partials_next.eq(Cat(cell.partial_next for cell in cells))
         return m

@@ -82,7 +82,7 @@ class Tile(wiring.Component):
         m.submodules.activation_fetch = activation_fetch = ActivationFetch(config)
         m.submodules.issue = issue = Issue(config)
         m.submodules.array = array = Array(config)
-        m.submodules.counters = counters = Counters()
+        m.submodules.counting = counters = Counters()
         time = Signal(max(self._time_bits()))
         m.d.sync += time.eq(time + 1)
 
@@ -161,7 +161,7 @@ class Tile(wiring.Component):
             self.PARTIAL + config.rows * config.latency - len(returning),
             "collect",
         )
-        m.submodules.drain = drain = Drain(config)
+        m.submodules.draining = drain = Drain(config)
         m.d.comb += [
             drain.issued.eq(issued & tag.emit),
             drain.row.eq(tag.row),
@@ -243,8 +243,8 @@ class Tile(wiring.Component):
                 accumulator.inject.eq(inject),
                 accumulator.collect.eq(collect),
                 accumulator.addend.eq(line.o),
-                accumulator.total.eq(array.totals[column]),
-                array.partials[column].eq(accumulator.partial),
+                accumulator.total.eq(array.totals.word_select(column, 32)),
+                array.partials.word_select(column, 32).eq(accumulator.partial),
                 accumulator.drain.eq(drain.read),
                 accumulator.drain_row.eq(drain.read_row),
                 self.results.payload.row[column].eq(accumulator.drained),
