@@ -1,59 +1,29 @@
 """The systolic array: R rows of C cells."""
 
-from amaranth import Module
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth import Cat, Module
 
 from openppu.common.shared import shared
 from openppu.config import TileConfig
-from openppu.formats.operand import formats_named, operand_layout
-from openppu.tile.row import Row, row_control_layout
+from openppu.tile.band import Band, chain
 
 
-class Array(wiring.Component):
-    """R x C cells; every input is a vector of lanes, lane 0 in the low bits, and skewed already.
+class Array(Band):
+    """All R rows, in bands of about the square root of R rows; ports and timing are a band's.
 
-    Latency: R * ``config.latency`` cycles for partial sums. Throughput: a row of activations, a row of weights and a
-    row of sums a cycle.
-
-    Members
-    -------
-    activations : In(R operands)
-        Lane r is ``r * latency`` cycles later than lane 0.
-    control : In(row_control_layout)
-        For row 0: ``swap`` accompanies activation lane 0, ``load`` weight lane 0.
-    weights : In(C operands)
-        Lane c is c cycles later than lane 0.
-    partials, totals : In, Out(C x 32)
-        Lane c is c cycles later than lane 0. A partial sum enters 2 cycles after its activation.
+    Every input is a vector of lanes, lane 0 in the low bits, and skewed already: activation lane r is
+    ``r * latency`` cycles later than lane 0, lane c of weights and partial sums c cycles. A partial sum enters 2 cycles
+    after its activation.
     """
 
     def __init__(self, config: TileConfig):
-        self.config = config
-        operand = operand_layout(formats_named(config.formats))
-        lanes = 32 * config.columns
-        super().__init__(
-            {
-                "activations": In(operand.size * config.rows),
-                "control": In(row_control_layout(config)),
-                "weights": In(operand.size * config.columns),
-                "partials": In(lanes),
-                "totals": Out(lanes),
-            }
-        )
+        super().__init__(config, rows=config.rows)
 
     def elaborate(self, platform):
         m = Module()
-        control, weights, partials = self.control, self.weights, self.partials
-        for index in range(self.config.rows):
-            row = Row(self.config)
-            m.submodules[f"row_{index}"] = shared(row, platform)
-            m.d.comb += [
-                row.activation.eq(self.activations.word_select(index, row.activation.shape().size)),
-                row.control.eq(control),
-                row.weights.eq(weights),
-                row.partials.eq(partials),
-            ]
-            control, weights, partials = row.control_next, row.weights_next, row.partials_next
-        m.d.comb += self.totals.eq(partials)
+        height = max(d for d in range(1, self.rows + 1) if self.rows % d == 0 and d * d <= self.rows)
+        bands = [Band(self.config, rows=height) for _ in range(self.rows // height)]
+        for index, band in enumerate(bands):
+            m.submodules[f"band_{index}"] = shared(band, platform)
+        m.d.comb += Cat(band.activations for band in bands).eq(self.activations)
+        chain(m, self, bands)
         return m

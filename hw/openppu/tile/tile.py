@@ -243,7 +243,7 @@ class Tile(wiring.Component):
                 accumulator.inject.eq(inject),
                 accumulator.collect.eq(collect),
                 accumulator.addend.eq(line.o),
-                accumulator.total.eq(array.totals.word_select(column, 32)),
+                accumulator.total.eq(array.partials_next.word_select(column, 32)),
                 array.partials.word_select(column, 32).eq(accumulator.partial),
                 accumulator.drain.eq(drain.read),
                 accumulator.drain_row.eq(drain.read_row),
