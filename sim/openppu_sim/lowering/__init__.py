@@ -1,0 +1,1 @@
+"""From problems to commands: what the chip is told to do."""
