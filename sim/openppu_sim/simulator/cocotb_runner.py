@@ -235,7 +235,7 @@ def _model(verilog: Path, top: str, sim: str, build_root: Path, waves: bool, con
                 always=True,
                 waves=waves,
                 timescale=TIMESCALE,
-                build_args=[] if sim == "icarus" else ["-Wno-lint"],
+                build_args=[] if sim == "icarus" else ["-Wno-fatal"],
                 log_file=log,
             )
         except RuntimeError:
