@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from openppu.config import load
@@ -10,7 +10,7 @@ from openppu.verilog import emit
 
 
 class Counter(wiring.Component):
-    """Counts enabled cycles; ``constant`` is driven by logic whose inputs never change."""
+    """Counts enabled cycles; ``constant`` is 7 until ``select``, out of a register that need never change."""
 
     enable: In(1)
     select: In(1)
@@ -21,7 +21,10 @@ class Counter(wiring.Component):
         m = Module()
         with m.If(self.enable):
             m.d.sync += self.count.eq(self.count + 1)
+        selected = Signal()
         with m.If(self.select):
+            m.d.sync += selected.eq(1)
+        with m.If(selected):
             m.d.comb += self.constant.eq(2)
         with m.Else():
             m.d.comb += self.constant.eq(7)
