@@ -70,8 +70,13 @@ class Accumulator(wiring.Component):
         read = store.read_port()
         drain = store.read_port()
 
-        m.d.sync += [self.inject_next.eq(self.inject), self.collect_next.eq(self.collect)]
+        # Not reset: what is on its way lands before anything that is issued after the reset.
+        inject_next = Signal(inject_layout(self.config), reset_less=True)
+        collect_next = Signal(collect_layout(self.config), reset_less=True)
+        m.d.sync += [inject_next.eq(self.inject), collect_next.eq(self.collect)]
         m.d.comb += [
+            self.inject_next.eq(inject_next),
+            self.collect_next.eq(collect_next),
             write.addr.eq(self.collect.row),
             write.en.eq(self.collect.valid),
             write.data.eq(self.total),
@@ -81,7 +86,7 @@ class Accumulator(wiring.Component):
             self.drained.eq(drain.data),
         ]
         partial = Signal(32, reset_less=True)
-        with m.Switch(self.inject_next.source):
+        with m.Switch(inject_next.source):
             with m.Case(Addend.ZERO):
                 m.d.sync += partial.eq(0)
             with m.Case(Addend.STREAM):

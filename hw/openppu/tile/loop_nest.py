@@ -1,6 +1,6 @@
 """Three nested loops over an operand buffer, a step a cycle."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -78,20 +78,24 @@ class LoopNest(wiring.Component):
         place = Signal.like(nest.middle)
         middle_last = Signal()
 
+        # Flags are signals of their own: a struct that depends on its own fields looks like a loop to simulators.
+        last_index = Signal()
+        outer_last = Signal()
+        last = Signal()
         m.d.comb += [
+            outer_last.eq(outer + 1 == nest.outer),
+            middle_last.eq(middle + 1 == nest.middle),
+            last_index.eq(index + 1 == Mux(outer_last, nest.inner_last, nest.inner)),
+            last.eq(last_index & middle_last & outer_last),
             step.address.eq(address),
             step.index.eq(index),
+            step.last_index.eq(last_index),
             step.place.eq(place),
-            step.context.eq(nest.context),
             step.outer_first.eq(outer == 0),
-            step.outer_last.eq(outer + 1 == nest.outer),
-            middle_last.eq(middle + 1 == nest.middle),
-            step.last.eq(step.last_index & middle_last & step.outer_last),
+            step.outer_last.eq(outer_last),
+            step.last.eq(last),
+            step.context.eq(nest.context),
         ]
-        with m.If(step.outer_last):
-            m.d.comb += step.last_index.eq(index + 1 == nest.inner_last)
-        with m.Else():
-            m.d.comb += step.last_index.eq(index + 1 == nest.inner)
 
         next_middle = Signal.like(nest.base)
         next_outer = Signal.like(nest.base)
@@ -99,7 +103,7 @@ class LoopNest(wiring.Component):
         m.d.comb += next_outer.eq(outer_base + nest.outer_stride)
         with m.If(self.steps.ready):
             m.d.sync += [index.eq(index + 1), place.eq(place + 1), address.eq(address + nest.inner_stride)]
-            with m.If(step.last_index):
+            with m.If(last_index):
                 m.d.sync += [
                     index.eq(0),
                     middle.eq(middle + 1),
@@ -116,7 +120,7 @@ class LoopNest(wiring.Component):
                         outer_base.eq(next_outer),
                     ]
 
-        m.d.comb += self.nests.ready.eq(~self.steps.valid | (self.steps.ready & step.last))
+        m.d.comb += self.nests.ready.eq(~self.steps.valid | (self.steps.ready & last))
         with m.If(self.nests.ready):
             m.d.sync += [
                 self.steps.valid.eq(self.nests.valid),

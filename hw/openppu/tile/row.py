@@ -22,6 +22,9 @@ class Row(wiring.Component):
     Latency: ``config.latency`` cycles down for ``swap`` and the partial sums, `Cell.weight_latency` for weights and
     their ``load``; lane c of a vector is one cycle later than lane c - 1. Throughput: one of each a cycle.
 
+    Nothing here or in the cells is reset. What was in flight at a reset runs out ahead of all that comes after it: at
+    worst it loads a weight that the next block replaces before its own swap, and no sum of it is written back.
+
     Members
     -------
     activation : In(operand_layout)
@@ -56,7 +59,7 @@ class Row(wiring.Component):
 
         def delayed(value, cycles, name):
             for place in range(cycles):
-                later = Signal(value.shape(), name=f"{name}_{place}")
+                later = Signal(value.shape(), name=f"{name}_{place}", reset_less=True)
                 m.d.sync += later.eq(value)
                 value = later
             return value
