@@ -41,9 +41,7 @@ class DelayLine(wiring.Component):
         self.shape = shape
         self.most = most
         self.time_bits = (most - 1).bit_length()
-        super().__init__(
-            {"time": In(self.time_bits), "delay": In(range(most + 1)), "i": In(shape), "o": Out(shape)}
-        )
+        super().__init__({"time": In(self.time_bits), "delay": In(range(most + 1)), "i": In(shape), "o": Out(shape)})
 
     def elaborate(self, platform):
         m = Module()

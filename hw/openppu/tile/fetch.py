@@ -163,9 +163,7 @@ class ActivationFetch(_Fetch):
             nest.outer_stride.eq(command.a_k_stride),
             nest.middle_stride.eq(0),
             nest.inner_stride.eq(command.a_row_stride),
-            nest.context.eq(
-                Cat(command.format, command.addend, command.emit, command.k_last, command.accumulator)
-            ),
+            nest.context.eq(Cat(command.format, command.addend, command.emit, command.k_last, command.accumulator)),
         ]
 
     def fill_tag(self, m, tag, step):

@@ -61,9 +61,7 @@ class LoopNest(wiring.Component):
 
     def __init__(self, nest: data.StructLayout):
         self.nest = nest
-        super().__init__(
-            {"nests": In(stream.Signature(nest)), "steps": Out(stream.Signature(step_layout(nest)))}
-        )
+        super().__init__({"nests": In(stream.Signature(nest)), "steps": Out(stream.Signature(step_layout(nest)))})
 
     def elaborate(self, platform):
         m = Module()

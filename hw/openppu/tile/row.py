@@ -70,8 +70,9 @@ class Row(wiring.Component):
             arrived.eq(self.control.load & (self.control.distance == 0)),
             self.control_next.swap.eq(delayed(self.control.swap, self.config.latency, "swap")),
             self.control_next.load.eq(delayed(self.control.load & ~arrived, down, "load")),
-            self.control_next.distance.eq(delayed((self.control.distance - 1)[: len(self.control.distance)], down,
-                                                  "distance")),
+            self.control_next.distance.eq(
+                delayed((self.control.distance - 1)[: len(self.control.distance)], down, "distance")
+            ),
         ]
 
         activation, swap, load = self.activation, self.control.swap, arrived

@@ -97,7 +97,7 @@ class Tile(wiring.Component):
                 & (command.k_blocks != 0)
                 & (command.k_last != 0)
                 & (command.k_last <= config.rows)
-                & ((command.addend.as_value() <= Addend.STREAM.value))
+                & (command.addend.as_value() <= Addend.STREAM.value)
                 & Cat(command.format == FORMATS[name].code for name in config.formats).any()
             ),
             room.eq(weight_fetch.commands.ready & activation_fetch.commands.ready),
@@ -140,9 +140,7 @@ class Tile(wiring.Component):
         ]
 
         self._feed(m, platform, array, time, weight_tag, tag)
-        m.d.comb += array.control.eq(
-            self._later(m, Cat(issue.swap, load, weight_tag.row), Edge.LATENCY, "control")
-        )
+        m.d.comb += array.control.eq(self._later(m, Cat(issue.swap, load, weight_tag.row), Edge.LATENCY, "control"))
 
         # A row on its way: where its sum goes, and whether it is a result. (Bit n: issued n + 1 cycles ago.)
         returning = Signal(self.return_latency(config) - 1)
