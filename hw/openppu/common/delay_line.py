@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 
 class DelayLine(wiring.Component):
-    """Delays a value by a number of cycles that is the same module's input, so that lines of all lengths are one module.
+    """Delays a value by a number of cycles that is an input, so that lines of all lengths are one module.
 
     The memory is not reset: after a reset ``o`` is meaningless for ``delay`` cycles, so what goes through must be
     accompanied by a valid bit elsewhere. Latency: ``delay`` cycles. Throughput: one value a cycle.
