@@ -1,0 +1,69 @@
+"""Unpack, multiply and fused addition on RTL against the reference, bit for bit, at the latencies they state."""
+
+import numpy as np
+import pytest
+from compare import assert_same_bits
+from openppu.formats.spec import BINARY32, FORMATS
+from openppu_sim.reference.arithmetic import fma
+from openppu_sim.reference.corners import random_triples
+from openppu_sim.reference.formats import to_binary32
+from openppu_verif.formats.datapath import Datapath
+from openppu_verif.formats.pipeline_bench import PipelineBench
+
+LATENCIES = (1, 2, 3, 4)
+ALL = tuple(FORMATS.values())
+TRIPLES = 1_050_000
+"""A format; a million of them reach the addition, the others are pads."""
+CHUNKS = 3
+
+
+@pytest.fixture(scope="module")
+def mixed(build_root):
+    """All formats in one datapath, for each latency of the addition."""
+    parts = {f"latency_{n}": Datapath(formats=ALL, add_latency=n) for n in LATENCIES}
+    return PipelineBench("mixed_datapath", {name: (part, part.latency) for name, part in parts.items()}, build_root)
+
+
+@pytest.fixture(scope="module")
+def single(build_root):
+    """Each format alone, at the two ends of latency."""
+    parts = {f"{fmt.name}_{n}": Datapath(formats=(fmt,), add_latency=n) for fmt in ALL if fmt.is_float for n in (1, 4)}
+    return PipelineBench("single_datapaths", {name: (part, part.latency) for name, part in parts.items()}, build_root)
+
+
+def triples(fmt, n, rng):
+    """Random operands, one in 32 a pad, and what the addition must give."""
+    a, b, c = random_triples(fmt, n, rng)
+    pad = rng.random(n) < 1 / 32
+    kept = to_binary32(c, BINARY32) if fmt.is_float else c
+    return a, b, c, pad, np.where(pad, kept, fma(a, b, c, fmt))
+
+
+@pytest.mark.parametrize("seed", range(CHUNKS))
+def test_every_latency_equals_the_reference_while_formats_change_every_cycle(mixed, seed):
+    rng = np.random.default_rng(seed)
+    n = TRIPLES // CHUNKS
+    order = rng.permutation(n * len(ALL))
+    columns = np.concatenate([np.stack(triples(fmt, n, rng), dtype=np.uint32, casting="unsafe") for fmt in ALL], axis=1)
+    a, b, c, pad, expected = columns[:, order]
+    code = np.repeat([fmt.code for fmt in ALL], n)[order]
+    ports = {"a": a, "b": b, "format": code, "pad": pad, "addend": c}
+    results = mixed.run({f"latency_{n}.{port}": values for n in LATENCIES for port, values in ports.items()})
+    for latency in LATENCIES:
+        what = f"mixed formats, latency {latency}, seed {seed}"
+        assert_same_bits(results[f"latency_{latency}.total"], expected, what, **ports)
+
+
+def test_a_datapath_of_one_format_equals_the_reference(single):
+    seed = 100
+    rng = np.random.default_rng(seed)
+    cases = {fmt: triples(fmt, TRIPLES, rng) for fmt in ALL if fmt.is_float}
+    inputs = {}
+    for fmt, (a, b, c, pad, _) in cases.items():
+        ports = {"a": a, "b": b, "format": np.full(TRIPLES, fmt.code), "pad": pad, "addend": c}
+        inputs |= {f"{fmt.name}_{n}.{port}": values for n in (1, 4) for port, values in ports.items()}
+    results = single.run(inputs)
+    for fmt, (a, b, c, pad, expected) in cases.items():
+        for n in (1, 4):
+            what = f"{fmt.name} alone, latency {n}, seed {seed}"
+            assert_same_bits(results[f"{fmt.name}_{n}.total"], expected, what, a=a, b=b, c=c, pad=pad)
