@@ -1,29 +1,37 @@
 """The addition of a fused multiply-add: an exact product plus a binary32 addend, rounded once."""
 
-from amaranth import Cat, Const, Module, Mux, Signal
-from amaranth.lib import data, wiring
+from types import SimpleNamespace
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from openppu.formats.leading_zeros import leading_zeros
-from openppu.formats.operand import PRODUCT_EXPONENT_BITS, ProductKind, product_layout
+from openppu.formats.operand import ProductKind, product_layout
 
 FRACTION_BITS = 23
 SIGNIFICAND_BITS = FRACTION_BITS + 1
 EXPONENT_ONES = 255
-NAN = 0x7FC00000
+EXPONENT_BITS = 9
+"""Unsigned width of the sum's exponent: that of the operand with the larger one, which is at least 1."""
 GUARD_BITS = 3
-"""Bits kept below the significand, beside a sticky bit. Three, since a product's leading one may be one bit low: with
-an exponent difference of 3 a subtraction then needs two places to the left and one to round."""
+"""Bits kept below the significand. Three, since a product's leading one may be one bit low: with an exponent difference
+of 3 a subtraction then needs two places to the left and one to round."""
+REGISTERED = {1: ("round",), 2: ("add", "round"), 3: ("align", "add", "round"), 4: ("align", "add", "normalise", "round")}
+"""The steps that end in registers, by latency."""
 
 
 class FusedAdd(wiring.Component):
     """Adds an exact product to a binary32 number with one rounding: the second half of IEEE 754's fusedMultiplyAdd.
 
-    Round to nearest, ties to even; subnormals kept; every NaN result is 0x7FC00000. The operand with the larger
-    exponent stays, the other moves right with a sticky bit; then sum, normalisation (never below the exponent of the
-    subnormals) and rounding. Integer products are added modulo 2**32 by the same adder.
+    Round to nearest, ties to even; subnormals kept; every NaN result is 0x7FC00000. Integer products are added modulo
+    2**32 by the same adder. Throughput: one sum a cycle. Four steps:
 
-    Latency: ``latency`` cycles from ``product`` and ``addend`` to ``total``. Throughput: one sum a cycle.
+    align: the operand with the larger exponent stays, the other moves right; ``lost`` says that it lost bits.
+    add: sum or difference, and its leading zeros. A negative difference is inverted only, which is its magnitude less
+    one unit: exact if bits were lost (the rest lies between the two), else ``short`` of one unit until it is rounded.
+    normalise: the leading one moves to the top, but not past the exponent of the subnormals; overflow and NaN.
+    round: one increment; a carry out of the significand raises the exponent by itself.
 
     Parameters
     ----------
@@ -32,8 +40,8 @@ class FusedAdd(wiring.Component):
     integer : bool
         Integer products may come, too (`ProductKind.INTEGER`).
     latency : int, 1 to 4
-        Registers: 4 stand after align, add, normalise and round; 3 leave out the one after normalise, 2 also the one
-        after align, 1 only has the one after round.
+        Cycles from ``product`` and ``addend`` to ``total``: 4 has registers after each step; 3 leaves out the ones
+        after normalise, 2 also the ones after align, 1 only has those after round.
 
     Members
     -------
@@ -51,43 +59,41 @@ class FusedAdd(wiring.Component):
     """
 
     def __init__(self, *, width: int, integer: bool = False, latency: int):
-        if latency not in (1, 2, 3, 4):
+        if latency not in REGISTERED:
             raise ValueError(f"FusedAdd latency {latency}: give 1, 2, 3 or 4")
         self.width = width
         self.integer = integer
         self.latency = latency
-        # Significands are `span` bits wide, the window adds guard and sticky bits, the sum a carry.
+        # Significands are `span` bits wide, the window adds the guard bits, the sum a carry.
         self.span = max(width, SIGNIFICAND_BITS)
-        self.window = self.span + GUARD_BITS + 1
+        self.window = self.span + GUARD_BITS
         self.sum_bits = max(self.window + 1, 32 if integer else 0)
         super().__init__({"product": In(product_layout(width)), "addend": In(32), "total": Out(32)})
 
     def elaborate(self, platform):
         m = Module()
-        registered = {1: "round", 2: "add round", 3: "align add round", 4: "align add normalise round"}[self.latency]
-
-        def stage(name, step, previous=None):
-            fields = step(m) if previous is None else step(m, previous)
-            layout = data.StructLayout({key: value.shape() for key, value in fields.items()})
-            after = Signal(layout, name=f"{name}_stage", reset_less=True)
-            domain = m.d.sync if name in registered.split() else m.d.comb
-            domain += [after[key].eq(value) for key, value in fields.items()]
-            return after
-
-        aligned = stage("align", self._align)
-        added = stage("add", self._add, aligned)
-        normalised = stage("normalise", self._normalise, added)
-        rounded = stage("round", self._round, normalised)
-        m.d.comb += self.total.eq(rounded.total)
+        values = SimpleNamespace()
+        for name, step in (
+            ("align", self._align),
+            ("add", self._add),
+            ("normalise", self._normalise),
+            ("round", self._round),
+        ):
+            # Signals of their own, not one struct: simulators are slow with values of more than 64 bits.
+            after = SimpleNamespace()
+            for key, value in step(m, values).items():
+                signal = Signal(Value.cast(value).shape(), name=f"{name}_{key}", reset_less=True)
+                m.d["sync" if name in REGISTERED[self.latency] else "comb"] += signal.eq(value)
+                setattr(after, key, signal)
+            values = after
+        m.d.comb += self.total.eq(values.total)
         return m
 
-    def _align(self, m):
-        """Puts the operand with the larger exponent first and shifts the other one to it."""
+    def _align(self, m, _):
         product, addend = self.product, self.addend
         fraction = addend[:FRACTION_BITS]
         field = addend[FRACTION_BITS:31]
         sign = addend[31]
-
         normal = Signal(name="addend_normal")
         exponent = Signal(8, name="addend_exponent")
         m.d.comb += normal.eq(field != 0)
@@ -96,127 +102,143 @@ class FusedAdd(wiring.Component):
         theirs = Cat(Const(0, self.span - self.width), product.significand)
 
         ahead = Signal(range(-1024, 1024), name="product_ahead")
-        behind = Signal(range(-1024, 1024), name="product_behind")
-        product_first = Signal()
-        m.d.comb += ahead.eq(product.exponent - exponent)
-        m.d.comb += behind.eq(exponent - product.exponent)
-        m.d.comb += product_first.eq(~ahead[-1])
-
-        far = Signal(name="shift_far")
-        amount = Signal((self.window - 1).bit_length(), name="shift_amount")
-        distance = Signal(len(ahead), name="shift_distance")
-        m.d.comb += distance.eq(Mux(product_first, ahead, behind))
-        m.d.comb += far.eq(distance[len(amount) :].any())
-        m.d.comb += amount.eq(distance)
-
+        behind = Signal(name="product_behind")
+        distance = Signal(len(ahead) - 1, name="distance")
+        far = Signal(name="distance_far")
+        amount = Signal(self.window.bit_length(), name="align_amount")
+        m.d.comb += [
+            ahead.eq(product.exponent - exponent),
+            behind.eq(ahead[-1]),
+            # Inverted, a negative difference is one too small: a product that is behind starts one place lower.
+            distance.eq(Mux(behind, ~ahead, ahead)),
+            far.eq(distance[len(amount) :].any()),
+            amount.eq(Mux(far, -1, distance)),
+        ]
         lesser = Signal(self.window, name="lesser")
-        shifted = Signal(self.window, name="lesser_shifted")
-        lost = Signal(self.window, name="lesser_lost")
-        kept = Signal(self.window, name="lesser_kept")
-        m.d.comb += lesser.eq(Cat(Const(0, GUARD_BITS + 1), Mux(product_first, ours, theirs)))
-        m.d.comb += shifted.eq(lesser >> amount)
-        m.d.comb += lost.eq(lesser & ~(Const(-1, self.window) << amount))
-        m.d.comb += kept.eq(Cat(Mux(far, lesser.any(), shifted[0] | lost.any()), Mux(far, 0, shifted[1:])))
-        greater = Signal(self.sum_bits, name="greater")
-        m.d.comb += greater.eq(Cat(Const(0, GUARD_BITS + 1), Mux(product_first, theirs, ours)))
+        m.d.comb += lesser.eq(Mux(behind, Cat(Const(0, GUARD_BITS - 1), theirs), Cat(Const(0, GUARD_BITS), ours)))
+        # In two steps, coarse and fine, so that the bits lost in each are few.
+        coarse = Signal(self.window, name="lesser_coarse")
+        fine = Signal(self.window, name="lesser_fine")
+        lost_coarse = Signal(self.window, name="lost_coarse")
+        lost_fine = Signal(7, name="lost_fine")
+        eights = Cat(Const(0, 3), amount[3:])
+        ones = amount[:3]
+        m.d.comb += [
+            coarse.eq(lesser >> eights),
+            lost_coarse.eq(lesser & ~(Const(-1, self.window) << eights)),
+            fine.eq(coarse >> ones),
+            lost_fine.eq(coarse[:7] & ~(Const(-1, 7) << ones)),
+        ]
+        lost = Signal(name="lesser_lost")
+        m.d.comb += lost.eq(lost_coarse.any() | lost_fine.any())
 
         special = Signal(name="addend_special")
         addend_nan = Signal()
         addend_infinite = Signal()
-        nan = Signal()
-        infinite = Signal()
-        infinity_sign = Signal()
+        product_infinite = Signal()
+        infinite = Signal(name="either_infinite")
+        subtract = Signal(name="signs_differ")
         m.d.comb += [
             special.eq(field == EXPONENT_ONES),
             addend_nan.eq(special & (fraction != 0)),
             addend_infinite.eq(special & (fraction == 0)),
-            nan.eq(
-                addend_nan
-                | (product.kind == ProductKind.NAN)
-                | (addend_infinite & (product.kind == ProductKind.INFINITE) & (sign != product.sign))
-            ),
-            infinite.eq(addend_infinite | (product.kind == ProductKind.INFINITE)),
-            infinity_sign.eq(Mux(addend_infinite, sign, product.sign)),
+            product_infinite.eq(product.kind == ProductKind.INFINITE),
+            infinite.eq(addend_infinite | product_infinite),
+            subtract.eq((sign ^ product.sign) & ~infinite),
         ]
-        fields = {
-            "greater": greater,
-            "lesser": self._wide(kept),
-            "subtract": (sign ^ product.sign) & ~infinite,
-            "sign": Mux(infinite, infinity_sign, Mux(product_first, product.sign, sign)),
-            "exponent": Mux(product_first, product.exponent, exponent)[: PRODUCT_EXPONENT_BITS - 1],
-            "nan": nan,
+        after = {
+            "greater": Cat(subtract & ~lost, Const(0, GUARD_BITS - 1), Mux(behind, ours, theirs)),
+            "lesser": Mux(subtract, ~fine, fine)[: self.window],
+            "subtract": subtract,
+            "lost": lost,
+            "sign": Mux(Mux(infinite, addend_infinite, behind), sign, product.sign),
+            "exponent": Mux(behind, exponent, product.exponent)[:EXPONENT_BITS],
+            "nan": addend_nan
+            | (product.kind == ProductKind.NAN)
+            | (addend_infinite & product_infinite & (sign != product.sign)),
             "infinite": infinite,
         }
         if self.integer:
             is_integer = Signal()
+            pad = Const(0, self.sum_bits - self.window)
             m.d.comb += is_integer.eq(product.kind == ProductKind.INTEGER)
-            # Exponent 0 keeps the normalisation from moving the sum; nothing else may touch it.
-            fields |= {
-                "greater": Mux(is_integer, addend, greater),
-                "lesser": Mux(is_integer, product.significand.as_signed(), self._wide(kept))[: self.sum_bits],
-                "subtract": fields["subtract"] & ~is_integer,
-                "exponent": Mux(is_integer, 0, fields["exponent"]),
+            after |= {
+                "greater": Mux(is_integer, addend, after["greater"]),
+                "lesser": Mux(is_integer, product.significand.as_signed(), Cat(after["lesser"], pad))[: self.sum_bits],
+                "subtract": subtract & ~is_integer,
                 "integer": is_integer,
             }
-        return fields
-
-    def _wide(self, value):
-        return Cat(value, Const(0, self.sum_bits - self.window))
+        return after
 
     def _add(self, m, before):
-        """Adds or subtracts; the result is a magnitude, since equal exponents may leave the greater one second."""
-        total = Signal(self.sum_bits + 1)
+        total = Signal(self.sum_bits)
+        m.d.comb += total.eq(before.greater + before.lesser)
+        # A subtraction that does not carry out is negative. Equal exponents may leave the greater operand second, and
+        # so may a subnormal addend, whose exponent is larger than its size tells.
+        carry = total[self.window]
         negative = Signal()
-        magnitude = Signal(self.sum_bits)
-        second = Mux(before.subtract, ~before.lesser, before.lesser)
-        m.d.comb += total.eq(before.greater + second + before.subtract)
-        # A subtraction that does not carry out is negative; only an exact one (no sticky bit) can be.
-        m.d.comb += negative.eq(before.subtract & ~total[self.sum_bits])
-        m.d.comb += magnitude.eq(Mux(negative, -total[: self.sum_bits], total[: self.sum_bits]))
-        zero = Signal(name="magnitude_zero")
-        m.d.comb += zero.eq(magnitude == 0)
+        magnitude = Signal(self.window + 1)
+        m.d.comb += negative.eq(before.subtract & ~carry)
+        m.d.comb += magnitude.eq(
+            Cat(Mux(negative, ~total[: self.window], total[: self.window]), carry & ~before.subtract)
+        )
         after = {
             "magnitude": magnitude,
-            "sign": Mux(before.subtract & zero, 0, before.sign ^ negative),
+            "zeros": leading_zeros(m, magnitude, name="magnitude_zeros"),
+            "zero": before.subtract & ~before.lost & ~negative & (magnitude == 0),
+            "lost": before.lost,
+            "short": negative & ~before.lost,
+            "sign": before.sign ^ negative,
             "exponent": before.exponent,
             "nan": before.nan,
             "infinite": before.infinite,
         }
-        return after | ({"integer": before.integer} if self.integer else {})
+        if self.integer:
+            after |= {"integer": before.integer, "integer_total": total[:32]}
+        return after
 
     def _normalise(self, m, before):
-        """Moves the leading one to the top, but not past the subnormals' exponent."""
-        bits = self.window + 1
-        magnitude = before.magnitude[:bits]
-        zeros = leading_zeros(m, magnitude, name="magnitude_zeros")
-        amount = Signal(len(zeros), name="normalise_amount")
-        m.d.comb += amount.eq(Mux(before.exponent < zeros, before.exponent, zeros))
-        shifted = Signal(self.sum_bits, name="normalised")
-        m.d.comb += shifted.eq(before.magnitude << amount)
-        top = Signal(SIGNIFICAND_BITS, name="significand")
-        rest = bits - SIGNIFICAND_BITS
-        m.d.comb += top.eq(shifted[rest:bits])
-        exponent = Signal(PRODUCT_EXPONENT_BITS, name="normalised_exponent")
-        m.d.comb += exponent.eq(Mux(top[-1], before.exponent + 1 - amount, 0))
+        # The sum's top bit is worth one more than the exponent says.
+        exponent = Signal(range(-1 << EXPONENT_BITS, 1 << EXPONENT_BITS), name="exponent_less_zeros")
+        limited = Signal()
+        tiny = Signal()
+        special = Signal(name="total_special")
+        amount = Signal(len(before.zeros), name="normalise_amount")
+        m.d.comb += [
+            exponent.eq(before.exponent - before.zeros),
+            limited.eq(exponent[-1]),
+            tiny.eq(limited | before.zero),
+            special.eq(before.nan | before.infinite | (~tiny & (exponent[:-1] >= EXPONENT_ONES - 1))),
+            amount.eq(Mux(limited, before.exponent, before.zeros)),
+        ]
+        bits = len(before.magnitude)
+        wide = Signal(2 * bits, name="normalised")
+        m.d.comb += wide.eq(Cat(before.short.replicate(bits), before.magnitude) << amount)
+        rest = Signal(bits - SIGNIFICAND_BITS, name="rest")
+        significand = Signal(SIGNIFICAND_BITS, name="significand")
+        m.d.comb += Cat(rest, significand).eq(wide[bits:])
+        half = rest[-1]
+        below = rest[:-1]
+        odd = significand[0]
+        up = Mux(half, before.lost | before.short | below.any() | odd, before.short & below.all() & odd)
         after = {
-            "significand": top[:FRACTION_BITS],
-            "exponent": exponent,
-            "round_up": shifted[rest - 1] & (shifted[: rest - 1].any() | top[0]),
-            "sign": before.sign,
-            "nan": before.nan,
-            "infinite": before.infinite,
+            "fraction": Mux(special, Cat(Const(0, FRACTION_BITS - 1), before.nan), significand[:FRACTION_BITS]),
+            "hidden": significand[-1] & ~special,
+            "exponent": Mux(special, EXPONENT_ONES, Mux(tiny, 0, exponent))[:8],
+            "round_up": up & ~special,
+            "sign": before.sign & ~before.zero & ~before.nan,
         }
         if self.integer:
-            after |= {"integer": before.integer, "integer_total": shifted[:32]}
+            # An integer takes the places of a float's parts, with nothing to add.
+            parts = ("fraction", "exponent", "sign")
+            total = before.integer_total
+            integers = (total[:FRACTION_BITS], total[FRACTION_BITS:31], total[31])
+            after |= {key: Mux(before.integer, x, after[key]) for key, x in zip(parts, integers, strict=True)}
+            after |= {key: after[key] & ~before.integer for key in ("hidden", "round_up")}
         return after
 
     def _round(self, m, before):
-        """Rounds to nearest even; a carry out of the significand raises the exponent by itself."""
-        magnitude = Signal(PRODUCT_EXPONENT_BITS + FRACTION_BITS, name="rounded")
-        m.d.comb += magnitude.eq(Cat(before.significand, before.exponent) + before.round_up)
-        infinite = before.infinite | (magnitude[FRACTION_BITS:] >= EXPONENT_ONES)
-        finite = Mux(infinite, EXPONENT_ONES << FRACTION_BITS, magnitude[:31])
-        total = Mux(before.nan, NAN, Cat(finite[:31], before.sign))
-        if self.integer:
-            total = Mux(before.integer, before.integer_total, total)
-        return {"total": total[:32]}
+        increment = Cat(before.round_up, Const(0, FRACTION_BITS - 1), before.hidden)
+        magnitude = Signal(31, name="rounded")
+        m.d.comb += magnitude.eq(Cat(before.fraction, before.exponent) + increment)
+        return {"total": Cat(magnitude, before.sign)}
