@@ -17,7 +17,12 @@ EXPONENT_BITS = 9
 GUARD_BITS = 3
 """Bits kept below the significand. Three, since a product's leading one may be one bit low: with an exponent difference
 of 3 a subtraction then needs two places to the left and one to round."""
-REGISTERED = {1: ("round",), 2: ("add", "round"), 3: ("align", "add", "round"), 4: ("align", "add", "normalise", "round")}
+REGISTERED = {
+    1: ("round",),
+    2: ("add", "round"),
+    3: ("align", "add", "round"),
+    4: ("align", "add", "normalise", "round"),
+}
 """The steps that end in registers, by latency."""
 
 
@@ -117,17 +122,16 @@ class FusedAdd(wiring.Component):
         lesser = Signal(self.window, name="lesser")
         m.d.comb += lesser.eq(Mux(behind, Cat(Const(0, GUARD_BITS - 1), theirs), Cat(Const(0, GUARD_BITS), ours)))
         # In two steps, coarse and fine, so that the bits lost in each are few.
+        most = 8 * ((1 << (len(amount) - 3)) - 1)
         coarse = Signal(self.window, name="lesser_coarse")
         fine = Signal(self.window, name="lesser_fine")
-        lost_coarse = Signal(self.window, name="lost_coarse")
+        lost_coarse = Signal(most, name="lost_coarse")
         lost_fine = Signal(7, name="lost_fine")
-        eights = Cat(Const(0, 3), amount[3:])
-        ones = amount[:3]
         m.d.comb += [
-            coarse.eq(lesser >> eights),
-            lost_coarse.eq(lesser & ~(Const(-1, self.window) << eights)),
-            fine.eq(coarse >> ones),
-            lost_fine.eq(coarse[:7] & ~(Const(-1, 7) << ones)),
+            coarse.eq(lesser >> Cat(Const(0, 3), amount[3:])),
+            lost_coarse.eq(lesser & (Const((1 << most) - 1, most) >> Cat(Const(0, 3), ~amount[3:]))),
+            fine.eq(coarse >> amount[:3]),
+            lost_fine.eq(coarse & (Const(0x7F, 7) >> ~amount[:3])),
         ]
         lost = Signal(name="lesser_lost")
         m.d.comb += lost.eq(lost_coarse.any() | lost_fine.any())
@@ -212,11 +216,11 @@ class FusedAdd(wiring.Component):
             amount.eq(Mux(limited, before.exponent, before.zeros)),
         ]
         bits = len(before.magnitude)
-        wide = Signal(2 * bits, name="normalised")
-        m.d.comb += wide.eq(Cat(before.short.replicate(bits), before.magnitude) << amount)
         rest = Signal(bits - SIGNIFICAND_BITS, name="rest")
         significand = Signal(SIGNIFICAND_BITS, name="significand")
-        m.d.comb += Cat(rest, significand).eq(wide[bits:])
+        # To the left by `amount` is to the right by its inverse from a place that much higher.
+        filler = before.short.replicate((1 << len(amount)) - 1)
+        m.d.comb += Cat(rest, significand).eq(Cat(filler, before.magnitude) >> ~amount)
         half = rest[-1]
         below = rest[:-1]
         odd = significand[0]

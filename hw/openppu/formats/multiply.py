@@ -1,6 +1,6 @@
 """The exact product of two operands."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -44,34 +44,34 @@ class Multiply(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.d.sync += self.product.significand.eq(self.a.factor * self.b.factor)
+        a, b = self.a, self.b
+        product = Signal(self.product.shape(), reset_less=True)
+        m.d.comb += self.product.eq(product)
+        m.d.sync += product.significand.eq(a.factor * b.factor)
         if not self.is_float:
             return m
-
-        def either(kind):
-            return (self.a.kind == kind) | (self.b.kind == kind)
 
         pad = Signal()
         nan = Signal()
         infinite = Signal()
         m.d.comb += [
-            pad.eq(self.a.kind == OperandKind.PAD),
-            infinite.eq(either(OperandKind.INFINITE)),
+            pad.eq(a.kind == OperandKind.PAD),
+            infinite.eq((a.kind == OperandKind.INFINITE) | (b.kind == OperandKind.INFINITE)),
             # A zero is an operand without a leading one. An infinity has one, a NaN's does not matter.
-            nan.eq(either(OperandKind.NAN) | (infinite & ~(self._leading(self.a) & self._leading(self.b)))),
+            nan.eq(
+                (a.kind == OperandKind.NAN)
+                | (b.kind == OperandKind.NAN)
+                | (infinite & ~(self._leading(a) & self._leading(b)))
+            ),
         ]
-        m.d.sync += [
-            self.product.exponent.eq(self.a.exponent + self.b.exponent),
-            self.product.sign.eq((self.a.sign ^ self.b.sign) | pad),
-            self.product.kind.eq(ProductKind.FINITE),
-        ]
-        with m.If(~pad & nan):
-            m.d.sync += self.product.kind.eq(ProductKind.NAN)
-        with m.Elif(~pad & infinite):
-            m.d.sync += self.product.kind.eq(ProductKind.INFINITE)
+        kind = Mux(pad, ProductKind.FINITE, Mux(nan, ProductKind.NAN, Mux(infinite, ProductKind.INFINITE, 0)))
         if self.is_mixed:
-            with m.If(self.a.integer):
-                m.d.sync += self.product.kind.eq(ProductKind.INTEGER)
+            kind = Mux(a.integer, ProductKind.INTEGER, kind)
+        m.d.sync += [
+            product.exponent.eq(a.exponent + b.exponent),
+            product.sign.eq((a.sign ^ b.sign) | pad),
+            product.kind.eq(kind),
+        ]
         return m
 
     def _leading(self, operand):

@@ -1,6 +1,6 @@
 """One cell of the systolic array: holds a weight, multiplies, adds."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,8 +14,8 @@ class Cell(wiring.Component):
     """Multiplies each activation that passes by its weight and adds the product to the partial sum that passes.
 
     A second weight is loaded while the first one is in use; ``swap`` comes with the first activation of a block and
-    puts it in force. Nothing in a cell stalls, and nothing but `load` and `swap` needs a reset: what was in flight at a
-    reset is never written back.
+    puts it in force. Nothing in a cell stalls, and nothing needs a reset: what was in flight at a reset is never written
+    back, and a stale ``load`` or ``swap`` stays ahead of all that comes after the reset.
 
     Latency: 1 cycle to the right (``activation``, ``swap``, ``load``); ``config.latency`` cycles down for the partial
     sum, which enters 2 cycles after its activation; `weight_latency` cycles down for weights. Throughput: one
@@ -64,31 +64,33 @@ class Cell(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        operand = self.activation.shape()
-        m.d.sync += [
-            self.activation_next.eq(self.activation),
-            self.swap_next.eq(self.swap),
-            self.load_next.eq(self.load),
+
+        def later(value, name):
+            register = Signal.like(value, name=name, reset_less=True)
+            m.d.sync += register.eq(value)
+            return register
+
+        activation = later(self.activation, "activation_now")
+        m.d.comb += [
+            self.activation_next.eq(activation),
+            self.swap_next.eq(later(self.swap, "swap_now")),
+            self.load_next.eq(later(self.load, "load_now")),
         ]
-
         weight = self.weight
-        for place in range(self.weight_latency(self.config) - 1):
-            below = Signal(operand, name=f"weight_{place}", reset_less=True)
-            m.d.sync += below.eq(weight)
-            weight = below
-        m.d.sync += self.weight_next.eq(weight)
+        for place in range(self.weight_latency(self.config)):
+            weight = later(weight, f"weight_{place}")
+        m.d.comb += self.weight_next.eq(weight)
 
-        loaded = Signal(operand, reset_less=True)
-        in_use = Signal(operand, reset_less=True)
-        with m.If(self.load):
-            m.d.sync += loaded.eq(self.weight)
-        with m.If(self.swap):
-            m.d.sync += in_use.eq(loaded)
+        loaded = Signal.like(weight, reset_less=True)
+        in_use = Signal.like(weight, reset_less=True)
+        m.d.sync += loaded.eq(Mux(self.load, self.weight, loaded))
+        m.d.sync += in_use.eq(Mux(self.swap, loaded, in_use))
 
         m.submodules.multiply = multiply = Multiply(formats=self.formats)
-        m.d.comb += [multiply.a.eq(self.activation_next), multiply.b.eq(in_use)]
+        m.d.comb += [multiply.a.eq(activation), multiply.b.eq(in_use)]
         if not self.config.has_float:
-            m.d.sync += self.partial_next.eq(self.partial + multiply.product.significand.as_signed())
+            total = (self.partial + multiply.product.significand.as_signed())[:32]
+            m.d.comb += self.partial_next.eq(later(total, "total"))
             return m
         m.submodules.add = add = FusedAdd(
             width=multiply.width, integer=self.config.has_int, latency=self.config.latency
