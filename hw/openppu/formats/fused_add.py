@@ -7,13 +7,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from openppu.formats.leading_zeros import leading_zeros
-from openppu.formats.operand import ProductKind, product_layout
+from openppu.formats.operand import product_layout
 
 FRACTION_BITS = 23
 SIGNIFICAND_BITS = FRACTION_BITS + 1
 EXPONENT_ONES = 255
 EXPONENT_BITS = 9
-"""Unsigned width of the sum's exponent: that of the operand with the larger one, which is at least 1."""
+"""Width of the sum's exponent, that of the operand with the larger one."""
 GUARD_BITS = 3
 """Bits kept below the significand. Three, since a product's leading one may be one bit low: with an exponent difference
 of 3 a subtraction then needs two places to the left and one to round."""
@@ -43,14 +43,14 @@ class FusedAdd(wiring.Component):
     width : int
         Significand bits of the product: 16 for bf16, 22 for fp16, 48 for binary32, 24 to add a binary32 number.
     integer : bool
-        Integer products may come, too (`ProductKind.INTEGER`).
+        Integer products may come, too .
     latency : int, 1 to 4
         Cycles from ``product`` and ``addend`` to ``total``: 4 has registers after each step; 3 leaves out the ones
         after normalise, 2 also the ones after align, 1 only has those after round.
 
     Members
     -------
-    product : In(product_layout(width))
+    product : In(product_layout(width, integer=integer))
         The product.
     addend : In(32)
         A binary32 number, or an int32 when the product is an integer.
@@ -73,7 +73,7 @@ class FusedAdd(wiring.Component):
         self.span = max(width, SIGNIFICAND_BITS)
         self.window = self.span + GUARD_BITS
         self.sum_bits = max(self.window + 1, 32 if integer else 0)
-        super().__init__({"product": In(product_layout(width)), "addend": In(32), "total": Out(32)})
+        super().__init__({"product": In(product_layout(width, integer=integer)), "addend": In(32), "total": Out(32)})
 
     def elaborate(self, platform):
         m = Module()
@@ -100,9 +100,7 @@ class FusedAdd(wiring.Component):
         field = addend[FRACTION_BITS:31]
         sign = addend[31]
         normal = Signal(name="addend_normal")
-        exponent = Signal(8, name="addend_exponent")
         m.d.comb += normal.eq(field != 0)
-        m.d.comb += exponent.eq(Cat(field[0] | ~normal, field[1:]))  # a subnormal's exponent is that of field 1
         ours = Cat(Const(0, self.span - SIGNIFICAND_BITS), fraction, normal)
         theirs = Cat(Const(0, self.span - self.width), product.significand)
 
@@ -110,68 +108,70 @@ class FusedAdd(wiring.Component):
         behind = Signal(name="product_behind")
         distance = Signal(len(ahead) - 1, name="distance")
         far = Signal(name="distance_far")
-        amount = Signal(self.window.bit_length(), name="align_amount")
         m.d.comb += [
-            ahead.eq(product.exponent - exponent),
+            ahead.eq(product.exponent - Cat(field, Const(2, 2))),
             behind.eq(ahead[-1]),
-            # Inverted, a negative difference is one too small: a product that is behind starts one place lower.
             distance.eq(Mux(behind, ~ahead, ahead)),
-            far.eq(distance[len(amount) :].any()),
-            amount.eq(Mux(far, -1, distance)),
         ]
+        # What the distance lacks is in the place where the lesser operand starts. Inverted, a negative difference is
+        # one too small; and a subnormal addend has the exponent of field 1, not 0, which brings it one nearer.
         lesser = Signal(self.window, name="lesser")
-        m.d.comb += lesser.eq(Mux(behind, Cat(Const(0, GUARD_BITS - 1), theirs), Cat(Const(0, GUARD_BITS), ours)))
-        # In two steps, coarse and fine, so that the bits lost in each are few.
-        most = 8 * ((1 << (len(amount) - 3)) - 1)
-        coarse = Signal(self.window, name="lesser_coarse")
-        fine = Signal(self.window, name="lesser_fine")
-        lost_coarse = Signal(most, name="lost_coarse")
-        lost_fine = Signal(7, name="lost_fine")
+        later = Mux(normal, Cat(Const(0, 2), theirs, Const(0, 1)), Cat(Const(0, 1), theirs, Const(0, 2)))
+        sooner = Mux(normal, Cat(Const(0, GUARD_BITS), ours), Cat(Const(0, GUARD_BITS + 1), ours[:-1]))
+        m.d.comb += lesser.eq(Mux(behind, later, sooner))
+
+        # In steps, so that the bits lost in each are few: by eights, by twos, by one.
+        bits = self.window.bit_length()
+        most = 8 * ((1 << (bits - 3)) - 1)
+        by_eights = Signal(self.window, name="lesser_by_eights")
+        by_twos = Signal(self.window, name="lesser_by_twos")
+        by_one = Signal(self.window, name="lesser_by_one")
+        lost_all = Signal(name="lost_all")
+        lost_eights = Signal(most, name="lost_by_eights")
+        lost_rest = Signal(7, name="lost_by_less")
         m.d.comb += [
-            coarse.eq(lesser >> Cat(Const(0, 3), amount[3:])),
-            lost_coarse.eq(lesser & (Const((1 << most) - 1, most) >> Cat(Const(0, 3), ~amount[3:]))),
-            fine.eq(coarse >> amount[:3]),
-            lost_fine.eq(coarse & (Const(0x7F, 7) >> ~amount[:3])),
+            far.eq(distance[bits:].any()),
+            by_eights.eq(lesser >> Cat(Const(0, 3), distance[3:bits])),
+            by_twos.eq(Mux(far, 0, by_eights >> Cat(Const(0, 1), distance[1:3]))),
+            by_one.eq(by_twos >> distance[0]),
+            lost_all.eq(far & Mux(behind, product.significand.any(), normal | (fraction != 0))),
+            lost_eights.eq(lesser & (Const((1 << most) - 1, most) >> Cat(Const(0, 3), ~distance[3:bits]))),
+            lost_rest.eq(by_eights & (Const(0x7F, 7) >> ~distance[:3])),
         ]
         lost = Signal(name="lesser_lost")
-        m.d.comb += lost.eq(lost_coarse.any() | lost_fine.any())
+        m.d.comb += lost.eq(lost_all | lost_eights.any() | lost_rest.any())
 
         special = Signal(name="addend_special")
         addend_nan = Signal()
         addend_infinite = Signal()
-        product_infinite = Signal()
         infinite = Signal(name="either_infinite")
         subtract = Signal(name="signs_differ")
         m.d.comb += [
             special.eq(field == EXPONENT_ONES),
             addend_nan.eq(special & (fraction != 0)),
             addend_infinite.eq(special & (fraction == 0)),
-            product_infinite.eq(product.kind == ProductKind.INFINITE),
-            infinite.eq(addend_infinite | product_infinite),
+            infinite.eq(addend_infinite | product.infinite),
             subtract.eq((sign ^ product.sign) & ~infinite),
         ]
         after = {
             "greater": Cat(subtract & ~lost, Const(0, GUARD_BITS - 1), Mux(behind, ours, theirs)),
-            "lesser": Mux(subtract, ~fine, fine)[: self.window],
+            "lesser": Mux(subtract, ~by_one, by_one)[: self.window],
             "subtract": subtract,
             "lost": lost,
             "sign": Mux(Mux(infinite, addend_infinite, behind), sign, product.sign),
-            "exponent": Mux(behind, exponent, product.exponent)[:EXPONENT_BITS],
-            "nan": addend_nan
-            | (product.kind == ProductKind.NAN)
-            | (addend_infinite & product_infinite & (sign != product.sign)),
+            "exponent": Mux(behind, Cat(field[0] | ~normal, field[1:]), product.exponent)[:EXPONENT_BITS],
+            "nan": addend_nan | product.nan | (addend_infinite & product.infinite & (sign != product.sign)),
             "infinite": infinite,
         }
         if self.integer:
-            is_integer = Signal()
             pad = Const(0, self.sum_bits - self.window)
-            m.d.comb += is_integer.eq(product.kind == ProductKind.INTEGER)
             after |= {
-                "greater": Mux(is_integer, addend, after["greater"]),
-                "lesser": Mux(is_integer, product.significand.as_signed(), Cat(after["lesser"], pad))[: self.sum_bits],
-                "subtract": subtract & ~is_integer,
-                "integer": is_integer,
+                "greater": Mux(product.integer, addend, after["greater"]),
+                "lesser": Mux(product.integer, product.significand.as_signed(), Cat(after["lesser"], pad)),
+                "subtract": subtract & ~product.integer,
+                "integer": product.integer,
             }
+            after["lesser"] = after["lesser"][: self.sum_bits]
         return after
 
     def _add(self, m, before):

@@ -1,10 +1,10 @@
 """The exact product of two operands."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from openppu.formats.operand import OperandKind, ProductKind, operand_layout, product_layout, significand_bits
+from openppu.formats.operand import OperandKind, is_mixed, operand_layout, product_layout, significand_bits
 from openppu.formats.spec import Format
 
 
@@ -32,13 +32,13 @@ class Multiply(wiring.Component):
         self.formats = formats
         self.layout = operand_layout(formats)
         self.is_float = any(fmt.is_float for fmt in formats)
-        self.is_mixed = self.is_float and not all(fmt.is_float for fmt in formats)
+        self.is_mixed = is_mixed(formats)
         self.width = 2 * significand_bits(formats)
         super().__init__(
             {
                 "a": In(self.layout),
                 "b": In(self.layout),
-                "product": Out(product_layout(self.width, is_float=self.is_float)),
+                "product": Out(product_layout(self.width, is_float=self.is_float, integer=self.is_mixed)),
             }
         )
 
@@ -64,14 +64,14 @@ class Multiply(wiring.Component):
                 | (infinite & ~(self._leading(a) & self._leading(b)))
             ),
         ]
-        kind = Mux(pad, ProductKind.FINITE, Mux(nan, ProductKind.NAN, Mux(infinite, ProductKind.INFINITE, 0)))
-        if self.is_mixed:
-            kind = Mux(a.integer, ProductKind.INTEGER, kind)
         m.d.sync += [
             product.exponent.eq(a.exponent + b.exponent),
             product.sign.eq((a.sign ^ b.sign) | pad),
-            product.kind.eq(kind),
+            product.nan.eq(nan & ~pad),
+            product.infinite.eq(infinite & ~pad),
         ]
+        if self.is_mixed:
+            m.d.sync += product.integer.eq(a.integer)
         return m
 
     def _leading(self, operand):

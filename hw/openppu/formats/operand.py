@@ -6,16 +6,17 @@ from amaranth.lib import data, enum
 from openppu.formats.spec import FORMATS, Format
 
 EXPONENT_BITS = 9
-"""Signed width of an operand's exponent, enough for every binary32 and below, normalised, and for `ZERO_EXPONENT`."""
+"""Width of an operand's exponent, enough for every binary32 and below, normalised."""
 
-EXPONENT_BIAS = 64
-"""Added to each operand's exponent, so that a product's sum of exponents carries binary32's bias (plus one) for free."""
+EXPONENT_BIAS = 320
+"""Of an operand's exponent. A product's exponent is the sum of two, so its bias is `PRODUCT_BIAS` for free."""
 
-ZERO_EXPONENT = -192
-"""Exponent of a zero operand: so small that a zero product is always the lesser addend, and shifts nothing out."""
+ZERO_EXPONENT = 0
+"""Exponent of a zero: so small that a zero product is always the lesser addend, and loses nothing when it is shifted."""
 
 PRODUCT_EXPONENT_BITS = 10
-"""Signed width of a product's exponent."""
+PRODUCT_BIAS = 512 + 127
+"""Of a product's exponent: binary32's, and 512 to keep small ones from turning negative."""
 
 
 class OperandKind(enum.Enum, shape=2):
@@ -28,15 +29,6 @@ class OperandKind(enum.Enum, shape=2):
     """Not there: the product is -0 whatever it meets, which leaves any sum as it is."""
 
 
-class ProductKind(enum.Enum, shape=2):
-    """What a product is."""
-
-    FINITE = 0
-    INFINITE = 1
-    NAN = 2
-    INTEGER = 3
-
-
 def significand_bits(formats: tuple[Format, ...]) -> int:
     """Width of the widest significand, hidden bit included; int8 counts as 8 so that its product fits too."""
     return max(fmt.fraction_bits + 1 for fmt in formats)
@@ -45,6 +37,11 @@ def significand_bits(formats: tuple[Format, ...]) -> int:
 def formats_named(names: tuple[str, ...]) -> tuple[Format, ...]:
     """The descriptions of the formats that a configuration names."""
     return tuple(FORMATS[name] for name in names)
+
+
+def is_mixed(formats: tuple[Format, ...]) -> bool:
+    """Whether there are both int8 and floats, so that each operand must say which it is."""
+    return len({fmt.is_float for fmt in formats}) == 2
 
 
 def operand_layout(formats: tuple[Format, ...]) -> data.StructLayout:
@@ -57,17 +54,17 @@ def operand_layout(formats: tuple[Format, ...]) -> data.StructLayout:
     width = significand_bits(formats)
     if not any(fmt.is_float for fmt in formats):
         return data.StructLayout({"factor": signed(width)})
-    fields = {"factor": width, "exponent": signed(EXPONENT_BITS), "sign": 1, "kind": OperandKind}
-    if not all(fmt.is_float for fmt in formats):
+    fields = {"factor": width, "exponent": EXPONENT_BITS, "sign": 1, "kind": OperandKind}
+    if is_mixed(formats):
         fields |= {"factor": signed(width + 1), "integer": 1}
     return data.StructLayout(fields)
 
 
-def product_layout(width: int, *, is_float: bool = True) -> data.StructLayout:
+def product_layout(width: int, *, is_float: bool = True, integer: bool = False) -> data.StructLayout:
     """An exact product of ``width`` bits, on its way to be added.
 
-    The value of a float product is ``significand / 2**(width-1) * 2**(exponent - 127)``; its leading one is at bit
-    width-1 or width-2. An integer product is the significand read as two's complement.
+    The value of a float product is ``significand / 2**(width-1) * 2**(exponent - PRODUCT_BIAS)``; its leading one is at
+    bit width-1 or width-2. An integer product is the significand read as two's complement.
 
     Parameters
     ----------
@@ -75,14 +72,10 @@ def product_layout(width: int, *, is_float: bool = True) -> data.StructLayout:
         Significand bits: twice an operand's.
     is_float : bool
         Whether float products exist; with integers alone only the significand is left.
+    integer : bool
+        Whether integer products exist beside floats; ``integer`` tells them apart.
     """
     if not is_float:
         return data.StructLayout({"significand": width})
-    return data.StructLayout(
-        {
-            "significand": width,
-            "exponent": signed(PRODUCT_EXPONENT_BITS),
-            "sign": 1,
-            "kind": ProductKind,
-        }
-    )
+    fields = {"significand": width, "exponent": PRODUCT_EXPONENT_BITS, "sign": 1, "nan": 1, "infinite": 1}
+    return data.StructLayout(fields | ({"integer": 1} if integer else {}))

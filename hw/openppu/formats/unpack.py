@@ -1,6 +1,6 @@
 """From a format's bits to the datapath's operand."""
 
-from amaranth import Cat, Const, Module, Mux, Signal, signed
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -65,7 +65,7 @@ class Unpack(wiring.Component):
         width = significand_bits(self.formats)
         sign = Signal()
         significand = Signal(width)
-        exponent = Signal(signed(len(self.operand.exponent)))
+        exponent = Signal(len(self.operand.exponent))
         kind = Signal(OperandKind)
         with m.Switch(self.format):
             for fmt in floats:
