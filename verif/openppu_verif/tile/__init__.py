@@ -1,0 +1,1 @@
+"""Testbenches of the systolic matmul tile (``docs/tile.md``, ``docs/verification.md``)."""
