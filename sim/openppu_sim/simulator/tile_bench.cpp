@@ -6,11 +6,13 @@
 // environment is that of docs/tile.md and of the cycle model: a request that is taken in cycle q may be answered from
 // cycle q + latency; a source whose stall pattern holds it back may not start to offer, but once it offers it goes on.
 
-#include <chrono>
+#include <sys/resource.h>
+
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <deque>
 #include <memory>
 #include <string>
@@ -135,6 +137,13 @@ struct Held {
   }
 };
 
+// The most memory this process ever held, in bytes (Linux counts it in KiB).
+uint64_t most_memory() {
+  rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  return uint64_t(usage.ru_maxrss) * 1024;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -199,7 +208,7 @@ int main(int argc, char** argv) {
   };
   reset();
 
-  const auto began = std::chrono::steady_clock::now();
+  const std::clock_t began = std::clock();
   bool reset_due = reset_at != UINT32_MAX;
   while (cycle < most_cycles) {
     if (reset_due && cycle == reset_at) {
@@ -261,7 +270,7 @@ int main(int argc, char** argv) {
     tick();
     ++cycle;
   }
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+  const std::clock_t took = std::clock() - began;
 
   top->eval();
   Words counters(counter_words);
@@ -273,7 +282,8 @@ int main(int argc, char** argv) {
   auto write = [&](const void* from, size_t size) { std::fwrite(from, 1, size, out); };
   const uint64_t header[] = {length,
                              cycle,
-                             static_cast<uint64_t>(took.count() * 1e9),
+                             uint64_t(took) * (1'000'000'000 / CLOCKS_PER_SEC),
+                             most_memory(),
                              cycle >= most_cycles,
                              results.size() / result_words,
                              causes.size(),
