@@ -21,7 +21,7 @@ Connect = Callable[[ChipConfig, bool, Path], MatmulRunner]
 def connect_rtl(config: ChipConfig, waves: bool, folder: Path) -> MatmulRunner:
     """The chip's Verilog in a simulator."""
     # Imported here: it needs the simulator's tools, which a mistake in the arguments should not wait for.
-    from openppu_sim.simulator.tile import run_matmul
+    from openppu_sim.simulator.tile_cocotb import run_matmul
 
     return partial(run_matmul, config=config, waves=waves, folder=folder)
 
