@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from openppu.config import ChipConfig, TileConfig
 from openppu.formats.spec import FORMATS
 from openppu.tile.command import command_layout
@@ -304,7 +305,7 @@ def _unpack(data: bytes, config: TileConfig, result_words: int, expected: int, w
     header = dict(zip(HEADER, np.frombuffer(data, "<u8", len(HEADER)).tolist(), strict=True))
     offset = 8 * len(HEADER)
 
-    def part(dtype: np.dtype | str, count: int) -> np.ndarray:
+    def part(dtype: npt.DTypeLike, count: int) -> np.ndarray:
         nonlocal offset
         values = np.frombuffer(data, dtype, count, offset)
         offset += values.nbytes
