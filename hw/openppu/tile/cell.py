@@ -4,6 +4,7 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from openppu.common.shared import shared
 from openppu.config import TileConfig
 from openppu.formats.fused_add import FusedAdd
 from openppu.formats.multiply import Multiply
@@ -86,15 +87,15 @@ class Cell(wiring.Component):
         m.d.sync += loaded.eq(Mux(self.load, self.weight, loaded))
         m.d.sync += in_use.eq(Mux(self.swap, loaded, in_use))
 
-        m.submodules.multiply = multiply = Multiply(formats=self.formats)
+        multiply = Multiply(formats=self.formats)
+        m.submodules.multiply = shared(multiply, platform)
         m.d.comb += [multiply.a.eq(activation), multiply.b.eq(in_use)]
         if not self.config.has_float:
             total = (self.partial + multiply.product.significand.as_signed())[:32]
             m.d.comb += self.partial_next.eq(later(total, "total"))
             return m
-        m.submodules.add = add = FusedAdd(
-            width=multiply.width, integer=self.config.has_int, latency=self.config.latency
-        )
+        add = FusedAdd(width=multiply.width, integer=self.config.has_int, latency=self.config.latency)
+        m.submodules.add = shared(add, platform)
         m.d.comb += [
             add.product.eq(multiply.product),
             add.addend.eq(self.partial),

@@ -45,15 +45,15 @@ class Drain(wiring.Component):
         m = Module()
         depth = self.config.accumulators
         m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=self.config.accumulator_bits + 1, depth=depth)
-        complete = Signal(range(depth + 1))
+        done = Signal(range(depth + 1))
         m.d.comb += [
             queue.w_data.eq(Cat(self.row, self.last)),
             queue.w_en.eq(self.issued),
-            self.read.eq((complete != 0) & (~self.valid | self.ready)),
+            self.read.eq((done != 0) & (~self.valid | self.ready)),
             self.read_row.eq(queue.r_data[:-1]),
             queue.r_en.eq(self.read),
         ]
-        m.d.sync += complete.eq(complete + self.complete - self.read)
+        m.d.sync += done.eq(done + self.complete - self.read)
         with m.If(self.read):
             m.d.sync += [self.valid.eq(1), self.result_last.eq(queue.r_data[-1])]
         with m.Elif(self.ready):

@@ -22,7 +22,7 @@ class Lane(wiring.Component):
         self.most = most
         super().__init__(
             {
-                "time": In((most - 1).bit_length()),
+                "now": In((most - 1).bit_length()),
                 "delay": In(range(most + 1)),
                 "bits": In(config.operand_bits),
                 "format": In(3),
@@ -33,13 +33,15 @@ class Lane(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.unpack = unpack = Unpack(formats=formats_named(self.config.formats))
-        m.submodules.line = line = DelayLine(unpack.layout, most=self.most)
+        unpack = Unpack(formats=formats_named(self.config.formats))
+        line = DelayLine(unpack.layout, most=self.most)
+        m.submodules.unpack = shared(unpack, platform)
+        m.submodules.line = shared(line, platform)
         m.d.comb += [
             unpack.bits.eq(self.bits),
             unpack.format.eq(self.format),
             unpack.pad.eq(self.pad),
-            line.time.eq(self.time),
+            line.now.eq(self.now),
             line.delay.eq(self.delay),
             line.i.eq(unpack.operand),
             self.operand.eq(line.o),
@@ -61,7 +63,7 @@ class Edge(wiring.Component):
 
     Members
     -------
-    time : In
+    now : In
         A free-running counter, see `DelayLine`; as wide as its own port.
     beat : In(lanes x operand bits)
     format : In(3)
@@ -79,7 +81,7 @@ class Edge(wiring.Component):
         self.most = DelayLine.LEAST + (lanes - 1) * step
         super().__init__(
             {
-                "time": In((self.most - 1).bit_length()),
+                "now": In((self.most - 1).bit_length()),
                 "beat": In(data.ArrayLayout(config.operand_bits, lanes)),
                 "format": In(3),
                 "used": In(range(lanes + 1)),
@@ -93,7 +95,7 @@ class Edge(wiring.Component):
             lane = Lane(self.config, most=self.most)
             m.submodules[f"lane_{index}"] = shared(lane, platform)
             m.d.comb += [
-                lane.time.eq(self.time),
+                lane.now.eq(self.now),
                 lane.delay.eq(DelayLine.LEAST + index * self.step),
                 lane.bits.eq(self.beat[index]),
                 lane.format.eq(self.format),

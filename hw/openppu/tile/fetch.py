@@ -4,6 +4,7 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from openppu.common.shared import shared
 from openppu.config import TileConfig
 from openppu.tile.command import Addend, command_layout
 from openppu.tile.loop_nest import LoopNest, nest_layout
@@ -64,7 +65,8 @@ class _Fetch(wiring.Component):
         m = Module()
         command = self.commands.payload
         m.submodules.queue = queue = fifo.SyncFIFO(width=self.nest.size, depth=COMMAND_QUEUE)
-        m.submodules.loops = loops = LoopNest(self.nest)
+        loops = LoopNest(self.nest)
+        m.submodules.loops = shared(loops, platform)
         m.submodules.pending = pending = fifo.SyncFIFO(
             width=self.tags.payload.shape().size, depth=self.config.outstanding
         )

@@ -66,32 +66,32 @@ class Issue(wiring.Component):
         row_busy = Signal()
         needs_weights = Signal()
         needs_addend = Signal()
-        issue = Signal()
+        go = Signal()
         m.d.comb += [
             row_busy.eq(busy.bit_select(tag.row, 1)),
             needs_weights.eq(tag.first & ~self.full),
             needs_addend.eq((tag.source == Addend.STREAM) & ~self.addend_valid),
             self.rows.ready.eq(~(row_busy | needs_weights | needs_addend)),
-            issue.eq(self.rows.valid & self.rows.ready),
-            self.swap.eq(issue & tag.first),
+            go.eq(self.rows.valid & self.rows.ready),
+            self.swap.eq(go & tag.first),
             self.addend_ready.eq(self.rows.valid & (tag.source == Addend.STREAM) & ~(row_busy | needs_weights)),
         ]
 
         one = Const(1, self.config.accumulators)
         taken = Signal(self.config.accumulators)
         freed = Signal(self.config.accumulators)
-        with m.If(issue):
+        with m.If(go):
             m.d.comb += taken.eq(one << tag.row)
-        returned = Signal(self.config.accumulators)
-        drained = Signal(self.config.accumulators)
+        returns = Signal(self.config.accumulators)
+        drains = Signal(self.config.accumulators)
         with m.If(self.returned):
-            m.d.comb += returned.eq(one << self.returned_row)
+            m.d.comb += returns.eq(one << self.returned_row)
         with m.If(self.drained):
-            m.d.comb += drained.eq(one << self.drained_row)
-        m.d.comb += freed.eq(returned | drained)
+            m.d.comb += drains.eq(one << self.drained_row)
+        m.d.comb += freed.eq(returns | drains)
         m.d.sync += busy.eq((busy | taken) & ~freed)
 
-        with m.If(issue):
+        with m.If(go):
             m.d.comb += self.cause.eq(Cause.COMPUTE)
         with m.Elif(self.rows.valid & needs_weights):
             m.d.comb += self.cause.eq(Cause.WEIGHTS)

@@ -78,13 +78,18 @@ class Tile(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        m.submodules.weight_fetch = weight_fetch = WeightFetch(config)
-        m.submodules.activation_fetch = activation_fetch = ActivationFetch(config)
-        m.submodules.issue = issue = Issue(config)
-        m.submodules.array = array = Array(config)
-        m.submodules.counting = counters = Counters()
-        time = Signal(max(self._time_bits()))
-        m.d.sync += time.eq(time + 1)
+        weight_fetch = WeightFetch(config)
+        activation_fetch = ActivationFetch(config)
+        issue = Issue(config)
+        array = Array(config)
+        counters = Counters()
+        m.submodules.weight_fetch = shared(weight_fetch, platform)
+        m.submodules.activation_fetch = shared(activation_fetch, platform)
+        m.submodules.issue = shared(issue, platform)
+        m.submodules.array = shared(array, platform)
+        m.submodules.counting = shared(counters, platform)
+        now = Signal(max(self._now_bits()))
+        m.d.sync += now.eq(now + 1)
 
         # Commands: both fetchers take the same ones; what cannot be run is taken and dropped.
         command = self.commands.payload
@@ -139,7 +144,7 @@ class Tile(wiring.Component):
             self.addends.ready.eq(issue.addend_ready),
         ]
 
-        self._feed(m, platform, array, time, weight_tag, tag)
+        self._feed(m, platform, array, now, weight_tag, tag)
         m.d.comb += array.control.eq(self._later(m, Cat(issue.swap, load, weight_tag.row), Edge.LATENCY, "control"))
 
         # A row on its way: where its sum goes, and whether it is a result. (Bit n: issued n + 1 cycles ago.)
@@ -147,8 +152,9 @@ class Tile(wiring.Component):
         emitting = Signal(self.total_latency(config) - 2)
         m.d.sync += returning.eq(Cat(issued & ~tag.emit, returning[:-1]))
         m.d.sync += emitting.eq(Cat(issued & tag.emit, emitting[:-1]))
-        m.submodules.row_line = row_line = DelayLine(config.accumulator_bits, most=len(returning))
-        m.d.comb += [row_line.time.eq(time), row_line.delay.eq(len(returning)), row_line.i.eq(tag.row)]
+        row_line = DelayLine(config.accumulator_bits, most=len(returning))
+        m.submodules.row_line = shared(row_line, platform)
+        m.d.comb += [row_line.now.eq(now), row_line.delay.eq(len(returning)), row_line.i.eq(tag.row)]
         m.d.comb += [issue.returned.eq(returning[-1]), issue.returned_row.eq(row_line.o)]
 
         inject = self._later(m, Cat(tag.row, tag.source), self.ACCUMULATOR_READ, "inject")
@@ -159,7 +165,8 @@ class Tile(wiring.Component):
             self.PARTIAL + config.rows * config.latency - len(returning),
             "collect",
         )
-        m.submodules.draining = drain = Drain(config)
+        drain = Drain(config)
+        m.submodules.draining = shared(drain, platform)
         m.d.comb += [
             drain.issued.eq(issued & tag.emit),
             drain.row.eq(tag.row),
@@ -171,7 +178,7 @@ class Tile(wiring.Component):
             self.results.valid.eq(drain.valid),
             self.results.payload.last.eq(drain.result_last),
         ]
-        self._accumulators(m, platform, array, time, inject, collect, drain)
+        self._accumulators(m, platform, array, now, inject, collect, drain)
 
         m.d.comb += [
             issue.fetching.eq(activation_fetch.working | self.commands.valid),
@@ -189,7 +196,7 @@ class Tile(wiring.Component):
         ]
         return m
 
-    def _time_bits(self):
+    def _now_bits(self):
         config = self.config
         longest = (
             DelayLine.LEAST + (config.rows - 1) * config.latency,
@@ -206,17 +213,19 @@ class Tile(wiring.Component):
             value = later
         return value
 
-    def _feed(self, m, platform, array, time, weight_tag, tag):
+    def _feed(self, m, platform, array, now, weight_tag, tag):
         """The operands' way to the array: unpacked, skewed."""
         config = self.config
-        m.submodules.weight_edge = weights = Edge(config, lanes=config.columns, step=1)
-        m.submodules.activation_edge = activations = Edge(config, lanes=config.rows, step=config.latency)
+        weights = Edge(config, lanes=config.columns, step=1)
+        activations = Edge(config, lanes=config.rows, step=config.latency)
+        m.submodules.weight_edge = shared(weights, platform)
+        m.submodules.activation_edge = shared(activations, platform)
         m.d.comb += [
-            weights.time.eq(time),
+            weights.now.eq(now),
             weights.beat.eq(self.weights.payload),
             weights.format.eq(weight_tag.format),
             weights.used.eq(config.columns),
-            activations.time.eq(time),
+            activations.now.eq(now),
             activations.beat.eq(self.activations.payload),
             activations.format.eq(tag.format),
             activations.used.eq(tag.lanes),
@@ -224,7 +233,7 @@ class Tile(wiring.Component):
             array.activations.eq(activations.operands),
         ]
 
-    def _accumulators(self, m, platform, array, time, inject, collect, drain):
+    def _accumulators(self, m, platform, array, now, inject, collect, drain):
         """A column of accumulators for each column of cells, with the addends' skew."""
         config = self.config
         # An addend is used one cycle after the accumulator would be read, column by column.
@@ -235,7 +244,7 @@ class Tile(wiring.Component):
             m.submodules[f"accumulator_{column}"] = shared(accumulator, platform)
             m.submodules[f"addend_line_{column}"] = shared(line, platform)
             m.d.comb += [
-                line.time.eq(time),
+                line.now.eq(now),
                 line.delay.eq(first + column),
                 line.i.eq(self.addends.payload[column]),
                 accumulator.inject.eq(inject),

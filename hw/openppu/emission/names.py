@@ -1,0 +1,129 @@
+"""Chooses the name under which each wire, memory and instance appears."""
+
+import re
+from collections.abc import Container, Iterator
+
+from openppu.emission.expression import leaves
+from openppu.emission.netlist import Netlist, action_leaves, outputs_of, updated
+from openppu.emission.rtlil import Bits, Slice, width_of
+
+KEYWORDS = frozenset(
+    """
+    always and assign automatic begin buf bufif0 bufif1 case casex casez cell cmos config deassign default
+    defparam design disable edge else end endcase endconfig endfunction endgenerate endmodule endprimitive
+    endspecify endtable endtask event for force forever fork function generate genvar highz0 highz1 if
+    ifnone incdir include initial inout input instance integer join large liblist library localparam
+    macromodule medium module nand negedge nmos nor noshowcancelled not notif0 notif1 or output parameter
+    pmos posedge primitive pull0 pull1 pulldown pullup pulsestyle_onevent pulsestyle_ondetect rcmos real
+    realtime reg release repeat rnmos rpmos rtran rtranif0 rtranif1 scalared showcancelled signed small
+    specify specparam strong0 strong1 supply0 supply1 table task time tran tranif0 tranif1 tri tri0 tri1
+    triand trior trireg unsigned use vectored wait wand weak0 weak1 while wire wor xnor xor bit byte break
+    checker class const context continue do enum export extends final import int interface logic longint
+    modport new null package packed priority program property protected pure rand ref return sequence
+    shortint static string struct super tagged this type typedef union unique var virtual void
+    """.split()  # noqa: SIM905
+)
+"""Words of IEEE 1364-2005, and those of IEEE 1800 that might be names here."""
+
+
+def choose(netlist: Netlist, without: Container[str]) -> dict[str, str]:
+    """A readable name for everything that is declared in a module.
+
+    A wire that Amaranth knows under several names keeps the best: a port's; one that only the hardware's author
+    gave; instance and port for what connects to an instance's port of that name; last the field of a struct, or the
+    name of what looks at it.
+
+    Parameters
+    ----------
+    netlist : Netlist
+        The module.
+    without : container of str
+        Wires that are not declared.
+
+    Raises
+    ------
+    ValueError
+        If a port's name is a word of Verilog.
+    """
+    declared = [name for name in [*netlist.wires, *netlist.memories] if name not in netlist.aliases]
+    candidates = {name: [_ranked(name)] for name in declared if name not in without}
+    for name, bits in netlist.aliases.items():
+        low = 0
+        for chunk in bits:
+            if netlist.whole((chunk,)) in candidates:
+                candidates[netlist.whole((chunk,))].append(_name_of_part(name, low, chunk.width, width_of(bits)))
+            low += chunk.width
+    users = _users(netlist)
+    for wire in users.keys() & candidates.keys():
+        user = users[wire]
+        while user[0] == "$" and user in users:
+            user = users[user]
+        candidates[wire].append((9, f"{_ranked(user)[1]}_term"))
+    used = {chunk.wire for bits in netlist.uses() for chunk in bits if isinstance(chunk, Slice)}
+    for cell in netlist.instances:
+        for port, bits in cell.ports.items():
+            wire = netlist.whole(bits)
+            if wire in candidates:
+                own = max((c for c in candidates[wire] if c[1] == port), default=None)
+                rank = 2 if port in outputs_of(cell) else 3 if own else 7
+                unused = "unused_" if rank == 2 and wire not in used else ""
+                candidates[wire].append((0 if unused else rank, f"{unused}{cell.name[1:]}_{port}"))
+                if own:
+                    candidates[wire].remove(own)
+
+    names = {name: name.lstrip("\\") for name, wire in netlist.wires.items() if wire.port}
+    for port in names.values():
+        if port in KEYWORDS:
+            raise ValueError(f"port {port} of {netlist.name}: a word of Verilog; rename it in the component")
+    taken = {*KEYWORDS, *names.values()}
+    names["$loop"] = _free("word", taken)
+    names |= {wire: names[port] for port, wire in netlist.carriers().items()}
+    for cell in netlist.instances:
+        names[cell.name] = _free(cell.name.lstrip("\\"), taken)
+    for name in sorted(candidates, key=lambda name: min(candidates[name])[0]):
+        if name not in names:
+            names[name] = _free(min(candidates[name])[1], taken)
+    return names
+
+
+def _users(netlist: Netlist) -> dict[str, str]:
+    """For each wire without a name, one wire or register that looks at it."""
+    users: dict[str, str] = {}
+    for user, parts in netlist.drivers.items():
+        for _, expression in parts:
+            users |= dict.fromkeys(_unnamed(leaves(expression)), user)
+    for _, body in netlist.registers:
+        users |= dict.fromkeys(_unnamed(action_leaves(body)), next(updated(body)))
+    return users
+
+
+def _unnamed(values: Iterator[Bits]) -> Iterator[str]:
+    return (chunk.wire for bits in values for chunk in bits if isinstance(chunk, Slice) and chunk.wire[0] == "$")
+
+
+def _name_of_part(name: str, low: int, width: int, whole: int) -> tuple[int, str]:
+    """A name for a part of a value that has a name."""
+    rank, plain = _ranked(name)
+    if width == whole:
+        return rank, plain
+    return 8, f"{plain}_{low}" if width == 1 else f"{plain}_{low + width - 1}_{low}"
+
+
+def _ranked(name: str) -> tuple[int, str]:
+    """How good a name is (0 is best), and the name as Verilog allows it."""
+    if name[0] == "$":
+        return 10, "term"
+    plain = re.sub(r"\W+", "_", name[1:].replace("$", "__dollar__")).strip("_")
+    if "__dollar__" in plain:
+        return 5, re.sub(r"__dollar__\d+", "", plain)
+    return (6 if "." in name or "[" in name else 1), plain
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """The name, with a number if it is taken."""
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    taken.add(free)
+    return free
