@@ -19,8 +19,9 @@ from openppu.config import ChipConfig
 from openppu.emission.build import build
 from openppu.emission.flatten import flatten
 from openppu.emission.module_text import module_text
+from openppu.emission.names import KEYWORDS
 from openppu.emission.netlist import Netlist
-from openppu.emission.rtlil import Module, read
+from openppu.emission.rtlil import Module, read, width_of
 from openppu.emission.simplify import simplify
 
 
@@ -31,9 +32,16 @@ class Emission:
     ----------
     top : str
         Prefix of all module names.
+
+    Raises
+    ------
+    ValueError
+        If the name is a word of Verilog.
     """
 
     def __init__(self, top: str):
+        if top in KEYWORDS:
+            raise ValueError(f"module {top}: a word of Verilog; choose another name")
         self.top = top
         self._names: dict[str, str] = {}
         self._waiting: list[tuple[str, wiring.Component]] = []
@@ -76,22 +84,39 @@ class Verilog:
         Name of the top module.
     text : str
         The file.
+    config : ChipConfig
+        What it was made from.
     modules : tuple of str
         Names of its modules, the top first.
     ports : dict
-        For each port its direction, width, and the fields of its payload with their lowest bit and width.
+        For each port but ``clk`` and ``rst`` its direction, its width, and the fields of its payload with their lowest
+        bit and width.
+    instances : int
+        Uses of modules that are written in the file.
+    wiring : int
+        Bits at the ports of those instances.
     """
 
     top: str
     text: str
+    config: ChipConfig
     modules: tuple[str, ...]
-    ports: dict
+    ports: dict[str, dict[str, Any]]
+    instances: int
+    wiring: int
 
     def write(self, path: Path) -> None:
         """Write the file, and the description of its ports as JSON beside it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self.text, encoding="ascii")
-        sidecar = {"schema": 1, "top": self.top, "modules": self.modules, "ports": self.ports}
+        sidecar = {
+            "schema": 1,
+            "top": self.top,
+            "config": self.config.name,
+            "fingerprint": self.config.fingerprint(),
+            "modules": self.modules,
+            "ports": self.ports,
+        }
         path.with_suffix(".json").write_text(json.dumps(sidecar, indent=1) + "\n", encoding="ascii")
 
 
@@ -123,8 +148,16 @@ def emit(component: wiring.Component, *, top: str, config: ChipConfig) -> Verilo
         simplify(netlist)
     _drop_unused_clocks(netlists)
     texts = [_module(part, netlist) for (part, _), netlist in zip(parts, netlists, strict=True)]
-    names = tuple(netlist.name for netlist in netlists)
-    return Verilog(top, "\n".join([_header(top, config), *texts]), names, port_table(component))
+    instances = [cell for netlist in netlists for cell in netlist.instances]
+    return Verilog(
+        top=top,
+        text="\n".join([_header(top, config), *texts]),
+        config=config,
+        modules=tuple(netlist.name for netlist in netlists),
+        ports=port_table(component),
+        instances=len(instances),
+        wiring=sum(width_of(bits) for cell in instances for bits in cell.ports.values()),
+    )
 
 
 @contextmanager
@@ -164,8 +197,8 @@ def _drop_unused_clocks(netlists: list[Netlist]) -> None:
 
 
 def _module(component: wiring.Component, netlist: Netlist) -> str:
-    values = {key: value for key, value in parameters(component).items() if isinstance(value, int | str | bool)}
-    given = ", ".join(f"{key} {value}" for key, value in values.items())
+    values = {key: value for key, value in parameters(component).items() if isinstance(value, int | str) and value}
+    given = ", ".join(key if value is True else f"{key} {value}" for key, value in values.items())
     first = (inspect.getdoc(component) or "").partition("\n\n")[0].replace("\n", " ")
     comment = f"{type(component).__name__}{f' ({given})' if given else ''}: {first}"
     return module_text(netlist, comment.replace("`", ""), _field_notes(component))

@@ -104,7 +104,7 @@ def _unnamed(values: Iterator[Bits]) -> Iterator[str]:
 def _name_of_part(name: str, low: int, width: int, whole: int) -> tuple[int, str]:
     """A name for a part of a value that has a name."""
     rank, plain = _ranked(name)
-    if width == whole:
+    if width == whole or name[0] == "$":
         return rank, plain
     return 8, f"{plain}_{low}" if width == 1 else f"{plain}_{low + width - 1}_{low}"
 
