@@ -117,6 +117,8 @@ class _Cells:
 
     def read(self, cells: list[Cell], memories: dict[str, tuple[int, int]], output_ports: dict[str, list[str]]) -> None:
         for cell in cells:
+            if cell.ports.get("Y", cell.ports.get("Q")) == ():
+                continue  # a result of no bits, such as the number of a row among one
             if cell.kind[0] == "\\":
                 outputs = " ".join(output_ports[cell.kind])
                 self.netlist.instances.append(replace(cell, parameters={"outputs": outputs}))
@@ -148,18 +150,18 @@ class _Cells:
             return wire, Operation("neg" if operator == "-" else operator, (ports["A"],), width, signed)
         if cell.kind in BINARY:
             return wire, Operation(BINARY[cell.kind], (ports["A"], ports["B"]), width, signed)
-        if cell.kind == "$shift" and not signed:
-            return wire, self.selected(ports["A"], ports["B"], width)
+        if cell.kind == "$shift":
+            return wire, self.selected(ports["A"], ports["B"], width, signed)
         raise ValueError(f"cell {cell.name} of {self.netlist.name}: no Verilog is known for {cell.kind}")
 
-    def selected(self, value: Bits, place: Bits, width: int) -> Expression:
-        """The bits of a value from a variable place on; zeros past its end."""
+    def selected(self, value: Bits, place: Bits, width: int, signed: bool) -> Expression:
+        """The bits of a value from a variable place on; zeros past its end, as Yosys defines it."""
         if width == 1 and self.netlist.whole(value) and width_of(value) >= 1 << width_of(place):
             return Operation(INDEX, (value, place), 1)
         wide = max(width, width_of(value))
         wire = f"$shifted{len(self.netlist.wires)}"
         self.netlist.wires[wire] = Wire(wide)
-        self.netlist.drivers[wire] = [(0, Operation(">>", (value, place), wide))]
+        self.netlist.drivers[wire] = [(0, Operation(">>", (value, place), wide, signed))]
         return (Slice(wire, 0, width),)
 
     def register(self, cell: Cell) -> None:
