@@ -147,13 +147,15 @@ def emit(component: wiring.Component, *, top: str, config: ChipConfig) -> Verilo
     for netlist in netlists:
         simplify(netlist)
     _drop_unused_clocks(netlists)
-    texts = [_module(part, netlist) for (part, _), netlist in zip(parts, netlists, strict=True)]
-    instances = [cell for netlist in netlists for cell in netlist.instances]
+    texts = {netlist.name: _module(part, netlist) for (part, _), netlist in zip(parts, netlists, strict=True)}
+    while _merge_one(texts):
+        pass
+    instances = [cell for netlist in netlists if netlist.name in texts for cell in netlist.instances]
     return Verilog(
         top=top,
-        text="\n".join([_header(top, config), *texts]),
+        text="\n".join([_header(top, config), *texts.values()]),
         config=config,
-        modules=tuple(netlist.name for netlist in netlists),
+        modules=tuple(texts),
         ports=port_table(component),
         instances=len(instances),
         wiring=sum(width_of(bits) for cell in instances for bits in cell.ports.values()),
@@ -194,6 +196,22 @@ def _drop_unused_clocks(netlists: list[Netlist]) -> None:
         return unused[netlist.name]
 
     visit(netlists[0])
+
+
+def _merge_one(texts: dict[str, str]) -> bool:
+    """Drop one module that differs from another in its name alone; whether there was one.
+
+    Parameters may differ without an effect: two longest delays may need the same memory.
+    """
+    first: dict[str, str] = {}
+    for name, text in texts.items():
+        twin = first.setdefault(text.partition(f"\nmodule {name} ")[2], name)
+        if twin != name:
+            del texts[name]
+            for user in texts:
+                texts[user] = re.sub(rf"(?m)^  {name} (?=\w+ \($)", f"  {twin} ", texts[user])
+            return True
+    return False
 
 
 def _module(component: wiring.Component, netlist: Netlist) -> str:

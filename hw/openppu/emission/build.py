@@ -131,7 +131,7 @@ class _Cells:
                 self.write_port(cell)
             elif cell.kind == "$dff":
                 self.register(cell)
-            else:
+            elif cell.ports["Y"]:
                 wire, expression = self.logic(cell)
                 self.netlist.drivers[wire] = [(0, expression)]
 

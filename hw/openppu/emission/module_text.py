@@ -187,7 +187,7 @@ class _Writer:
 
     def instance(self, cell: Cell) -> list[str]:
         ports = [f".{port}({self.text.expression(bits)})" for port, bits in cell.ports.items()]
-        lines = [f"  {port}{',' * (port is not ports[-1])}" for port in ports]
+        lines = [line for port in ports for line in _wrapped(f"  {port}{',' * (port is not ports[-1])}")]
         return [f"{cell.kind[1:]} {self.names[cell.name]} (", *lines, ");"]
 
     def initial(self) -> list[str]:

@@ -92,6 +92,8 @@ def _users(netlist: Netlist) -> dict[str, str]:
     for user, parts in netlist.drivers.items():
         for _, expression in parts:
             users |= dict.fromkeys(_unnamed(leaves(expression)), user)
+    for port, bits in netlist.outputs.items():
+        users |= dict.fromkeys(_unnamed(iter([bits])), port)
     for _, body in netlist.registers:
         users |= dict.fromkeys(_unnamed(action_leaves(body)), next(updated(body)))
     return users
@@ -113,10 +115,9 @@ def _ranked(name: str) -> tuple[int, str]:
     """How good a name is (0 is best), and the name as Verilog allows it."""
     if name[0] == "$":
         return 10, "term"
-    plain = re.sub(r"\W+", "_", name[1:].replace("$", "__dollar__")).strip("_")
-    if "__dollar__" in plain:
-        return 5, re.sub(r"__dollar__\d+", "", plain)
-    return (6 if "." in name or "[" in name else 1), plain
+    rank = 5 if "$" in name else 6 if "." in name or "[" in name else 1
+    plain = re.sub(r"\$(\d+|signature__)", "", name[1:])  # Amaranth's numbers, and its name for what has none
+    return rank, re.sub(r"\W+", "_", plain).strip("_") or "signal"
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -58,7 +58,7 @@ class Text:
                 left = self.expression(first)
         if operator == ">>>":
             return f"$unsigned($signed({left}) >>> {right})"
-        if expression.signed and operator in ("*", *COMPARISONS):
+        if expression.signed and operator in ("*", "<", ">", "<=", ">="):
             return f"$signed({left}) {operator} $signed({right})"
         return f"{left} {operator} {right}"
 

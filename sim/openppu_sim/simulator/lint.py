@@ -30,7 +30,8 @@ def lint(path: Path, top: str, *, waivers: Path | None = WAIVERS) -> list[str]:
     """
     find_perl()
     tools = find_toolchain()
-    command = [tools.verilator.path, "--lint-only", "-Wall", "--top-module", top, *([waivers] if waivers else []), path]
+    files = [f"{file}" for file in (waivers, path) if file]
+    command = [f"{tools.verilator.path}", "--lint-only", "-Wall", "--top-module", top, *files]
     result = subprocess.run(
         command, env=tools.environment(), capture_output=True, text=True, errors="replace", check=False
     )

@@ -1,0 +1,51 @@
+"""``openppu verilog`` writes a file and its description, says so, and refuses what it cannot do in one line."""
+
+import json
+
+import pytest
+from openppu_sim.cli import main
+from openppu_sim.simulator.lint import lint
+
+
+def test_the_files_are_written_where_they_are_said_to_be(tmp_path, capsys):
+    assert main(["verilog", "--config", "tiny", "--build-dir", str(tmp_path)]) == 0
+    path = tmp_path / "verilog" / "tiny" / "tile.v"
+    text = path.read_text()
+    assert f"Wrote {path}: {len(text):,} bytes, " in capsys.readouterr().out
+    assert json.loads(path.with_suffix(".json").read_text())["top"] == "tile"
+    assert sorted(file.name for file in path.parent.iterdir()) == ["tile.json", "tile.v"]
+
+
+def test_part_folder_and_configuration_can_be_chosen(tmp_path, capsys):
+    arguments = ["verilog", "--part", "pe", "--lint", "-o", str(tmp_path / "mine"), "--set", "tile.formats=bf16"]
+    assert main(arguments) == 0
+    assert "Verilator has nothing to complain about" in capsys.readouterr().out
+    text = (tmp_path / "mine" / "pe.v").read_text()
+    assert "//   tile.formats = bf16\n" in text
+    assert "\nmodule pe (\n" in text
+
+
+def test_lint_warnings_end_with_exit_code_1(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("openppu_sim.commands.verilog.lint", lambda path, top: lint(path, top, waivers=None))
+    assert main(["verilog", "--config", "tiny", "--part", "pe", "--lint", "-o", str(tmp_path)]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "lint warnings on" in error
+    assert "%Warning-" in error
+
+
+@pytest.mark.parametrize("where", ["a file", "a file below a file"])
+def test_a_folder_that_cannot_be_written_is_refused(where, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "file" if where == "a file" else tmp_path / "file" / "folder"
+    assert main(["verilog", "--config", "tiny", "-o", str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert f"cannot write {folder}" in error
+    assert "choose another folder" in error
+    assert "Traceback" not in error
+
+
+def test_an_unknown_part_is_refused(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["verilog", "--part", "hbm"])
+    assert stop.value.code == 2
+    assert "choose from" in capsys.readouterr().err
