@@ -8,6 +8,7 @@ from openppu.common.shared import shared
 from openppu.config import TileConfig
 from openppu.tile.command import Addend, command_layout
 from openppu.tile.loop_nest import LoopNest, nest_layout
+from openppu.tile.tag_queue import TagQueue
 
 COMMAND_QUEUE = 2
 """Commands that wait in a fetcher, beside the one that it works on."""
@@ -45,6 +46,8 @@ class _Fetch(wiring.Component):
     requests : Out(stream of addresses)
     tags : Out(stream)
         One for each request, in order. Taken together with its answer.
+    if_taken, if_kept : Out
+        The payload of ``tags`` in the next cycle, if there is one then, as in `TagQueue`.
     working : Out(1)
         A command waits or is being walked.
     """
@@ -57,6 +60,8 @@ class _Fetch(wiring.Component):
                 "commands": In(stream.Signature(command_layout(config))),
                 "requests": Out(stream.Signature(config.address_bits)),
                 "tags": Out(stream.Signature(tag)),
+                "if_taken": Out(tag),
+                "if_kept": Out(tag),
                 "working": Out(1),
             }
         )
@@ -67,9 +72,7 @@ class _Fetch(wiring.Component):
         m.submodules.queue = queue = fifo.SyncFIFO(width=self.nest.size, depth=COMMAND_QUEUE)
         loops = LoopNest(self.nest)
         m.submodules.loops = shared(loops, platform)
-        m.submodules.pending = pending = fifo.SyncFIFO(
-            width=self.tags.payload.shape().size, depth=self.config.outstanding
-        )
+        m.submodules.pending = pending = TagQueue(self.tags.payload.shape(), depth=self.config.outstanding)
 
         nest = Signal(self.nest)
         self.fill_nest(m, nest, command)
@@ -87,14 +90,14 @@ class _Fetch(wiring.Component):
         self.fill_tag(m, tag, loops.steps.payload)
         m.d.comb += [
             self.requests.payload.eq(loops.steps.payload.address),
-            self.requests.valid.eq(loops.steps.valid & pending.w_rdy),
-            loops.steps.ready.eq(self.requests.ready & pending.w_rdy),
-            pending.w_data.eq(tag),
-            pending.w_en.eq(loops.steps.valid & self.requests.ready),
-            self.tags.payload.eq(pending.r_data),
-            self.tags.valid.eq(pending.r_rdy),
-            pending.r_en.eq(self.tags.ready),
+            self.requests.valid.eq(loops.steps.valid & pending.i.ready),
+            loops.steps.ready.eq(self.requests.ready & pending.i.ready),
+            pending.i.payload.eq(tag),
+            pending.i.valid.eq(loops.steps.valid & self.requests.ready),
+            self.if_taken.eq(pending.if_taken),
+            self.if_kept.eq(pending.if_kept),
         ]
+        wiring.connect(m, pending.o, wiring.flipped(self.tags))
         return m
 
 
@@ -149,7 +152,6 @@ class ActivationFetch(_Fetch):
                         "addend": Addend,
                         "emit": 1,
                         "k_last": range(config.rows + 1),
-                        "accumulator": config.accumulator_bits,
                     }
                 ),
             ),
@@ -161,18 +163,19 @@ class ActivationFetch(_Fetch):
             nest.middle.eq(command.n_blocks),
             nest.inner.eq(command.m),
             nest.inner_last.eq(command.m),
+            nest.start.eq(command.accumulator),
             nest.base.eq(command.a_base),
             nest.outer_stride.eq(command.a_k_stride),
             nest.middle_stride.eq(0),
             nest.inner_stride.eq(command.a_row_stride),
-            nest.context.eq(Cat(command.format, command.addend, command.emit, command.k_last, command.accumulator)),
+            nest.context.eq(Cat(command.format, command.addend, command.emit, command.k_last)),
         ]
 
     def fill_tag(self, m, tag, step):
         context = step.context
         m.d.comb += [
             tag.first.eq(step.index == 0),
-            tag.row.eq(context.accumulator + step.place),
+            tag.row.eq(step.place),
             tag.source.eq(context.addend),
             tag.emit.eq(context.emit & step.outer_last),
             tag.last.eq(step.last),

@@ -1,6 +1,6 @@
 """Decides in which cycle a row of activations enters the array."""
 
-from amaranth import Const, Module, Signal
+from amaranth import Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -22,6 +22,9 @@ class Issue(wiring.Component):
     -------
     rows : In(stream)
         Tags of rows whose activations are there.
+    row_if_issued, row_if_kept : In
+        The accumulators of the tag that is there in the next cycle, if ``rows`` is taken in this one, and if not; so
+        that looking them up need not be done in the cycle of the issue.
     full : In(1)
         The next block's weights are loaded.
     swap : Out(1)
@@ -43,6 +46,8 @@ class Issue(wiring.Component):
         super().__init__(
             {
                 "rows": In(stream.Signature(activation_tag_layout(config))),
+                "row_if_issued": In(config.accumulator_bits),
+                "row_if_kept": In(config.accumulator_bits),
                 "full": In(1),
                 "swap": Out(1),
                 "addend_valid": In(1),
@@ -68,7 +73,6 @@ class Issue(wiring.Component):
         needs_addend = Signal()
         go = Signal()
         m.d.comb += [
-            row_busy.eq(busy.bit_select(tag.row, 1)),
             needs_weights.eq(tag.first & ~self.full),
             needs_addend.eq((tag.source == Addend.STREAM) & ~self.addend_valid),
             self.rows.ready.eq(~(row_busy | needs_weights | needs_addend)),
@@ -90,6 +94,13 @@ class Issue(wiring.Component):
             m.d.comb += drains.eq(one << self.drained_row)
         m.d.comb += freed.eq(returns | drains)
         m.d.sync += busy.eq((busy | taken) & ~freed)
+
+        def stays_busy(row):
+            freed = (self.returned & (self.returned_row == row)) | (self.drained & (self.drained_row == row))
+            return busy.bit_select(row, 1) & ~freed
+
+        after_issue = stays_busy(self.row_if_issued) | (self.row_if_issued == tag.row)
+        m.d.sync += row_busy.eq(Mux(go, after_issue, stays_busy(self.row_if_kept)))
 
         with m.If(go):
             m.d.comb += self.cause.eq(Cause.COMPUTE)

@@ -8,7 +8,8 @@ from amaranth.lib.wiring import In, Out
 def nest_layout(*, outer: int, middle: int, inner: int, address: int, context) -> data.StructLayout:
     """A loop nest: counts of the given widths (in bits), a base address and a stride for each loop.
 
-    ``inner_last`` is the inner count in the last turn of the outer loop. ``context`` comes back with every step.
+    ``inner_last`` is the inner count in the last turn of the outer loop, ``start`` the place at which each turn of the
+    outer loop starts. ``context`` comes back with every step.
     """
     return data.StructLayout(
         {
@@ -16,6 +17,7 @@ def nest_layout(*, outer: int, middle: int, inner: int, address: int, context) -
             "middle": middle,
             "inner": inner,
             "inner_last": inner,
+            "start": middle,
             "base": address,
             "outer_stride": address,
             "middle_stride": address,
@@ -56,7 +58,7 @@ class LoopNest(wiring.Component):
     -------
     nests : In(stream)
     steps : Out(stream)
-        ``place`` counts the steps since the outer loop last turned, modulo its width.
+        ``place`` is ``start`` and the steps since the outer loop last turned, modulo its width.
     """
 
     def __init__(self, nest: data.StructLayout):
@@ -74,16 +76,14 @@ class LoopNest(wiring.Component):
         outer_base = Signal.like(nest.base)
         index = Signal.like(nest.inner)
         place = Signal.like(nest.middle)
-        middle_last = Signal()
 
-        # Flags are signals of their own: a struct that depends on its own fields looks like a loop to simulators.
+        # Whether this is a loop's last turn is known beforehand, for what follows from it to be in time. (Signals of
+        # their own: a struct that depends on its own fields looks like a loop to simulators.)
         last_index = Signal()
+        middle_last = Signal()
         outer_last = Signal()
         last = Signal()
         m.d.comb += [
-            outer_last.eq(outer + 1 == nest.outer),
-            middle_last.eq(middle + 1 == nest.middle),
-            last_index.eq(index + 1 == Mux(outer_last, nest.inner_last, nest.inner)),
             last.eq(last_index & middle_last & outer_last),
             step.address.eq(address),
             step.index.eq(index),
@@ -99,36 +99,52 @@ class LoopNest(wiring.Component):
         next_outer = Signal.like(nest.base)
         m.d.comb += next_middle.eq(middle_base + nest.middle_stride)
         m.d.comb += next_outer.eq(outer_base + nest.outer_stride)
+        outer_ends = Signal()
+        m.d.comb += outer_ends.eq(outer + 2 == nest.outer)
         with m.If(self.steps.ready):
-            m.d.sync += [index.eq(index + 1), place.eq(place + 1), address.eq(address + nest.inner_stride)]
+            m.d.sync += [
+                index.eq(index + 1),
+                last_index.eq(index + 2 == Mux(outer_last, nest.inner_last, nest.inner)),
+                place.eq(place + 1),
+                address.eq(address + nest.inner_stride),
+            ]
             with m.If(last_index):
                 m.d.sync += [
                     index.eq(0),
+                    last_index.eq(Mux(outer_last, nest.inner_last, nest.inner) == 1),
                     middle.eq(middle + 1),
+                    middle_last.eq(middle + 2 == nest.middle),
                     address.eq(next_middle),
                     middle_base.eq(next_middle),
                 ]
                 with m.If(middle_last):
                     m.d.sync += [
+                        last_index.eq(Mux(outer_ends, nest.inner_last, nest.inner) == 1),
                         middle.eq(0),
-                        place.eq(0),
+                        middle_last.eq(nest.middle == 1),
+                        place.eq(nest.start),
                         outer.eq(outer + 1),
+                        outer_last.eq(outer_ends),
                         address.eq(next_outer),
                         middle_base.eq(next_outer),
                         outer_base.eq(next_outer),
                     ]
 
+        first = self.nests.payload
         m.d.comb += self.nests.ready.eq(~self.steps.valid | (self.steps.ready & last))
         with m.If(self.nests.ready):
             m.d.sync += [
                 self.steps.valid.eq(self.nests.valid),
-                nest.eq(self.nests.payload),
+                nest.eq(first),
                 index.eq(0),
-                place.eq(0),
+                last_index.eq(Mux(first.outer == 1, first.inner_last, first.inner) == 1),
+                place.eq(first.start),
                 middle.eq(0),
+                middle_last.eq(first.middle == 1),
                 outer.eq(0),
-                address.eq(self.nests.payload.base),
-                middle_base.eq(self.nests.payload.base),
-                outer_base.eq(self.nests.payload.base),
+                outer_last.eq(first.outer == 1),
+                address.eq(first.base),
+                middle_base.eq(first.base),
+                outer_base.eq(first.base),
             ]
         return m

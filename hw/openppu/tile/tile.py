@@ -136,6 +136,8 @@ class Tile(wiring.Component):
         m.d.comb += [
             issue.rows.payload.eq(tag),
             issue.rows.valid.eq(activation_fetch.tags.valid & self.activations.valid),
+            issue.row_if_issued.eq(activation_fetch.if_taken.row),
+            issue.row_if_kept.eq(activation_fetch.if_kept.row),
             issued.eq(issue.rows.valid & issue.rows.ready),
             activation_fetch.tags.ready.eq(issued),
             self.activations.ready.eq(issued),
