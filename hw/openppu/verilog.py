@@ -150,7 +150,7 @@ def emit(component: wiring.Component, *, top: str, config: ChipConfig) -> Verilo
     texts = {netlist.name: _module(part, netlist) for (part, _), netlist in zip(parts, netlists, strict=True)}
     while _merge_one(texts):
         pass
-    instances = [cell for netlist in netlists if netlist.name in texts for cell in netlist.instances]
+    instances = [instance for netlist in netlists if netlist.name in texts for instance in netlist.instances]
     return Verilog(
         top=top,
         text="\n".join([_header(top, config), *texts.values()]),
@@ -158,7 +158,7 @@ def emit(component: wiring.Component, *, top: str, config: ChipConfig) -> Verilo
         modules=tuple(texts),
         ports=port_table(component),
         instances=len(instances),
-        wiring=sum(width_of(bits) for cell in instances for bits in cell.ports.values()),
+        wiring=sum(width_of(bits) for instance in instances for bits in instance.ports().values()),
     )
 
 
@@ -185,9 +185,9 @@ def _drop_unused_clocks(netlists: list[Netlist]) -> None:
 
     def visit(netlist: Netlist) -> list[str]:
         if netlist.name not in unused:
-            for cell in netlist.instances:
-                for port in visit(modules[cell.kind[1:]]):
-                    cell.ports.pop(port, None)
+            for instance in netlist.instances:
+                for port in visit(modules[instance.module]):
+                    instance.inputs.pop(port, None)
             used = {chunk[0] for bits in netlist.uses() for chunk in bits}
             unused[netlist.name] = [port for port in ("clk", "rst") if f"\\{port}" not in used]
             if netlist is not netlists[0]:

@@ -24,7 +24,7 @@ class Operators(wiring.Component):
     b: In(signed(5))
     c: In(signed(9))
     place: In(3)
-    results: Out(data.ArrayLayout(16, 34))
+    results: Out(data.ArrayLayout(16, 35))
 
     def elaborate(self, platform):
         m = Module()
@@ -34,6 +34,7 @@ class Operators(wiring.Component):
         values += [a.any(), a.all(), c.xor(), a << place, a >> place, c >> place, (b << place)[:6]]
         values += [a.bit_select(place, 2), c.word_select(place[:2], 3), Mux(place[0], b, c), Mux(a > b, a, 0)]
         values += [Cat(a + b, a * c)[5:15], (a + place) & C(0b1010, 4)]
+        values += [(place | Cat(C(0, 4), a * b))[:4]]
         for index, value in enumerate(values):
             m.d.comb += self.results[index].eq(value)
         return m
@@ -52,10 +53,12 @@ class Statements(wiring.Component):
     mixed: Out(6)
     held: Out(NUMBERS)
     chosen: Out(4)
+    count_again: Out(4)
 
     def elaborate(self, platform):
         m = Module()
         free = Signal(6, reset_less=True)
+        m.d.comb += self.count_again.eq(self.count)
         m.d.comb += [self.o.a.eq(self.i.a + 1), self.o.b.eq(self.o.a[1:5]), self.free.eq(free)]
         with m.If(self.go):
             m.d.sync += [self.count.eq(self.count + 1), self.state[:4].eq(self.i.a), self.held.a.eq(self.i.a)]
@@ -179,4 +182,19 @@ class Division(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.d.comb += self.o.eq(self.a // self.b)
+        return m
+
+
+class Transparent(wiring.Component):
+    """A read port that sees what is written in the same cycle, for which Verilog is not written."""
+
+    address: In(2)
+    o: Out(4)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.store = store = memory.Memory(shape=4, depth=4, init=[])
+        write = store.write_port()
+        read = store.read_port(transparent_for=(write,))
+        m.d.comb += [write.en.eq(1), write.data.eq(self.address), read.addr.eq(self.address), self.o.eq(read.data)]
         return m

@@ -4,8 +4,9 @@ import re
 from dataclasses import replace
 
 import pytest
-from components import Division, FallingEdge, KeywordPort, Memories, Operators, Statements, Tree
+from components import Division, FallingEdge, KeywordPort, Memories, Operators, Statements, Transparent, Tree
 from openppu.config import load
+from openppu.emission.rtlil import read
 from openppu.tile.tile import Tile
 from openppu.verilog import Emission
 from yosys_check import emitted, unproven
@@ -67,5 +68,21 @@ def test_what_has_no_verilog_is_refused():
         emitted(FallingEdge())
     with pytest.raises(ValueError, match=r"of part: no Verilog is known for \$divfloor"):
         emitted(Division())
+    with pytest.raises(ValueError, match=r"of part: a transparent read port cannot be emitted"):
+        emitted(Transparent())
     with pytest.raises(ValueError, match=r"module cell: a word of Verilog; choose another name"):
         Emission("cell")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("wire width 1 \\a", r"RTLIL outside a module: wire width 1 \\a"),
+        ("module \\m\n  sync always\nend", "RTLIL line of an unknown kind: sync always"),
+        ("module \\m\n  wire width 1 \\a", r"RTLIL ends within module \\m"),
+        ("module \\m\n  process $1\n    switch 1'1\n      case 1'1", "RTLIL ends within a process"),
+    ],
+)
+def test_netlists_of_another_shape_are_refused(text, told):
+    with pytest.raises(ValueError, match=told):
+        read(text)

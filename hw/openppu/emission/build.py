@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from openppu.emission.expression import BINARY, CHOICE, INDEX, REDUCTIONS, UNARY, Expression, Operation, chosen, targets
-from openppu.emission.netlist import Memory, Netlist
+from openppu.emission.netlist import Instance, Memory, Netlist
 from openppu.emission.registers import Action, Branch, Update, actions, without_holds
 from openppu.emission.rtlil import (
     Assign,
@@ -117,11 +117,8 @@ class _Cells:
 
     def read(self, cells: list[Cell], memories: dict[str, tuple[int, int]], output_ports: dict[str, list[str]]) -> None:
         for cell in cells:
-            if cell.ports.get("Y", cell.ports.get("Q")) == ():
-                continue  # a result of no bits, such as the number of a row among one
             if cell.kind[0] == "\\":
-                outputs = " ".join(output_ports[cell.kind])
-                self.netlist.instances.append(replace(cell, parameters={"outputs": outputs}))
+                self.instance(cell, output_ports[cell.kind])
             elif cell.kind == "$meminit_v2":
                 name = self.memory(cell)
                 self.netlist.memories[name] = Memory(*memories[name], _digits(cell.ports["DATA"]))
@@ -131,9 +128,14 @@ class _Cells:
                 self.write_port(cell)
             elif cell.kind == "$dff":
                 self.register(cell)
-            elif cell.ports["Y"]:
+            elif cell.ports["Y"]:  # else no bits, such as the number of a row among one
                 wire, expression = self.logic(cell)
                 self.netlist.drivers[wire] = [(0, expression)]
+
+    def instance(self, cell: Cell, outputs: list[str]) -> None:
+        inputs = {port: bits for port, bits in cell.ports.items() if port not in outputs}
+        driven = {port: bits for port, bits in cell.ports.items() if port in outputs}
+        self.netlist.instances.append(Instance(cell.kind[1:], cell.name, inputs, driven))
 
     def logic(self, cell: Cell) -> tuple[str, Expression]:
         ports = {port: bits or (Constant("0"),) for port, bits in cell.ports.items()}  # nothing counts as 0

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from openppu.emission import names as naming
 from openppu.emission.expression import CHOICE, INDEX, Expression, Operation, expression_width, leaves, sized_operands
-from openppu.emission.netlist import Memory, Netlist, outputs_of, updated
+from openppu.emission.netlist import Instance, Memory, Netlist, updated
 from openppu.emission.registers import Action, Branch, Update, merge, split_reset
-from openppu.emission.rtlil import Bits, Cell, Constant, Slice
+from openppu.emission.rtlil import Bits, Constant, Slice
 from openppu.emission.text import Text, constant
 
 WIDTH = 110
@@ -24,7 +24,7 @@ def module_text(netlist: Netlist, comment: str, fields: dict[str, str]) -> str:
     Parameters
     ----------
     netlist : Netlist
-        From `openppu.emission.netlist.simplify`.
+        From `openppu.emission.simplify.simplify`.
     comment : str
         What the module is; stands before it.
     fields : dict
@@ -116,9 +116,9 @@ class _Writer:
                 lines.append(f"{self.declaration('reg', name, memory.width)[:-1]} [0:{memory.depth - 1}];")
             elif name not in self.carriers and not self.netlist.wires[name].port:
                 lines.append(self.declaration("reg", name, self.netlist.wires[name].width))
-        for cell in self.netlist.instances:
-            for port in outputs_of(cell):
-                lines += self.declared(self.netlist.whole(cell.ports[port]))
+        for instance in self.netlist.instances:
+            for bits in instance.outputs.values():
+                lines += self.declared(self.netlist.whole(bits))
         return lines
 
     def declaration(self, kind: str, name: str, width: int) -> str:
@@ -185,10 +185,10 @@ class _Writer:
                 lines += self.statement(f"assign {self.names[port]}", "=", bits)
         return lines
 
-    def instance(self, cell: Cell) -> list[str]:
-        ports = [f".{port}({self.text.expression(bits)})" for port, bits in cell.ports.items()]
+    def instance(self, instance: Instance) -> list[str]:
+        ports = [f".{port}({self.text.expression(bits)})" for port, bits in instance.ports().items()]
         lines = [line for port in ports for line in _wrapped(f"  {port}{',' * (port is not ports[-1])}")]
-        return [f"{cell.kind[1:]} {self.names[cell.name]} (", *lines, ");"]
+        return [f"{instance.module} {self.names[instance.name]} (", *lines, ");"]
 
     def initial(self) -> list[str]:
         """Values at power-up."""

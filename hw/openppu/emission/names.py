@@ -4,7 +4,7 @@ import re
 from collections.abc import Container, Iterator
 
 from openppu.emission.expression import leaves
-from openppu.emission.netlist import Netlist, action_leaves, outputs_of, updated
+from openppu.emission.netlist import Netlist, action_leaves, updated
 from openppu.emission.rtlil import Bits, Slice, width_of
 
 KEYWORDS = frozenset(
@@ -45,6 +45,24 @@ def choose(netlist: Netlist, without: Container[str]) -> dict[str, str]:
     ValueError
         If a port's name is a word of Verilog.
     """
+    candidates = _candidates(netlist, without)
+    names = {name: name.lstrip("\\") for name, wire in netlist.wires.items() if wire.port}
+    for port in names.values():
+        if port in KEYWORDS:
+            raise ValueError(f"port {port} of {netlist.name}: a word of Verilog; rename it in the component")
+    taken = {*KEYWORDS, *names.values()}
+    names["$loop"] = _free("word", taken)
+    names |= {wire: names[port] for port, wire in netlist.carriers().items()}
+    for instance in netlist.instances:
+        names[instance.name] = _free(instance.name.lstrip("\\"), taken)
+    for name in sorted(candidates, key=lambda name: min(candidates[name])[0]):
+        if name not in names:
+            names[name] = _free(min(candidates[name])[1], taken)
+    return names
+
+
+def _candidates(netlist: Netlist, without: Container[str]) -> dict[str, list[tuple[int, str]]]:
+    """The names that each wire or memory might have, each with its rank."""
     declared = [name for name in [*netlist.wires, *netlist.memories] if name not in netlist.aliases]
     candidates = {name: [_ranked(name)] for name in declared if name not in without}
     for name, bits in netlist.aliases.items():
@@ -53,37 +71,32 @@ def choose(netlist: Netlist, without: Container[str]) -> dict[str, str]:
             if netlist.whole((chunk,)) in candidates:
                 candidates[netlist.whole((chunk,))].append(_name_of_part(name, low, chunk.width, width_of(bits)))
             low += chunk.width
+
     users = _users(netlist)
     for wire in users.keys() & candidates.keys():
         user = users[wire]
-        while user[0] == "$" and user in users:
+        seen = {wire}
+        while user[0] == "$" and user in users and user not in seen:
+            seen.add(user)
             user = users[user]
         candidates[wire].append((9, f"{_ranked(user)[1]}_term"))
-    used = {chunk.wire for bits in netlist.uses() for chunk in bits if isinstance(chunk, Slice)}
-    for cell in netlist.instances:
-        for port, bits in cell.ports.items():
-            wire = netlist.whole(bits)
-            if wire in candidates:
-                own = max((c for c in candidates[wire] if c[1] == port), default=None)
-                rank = 2 if port in outputs_of(cell) else 3 if own else 7
-                unused = "unused_" if rank == 2 and wire not in used else ""
-                candidates[wire].append((0 if unused else rank, f"{unused}{cell.name[1:]}_{port}"))
-                if own:
-                    candidates[wire].remove(own)
 
-    names = {name: name.lstrip("\\") for name, wire in netlist.wires.items() if wire.port}
-    for port in names.values():
-        if port in KEYWORDS:
-            raise ValueError(f"port {port} of {netlist.name}: a word of Verilog; rename it in the component")
-    taken = {*KEYWORDS, *names.values()}
-    names["$loop"] = _free("word", taken)
-    names |= {wire: names[port] for port, wire in netlist.carriers().items()}
-    for cell in netlist.instances:
-        names[cell.name] = _free(cell.name.lstrip("\\"), taken)
-    for name in sorted(candidates, key=lambda name: min(candidates[name])[0]):
-        if name not in names:
-            names[name] = _free(min(candidates[name])[1], taken)
-    return names
+    used = {chunk.wire for bits in netlist.uses() for chunk in bits if isinstance(chunk, Slice)}
+    for instance in netlist.instances:
+        for port, bits in instance.ports().items():
+            wire = netlist.whole(bits)
+            if wire not in candidates:
+                continue
+            # One of the wire's names is that of the port's own signal, which says less than the instance's name does.
+            own = max((c for c in candidates[wire] if c[1] == port), default=None)
+            if own:
+                candidates[wire].remove(own)
+            name = f"{instance.name[1:]}_{port}"
+            if port in instance.outputs:
+                candidates[wire].append((2, name) if wire in used else (0, f"unused_{name}"))
+            else:
+                candidates[wire].append((3 if own else 7, name))
+    return candidates
 
 
 def _users(netlist: Netlist) -> dict[str, str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from openppu.emission.expression import Expression, leaves
 from openppu.emission.registers import Action, Update
-from openppu.emission.rtlil import Bits, Cell, Wire, one_slice
+from openppu.emission.rtlil import Bits, Wire, one_slice
 
 
 @dataclass
@@ -15,6 +15,20 @@ class Memory:
     width: int
     depth: int
     init: str
+
+
+@dataclass
+class Instance:
+    """One use of a module: what is connected to its inputs, and the wires that its outputs drive."""
+
+    module: str
+    name: str
+    inputs: dict[str, Bits]
+    outputs: dict[str, Bits]
+
+    def ports(self) -> dict[str, Bits]:
+        """Inputs, then outputs."""
+        return self.inputs | self.outputs
 
 
 @dataclass
@@ -29,7 +43,7 @@ class Netlist:
     registers : list of (clock, actions)
         What a clock edge does, one entry for each register, read port and write port.
     memories : dict of str to Memory
-    instances : list of Cell
+    instances : list of Instance
     outputs : dict of str to Bits
         What each output port gives.
     aliases : dict of str to Bits
@@ -41,7 +55,7 @@ class Netlist:
     drivers: dict[str, list[tuple[int, Expression]]] = field(default_factory=dict)
     registers: list[tuple[Bits, list[Action]]] = field(default_factory=list)
     memories: dict[str, Memory] = field(default_factory=dict)
-    instances: list[Cell] = field(default_factory=list)
+    instances: list[Instance] = field(default_factory=list)
     outputs: dict[str, Bits] = field(default_factory=dict)
     aliases: dict[str, Bits] = field(default_factory=dict)
 
@@ -53,10 +67,8 @@ class Netlist:
         for clock, body in self.registers:
             yield clock
             yield from action_leaves(body)
-        for cell in self.instances:
-            for port, bits in cell.ports.items():
-                if port not in outputs_of(cell):
-                    yield bits
+        for instance in self.instances:
+            yield from instance.inputs.values()
         yield from self.outputs.values()
 
     def carriers(self) -> dict[str, str]:
@@ -64,7 +76,7 @@ class Netlist:
         result: dict[str, str] = {}
         for port, bits in self.outputs.items():
             wire = self.whole(bits)
-            if wire and wire not in result.values() and self.wires[wire].port in ("", "output"):
+            if wire == port or (wire and wire not in result.values() and not self.wires[wire].port):
                 result[port] = wire
         return result
 
@@ -72,11 +84,6 @@ class Netlist:
         """The wire that a value is all of, or an empty text."""
         place = one_slice(bits)
         return place.wire if place and place.wire in self.wires and place.width == self.wires[place.wire].width else ""
-
-
-def outputs_of(cell: Cell) -> list[str]:
-    """The names of an instance's output ports."""
-    return cell.parameters.get("outputs", "").split()
 
 
 def action_leaves(body: list[Action]) -> Iterator[Bits]:

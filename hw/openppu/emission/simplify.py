@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from openppu.emission.expression import can_narrow, expression_width, leaves, narrowed
-from openppu.emission.netlist import Netlist, action_leaves, outputs_of, updated
+from openppu.emission.netlist import Netlist, action_leaves, updated
 from openppu.emission.rtlil import Bits, Slice, Wire
 
 
@@ -11,7 +11,7 @@ def simplify(netlist: Netlist) -> None:
     """Drop what nothing looks at, and the high bits of intermediate results that nothing looks at."""
     _drop_dead(netlist)
     while _narrow(netlist):
-        pass
+        _drop_dead(netlist)
 
 
 def _drop_dead(netlist: Netlist) -> None:
@@ -22,7 +22,7 @@ def _drop_dead(netlist: Netlist) -> None:
     for clock, body in netlist.registers:
         for wire in updated(body):
             behind.setdefault(wire, set()).update(_names(action_leaves(body)), _names([clock]))
-    inputs = (bits for cell in netlist.instances for port, bits in cell.ports.items() if port not in outputs_of(cell))
+    inputs = (bits for instance in netlist.instances for bits in instance.inputs.values())
     waiting = [*_names(netlist.outputs.values()), *_names(inputs)]
     live = set(waiting)
     while waiting:
