@@ -1,4 +1,4 @@
-"""``python -m openppu_sim.synthesis``: what ``make synth`` and ``make pnr`` run."""
+"""``python -m openppu_sim.synthesis``: what ``make synth`` and ``make pnr`` run, and the page of their figures."""
 
 import argparse
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from openppu_sim.cli import Parser, guarded
-from openppu_sim.synthesis import pnr, synth
+from openppu_sim.synthesis import page, pnr, synth
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -23,6 +23,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     place.add_argument("--seeds", type=int, default=len(pnr.SEEDS), metavar="N", help="default: %(default)s")
     designs = [design.name.removeprefix("tile ") for design in pnr.DESIGNS]
     place.add_argument("--only", choices=designs, metavar="DESIGN", help=f"one of {', '.join(designs)}")
+    jobs.add_parser("page", help="print docs/synthesis.md from the reports of the two others")
     options = parser.parse_args(arguments)
     if options.job == "pnr" and options.seeds < 1:
         parser.error(f"argument --seeds: {options.seeds}: give at least 1")
@@ -36,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.job == "page":
+        print(page.page(options.build_dir), end="")
+        return 0
     folder = options.build_dir / options.job
     if options.job == "synth":
         report = synth.run(folder)

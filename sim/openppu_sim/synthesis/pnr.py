@@ -18,7 +18,7 @@ from openppu_sim.synthesis.synth import with_formats
 from openppu_sim.synthesis.yowasp import require_tool
 
 SEEDS = (1, 2, 3)
-COMMAND = "make pnr"
+COMMAND = ".venv/bin/python -m openppu_sim.synthesis pnr"
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,12 @@ def row(design: Design, placements: dict[int, Placement]) -> dict[str, Any]:
         "least": round(min(clocks), 2),
         "seeds": len(clocks),
         **best.used,
-        "path": f"{best.start} -> {best.end}",
+        "from": best.start,
+        "to": best.end,
         "logic_ns": round(best.logic, 2),
         "routing_ns": round(best.routing, 2),
         "device": f"LFE5{DEVICE[:-4].upper()}-85F, {PACKAGE}, speed grade {SPEED_GRADE}",
-        "command": f"{COMMAND} (seed {seed} of 1..{len(clocks)})",
+        "command": f"{COMMAND} --seeds {len(clocks)} --only '{design.name.removeprefix('tile ')}'",
     }
 
 
@@ -102,5 +103,5 @@ def run(folder: Path, *, seeds: Sequence[int] = SEEDS, designs: Sequence[Design]
     rows = [design_row(design, seeds, folder / "work") for design in designs]
     print_table(*table(rows))
     for each in rows:
-        print(f"{each['name']}: slowest path {each['path']}")
+        print(f"{each['name']}: the slowest path runs from {each['from']} to {each['to']}")
     return benchmark_json("pnr", rows, folder=folder)
