@@ -57,6 +57,16 @@ def test_the_executable_runs_and_is_reused(sources, build_root, monkeypatch):
     assert make(sources, Path(os.path.relpath(build_root, "/"))) == program
 
 
+def test_verilator_s_library_is_compiled_once(sources, tmp_path):
+    logs = []
+    for cycles in (9, 5):
+        sources["header"].write_text(f"#define CYCLES {cycles}\n")
+        program = make(sources, tmp_path)
+        assert subprocess.run([program], capture_output=True, text=True, check=True).stdout == f"{cycles} 7\n"
+        logs.append(program.parent.with_suffix(".log").read_text())
+    assert [log.count("verilated.cpp") > 0 for log in logs] == [True, False]
+
+
 def test_every_input_changes_the_key(sources, tmp_path, monkeypatch):
     built: list[str] = []
 

@@ -1,5 +1,6 @@
 """Verilate and compile one executable with a C++ main of our own."""
 
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -70,8 +71,10 @@ def build(
     contents = file_contents([*sources, cpp_main, *headers])
     options = [*VERILATE, *verilate, *(["--trace-vcd"] if trace else []), *(f"-D{k}={v}" for k, v in defines.items())]
     flags = [STANDARD, *compile_flags, *(f"-D{k}={v}" for k, v in defines.items())]
-    key = content_key(*contents, top, control, tools.key, *options, "", *flags, "", *COMPILE)
+    how = (tools.key, *options, "", *flags, "", *COMPILE)
+    key = content_key(*contents, top, control, *how)
     models = build_root.absolute() / "models"
+    library = models / f"library-{content_key(*how)}"  # Verilator's own: half of the work, and the same for all models
     log = models / f"{top}-{key}.log"
 
     def make(folder: Path) -> None:
@@ -85,8 +88,10 @@ def build(
             *(str(path.absolute()) for path in [folder / "control.vlt", *sources, cpp_main]),
         ]
         run_logged(tools, command, folder, log, f"Verilator, on {top}")
+        _copy(library, folder)
         command = [str(tools.make.path), "-j", f"{JOBS}", "-C", str(folder), "-f", "Vtop.mk", *COMPILE]
         run_logged(tools, command + tools.make_settings(), folder, log, f"the C++ compiler, on {top}")
+        make_once(models, library.name, lambda kept: _copy(folder, kept))
         keep_only(folder, ["simulator", "control.vlt"])
 
     folder = models / f"{top}-{key}"
@@ -113,6 +118,12 @@ def first_complaint(log: Path) -> str:
     lines = [line.strip() for line in lines if line.strip() and not line.startswith("$ ")]
     complaints = [line for line in lines if "error" in line.lower() and "Exiting due to" not in line]
     return (complaints or lines[-1:] or ["no message"])[0][:300]
+
+
+def _copy(source: Path, to: Path) -> None:
+    """Copy the compiled parts of Verilator's library, if they are there: make takes them for up to date."""
+    for path in source.glob("verilated*.o"):
+        shutil.copy(path, to)
 
 
 def _folders(paths: Sequence[Path]) -> list[Path]:
