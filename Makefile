@@ -19,7 +19,7 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv sim test test-slow verilog bench lint format docs synth pnr mutation formal clean distclean
+.PHONY: help venv sim test test-slow verilog bench lint format docs synth pnr clean distclean
 
 help: ## list the targets
 	@echo "usage: make TARGET [CONFIG=demo] [SET='tile.rows=16 tile.columns=16'] [WAVES=1] [JOBS=2]"
@@ -58,12 +58,6 @@ synth: $(INSTALLED) ## map the tile with Yosys; cells, LUTs, flip-flops by forma
 
 pnr: $(VENV)/.installed-pnr ## place and route the ecp5 tile; Fmax
 	$(BIN)/python -m openppu_sim.synthesis pnr
-
-mutation: $(INSTALLED) ## break the netlist in many ways and count what the tests miss
-	$(BIN)/python -m openppu_verif.mutation
-
-formal: $(INSTALLED) ## prove the properties of the tile's control
-	$(BIN)/python -m openppu_verif.formal
 
 clean: ## delete build/ and caches
 	rm -rf $(BUILD) .pytest_cache .mypy_cache .ruff_cache .hypothesis
