@@ -1,5 +1,7 @@
 """The benchmarks: what they run is right, their rows are complete, and the model alone already meets their goals."""
 
+import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ from openppu.config import TileConfig
 from openppu_sim.bench import benchmarks, gemm, simulation
 from openppu_sim.cycles.scalesim import compare
 from openppu_sim.cycles.tile_fast import predict
-from openppu_sim.errors import SimulationError
+from openppu_sim.errors import SimulationError, UserError
 from openppu_sim.report.benchmark_table import meets_goal, table
 from openppu_sim.report.json_report import benchmark_json
 
@@ -72,16 +74,34 @@ def test_the_speed_is_measured_on_a_tile_that_is_always_busy(size: int, cycles: 
     assert len(np.unique(workload.activations)) > 100
 
 
-def test_a_small_simulation_gives_complete_rows(tmp_path: Path) -> None:
+def test_a_small_simulation_gives_complete_rows(
+    build_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulation, "fresh_folder", nullcontext)
     tile = TileConfig(rows=2, columns=2, formats=("int8",), latency=1, accumulators=8)
-    rows = simulation.measure(tile, 4000, tmp_path)
-    benchmark_json("simulation", rows, folder=tmp_path / "bench")
-    speed, work, build, memory = (row["value"] for row in rows)
-    assert [row["unit"] for row in rows] == ["cycles/s", "multiply-accumulates/s", "s", "MiB"]
+    rows = simulation.measure(tile, 4000, build_root)
+    benchmark_json("simulation", rows, folder=tmp_path)
+    speed, work, build, processor, memory = (row["value"] for row in rows)
+    assert [row["unit"] for row in rows] == ["cycles/s", "multiply-accumulates/s", "s", "s", "MiB"]
     assert work == pytest.approx(4 * speed, rel=0.05)
-    assert 0.5 < build < 600
-    assert 1 < memory < 1000
-    assert [path.name for path in tmp_path.iterdir()] == ["bench"], "the fresh build must not stay"
+    assert 0 < processor < 2.5 * build + 1
+    assert 1 < memory < 50
+
+
+def test_a_measured_build_starts_from_nothing_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CCACHE_DISABLE", "before")
+    with simulation.fresh_folder(tmp_path / "build") as folder, simulation.without_compiler_cache():
+        assert folder.parent == tmp_path / "build"
+        assert list(folder.iterdir()) == []
+        assert os.environ["CCACHE_DISABLE"] == "1"
+        (folder / "models").mkdir()
+    assert list((tmp_path / "build").iterdir()) == []
+    assert os.environ["CCACHE_DISABLE"] == "before"
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file: cannot be written: .*; choose another"):
+        simulation.fresh_folder(tmp_path / "file").__enter__()
 
 
 ROWS = [
