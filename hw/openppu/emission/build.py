@@ -128,7 +128,7 @@ class _Cells:
                 self.write_port(cell)
             elif cell.kind == "$dff":
                 self.register(cell)
-            elif cell.ports["Y"]:  # else no bits, such as the number of a row among one
+            else:
                 wire, expression = self.logic(cell)
                 self.netlist.drivers[wire] = [(0, expression)]
 

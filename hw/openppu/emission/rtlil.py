@@ -135,9 +135,10 @@ def read(text: str) -> list[Module]:
 
 
 def _without_empty(module: Module) -> Module:
-    """The module without what has no bits."""
+    """The module without what has no bits, such as the number of a row among one."""
     module.wires = {name: wire for name, wire in module.wires.items() if wire.width}
     module.connects = [(target, value) for target, value in module.connects if target]
+    module.cells = [cell for cell in module.cells if cell.ports.get("Y", cell.ports.get("Q")) != ()]
     for cell in module.cells:
         if cell.kind[0] == "\\":
             cell.ports = {port: bits for port, bits in cell.ports.items() if bits}

@@ -35,7 +35,7 @@ def run(build_root: Path) -> list[dict[str, Any]]:
 def tile_of(size: int, fmt: str) -> ChipConfig:
     """A chip with a tile of ``size`` x ``size`` and one format."""
     latency = 1 if fmt == "int8" else 4
-    tile = TileConfig(rows=size, columns=size, formats=(fmt,), latency=latency, accumulators=max(64, 4 * size))
+    tile = TileConfig(rows=size, columns=size, formats=(fmt,), latency=latency, accumulators=512)
     return ChipConfig(name="bench", compute_units=1, clock_mhz=1000.0, tile=tile)
 
 
