@@ -12,7 +12,7 @@ EXPONENT_BIAS = 320
 """Of an operand's exponent. A product's exponent is the sum of two, so its bias is `PRODUCT_BIAS` for free."""
 
 ZERO_EXPONENT = 0
-"""Exponent of a zero: so small that a zero product is always the lesser addend, and loses nothing when it is shifted."""
+"""Exponent of a zero: so small that a zero product is always the lesser addend, and loses nothing in its shift."""
 
 PRODUCT_EXPONENT_BITS = 10
 PRODUCT_BIAS = 512 + 127

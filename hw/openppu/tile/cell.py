@@ -15,8 +15,8 @@ class Cell(wiring.Component):
     """Multiplies each activation that passes by its weight and adds the product to the partial sum that passes.
 
     A second weight is loaded while the first one is in use; ``swap`` comes with the first activation of a block and
-    puts it in force. Nothing in a cell stalls, and nothing needs a reset: what was in flight at a reset is never written
-    back, and a stale ``load`` or ``swap`` stays ahead of all that comes after the reset.
+    puts it in force. Nothing in a cell stalls, and nothing needs a reset: what was in flight at a reset is never
+    written back, and a stale ``load`` or ``swap`` stays ahead of all that comes after the reset.
 
     Latency: 1 cycle to the right (``activation``, ``swap``, ``load``); ``config.latency`` cycles down for the partial
     sum, which enters 2 cycles after its activation; `weight_latency` cycles down for weights. Throughput: one
