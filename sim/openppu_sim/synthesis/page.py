@@ -42,6 +42,8 @@ memories counted, with the harness's. Figures: `build/pnr/pnr.json`.
 
 {clock}
 
+{clock_goals}
+
 {paths}
 """
 
@@ -58,8 +60,9 @@ def page(build: Path) -> str:
     seeds = max(row["seeds"] for row in clock)
     return PAGE.format(
         area=markdown(*synth.table(area)),
-        area_goals="\n".join(_goal(row) for row in area if "goal" in row),
+        area_goals=_goals(area),
         clock=markdown(*pnr.table(clock)),
+        clock_goals=_goals(clock),
         paths="\n".join(
             f"- {row['name']}: the slowest path runs from `{row['from']}` to `{row['to']}`: {row['logic_ns']:.2f} ns "
             f"in cells, {row['routing_ns']:.2f} ns in wires.\n  Repeat with `{row['command']}`."
@@ -92,6 +95,11 @@ def markdown(headers: Sequence[str], lines: Sequence[Sequence[Cell]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in [list(headers), rule, *body])
 
 
-def _goal(row: dict[str, Any]) -> str:
-    reached = row["value"] <= row["goal"] if row["better"] == "lower" else row["value"] >= row["goal"]
-    return f"Goal for `{row['name']}`: {row['goal']} {row['unit']}, {'reached' if reached else 'not reached yet'}."
+def _goals(rows: Sequence[dict[str, Any]]) -> str:
+    lines = []
+    for row in rows:
+        if "goal" in row:
+            reached = row["value"] <= row["goal"] if row["better"] == "lower" else row["value"] >= row["goal"]
+            verdict = "reached" if reached else f"not reached yet ({row['value']:g})"
+            lines.append(f"- Goal for `{row['name']}`: {row['goal']} {row['unit']}, {verdict}.")
+    return "\n".join(lines)
