@@ -33,8 +33,9 @@ class FusedAdd(wiring.Component):
     2**32 by the same adder. Throughput: one sum a cycle. Four steps:
 
     align: the operand with the larger exponent stays, the other moves right; ``lost`` says that it lost bits.
-    add: sum or difference, and its leading zeros. A negative difference is inverted only, which is its magnitude less
-    one unit: exact if bits were lost (the rest lies between the two), else ``short`` of one unit until it is rounded.
+    add: sum or difference, and its leading zeros. A difference is had by inversion alone: of the lesser operand, and
+    again of the result if that is negative. If bits were lost, the true difference lies between the result and the
+    next integer; if not, a positive one is ``short`` of one unit, which waits for the rounding.
     normalise: the leading one moves to the top, but not past the exponent of the subnormals; overflow and NaN.
     round: one increment; a carry out of the significand raises the exponent by itself.
 
@@ -43,7 +44,7 @@ class FusedAdd(wiring.Component):
     width : int
         Significand bits of the product: 16 for bf16, 22 for fp16, 48 for binary32, 24 to add a binary32 number.
     integer : bool
-        Integer products may come, too .
+        Integer products may come, too.
     latency : int, 1 to 4
         Cycles from ``product`` and ``addend`` to ``total``: 4 has registers after each step; 3 leaves out the ones
         after normalise, 2 also the ones after align, 1 only has those after round.
@@ -138,8 +139,6 @@ class FusedAdd(wiring.Component):
             lost_eights.eq(lesser & (Const((1 << most) - 1, most) >> Cat(Const(0, 3), ~distance[3:bits]))),
             lost_rest.eq(by_eights & (Const(0x7F, 7) >> ~distance[:3])),
         ]
-        lost = Signal(name="lesser_lost")
-        m.d.comb += lost.eq(lost_all | lost_eights.any() | lost_rest.any())
 
         special = Signal(name="addend_special")
         addend_nan = Signal()
@@ -154,10 +153,11 @@ class FusedAdd(wiring.Component):
             subtract.eq((sign ^ product.sign) & ~infinite),
         ]
         after = {
-            "greater": Cat(subtract & ~lost, Const(0, GUARD_BITS - 1), Mux(behind, ours, theirs)),
+            "greater": Cat(Const(0, GUARD_BITS), Mux(behind, ours, theirs)),
             "lesser": Mux(subtract, ~by_one, by_one)[: self.window],
             "subtract": subtract,
-            "lost": lost,
+            "lost_much": lost_all | lost_eights.any(),
+            "lost_little": lost_rest.any(),
             "sign": Mux(Mux(infinite, addend_infinite, behind), sign, product.sign),
             "exponent": Mux(behind, Cat(field[0] | ~normal, field[1:]), product.exponent)[:EXPONENT_BITS],
             "nan": addend_nan | product.nan | (addend_infinite & product.infinite & (sign != product.sign)),
@@ -177,21 +177,28 @@ class FusedAdd(wiring.Component):
     def _add(self, m, before):
         total = Signal(self.sum_bits)
         m.d.comb += total.eq(before.greater + before.lesser)
-        # A subtraction that does not carry out is negative. Equal exponents may leave the greater operand second, and
-        # so may a subnormal addend, whose exponent is larger than its size tells.
+        lost = Signal(name="lesser_lost")
+        m.d.comb += lost.eq(before.lost_much | before.lost_little)
+        # A subtraction that does not carry out is not positive. Equal exponents may leave the greater operand second,
+        # and so may a subnormal addend, whose exponent is larger than its size tells.
         carry = total[self.window]
         negative = Signal()
         magnitude = Signal(self.window + 1)
         m.d.comb += negative.eq(before.subtract & ~carry)
         m.d.comb += magnitude.eq(
-            Cat(Mux(negative, ~total[: self.window], total[: self.window]), carry & ~before.subtract)
+            total[: self.window + 1] ^ Cat(negative.replicate(self.window), carry & before.subtract)
         )
+        # The leading one of a magnitude is where the sum's bits first differ from its sign, so counting need not wait
+        # for the carry. A one below them all stops the count of a sum that is short of one unit.
+        changes = Signal(self.window + 2)
+        above = Cat(total[1 : self.window], carry ^ before.subtract)
+        m.d.comb += changes.eq(Cat(1, total[: self.window] ^ above, magnitude[-1]))
         after = {
             "magnitude": magnitude,
-            "zeros": leading_zeros(m, magnitude, name="magnitude_zeros"),
-            "zero": before.subtract & ~before.lost & ~negative & (magnitude == 0),
-            "lost": before.lost,
-            "short": negative & ~before.lost,
+            "zeros": leading_zeros(m, changes, name="sum_zeros"),
+            "zero": before.subtract & ~lost & total[: self.window].all(),
+            "lost": lost,
+            "short": before.subtract & carry & ~lost,
             "sign": before.sign ^ negative,
             "exponent": before.exponent,
             "nan": before.nan,
@@ -221,16 +228,17 @@ class FusedAdd(wiring.Component):
         # To the left by `amount` is to the right by its inverse from a place that much higher.
         filler = before.short.replicate((1 << len(amount)) - 1)
         m.d.comb += Cat(rest, significand).eq(Cat(filler, before.magnitude) >> ~amount)
-        half = rest[-1]
+        # The first bit below the significand, and what the others make of it. A sum that is short of one unit, with
+        # nothing but ones below, is the next one up: half, if the first bit is 0.
         below = rest[:-1]
-        odd = significand[0]
-        up = Mux(half, before.lost | before.short | below.any() | odd, before.short & below.all() & odd)
         after = {
             "fraction": Mux(special, Cat(Const(0, FRACTION_BITS - 1), before.nan), significand[:FRACTION_BITS]),
             "hidden": significand[-1] & ~special,
             "exponent": Mux(special, EXPONENT_ONES, Mux(tiny, 0, exponent))[:8],
-            "round_up": up & ~special,
             "sign": before.sign & ~before.zero & ~before.nan,
+            "half": rest[-1] & ~special,
+            "beyond_half": before.lost | before.short | below.any(),
+            "short_of_half": before.short & below.all() & ~special,
         }
         if self.integer:
             # An integer takes the places of a float's parts, with nothing to add.
@@ -238,11 +246,13 @@ class FusedAdd(wiring.Component):
             total = before.integer_total
             integers = (total[:FRACTION_BITS], total[FRACTION_BITS:31], total[31])
             after |= {key: Mux(before.integer, x, after[key]) for key, x in zip(parts, integers, strict=True)}
-            after |= {key: after[key] & ~before.integer for key in ("hidden", "round_up")}
+            after |= {key: after[key] & ~before.integer for key in ("hidden", "half", "short_of_half")}
         return after
 
     def _round(self, m, before):
-        increment = Cat(before.round_up, Const(0, FRACTION_BITS - 1), before.hidden)
+        odd = before.fraction[0]
+        round_up = Mux(before.half, before.beyond_half | odd, before.short_of_half & odd)
+        increment = Cat(round_up, Const(0, FRACTION_BITS - 1), before.hidden)
         magnitude = Signal(31, name="rounded")
         m.d.comb += magnitude.eq(Cat(before.fraction, before.exponent) + increment)
         return {"total": Cat(magnitude, before.sign)}

@@ -11,7 +11,7 @@ def leading_zeros(m: Module, value: Value, *, name: str) -> Signal:
     """
     levels = max(1, (len(value) - 1).bit_length())
     window = Cat(Const(0, (1 << levels) - len(value)), value)
-    bits: list[Signal] = []
+    bits: list[Value] = []
     for level in reversed(range(levels)):
         half = 1 << level
         empty = Signal(name=f"{name}_empty_{half}")
