@@ -3,12 +3,17 @@
 import numpy as np
 import pytest
 from compare import assert_same_bits
-from openppu.formats.spec import BINARY32, FORMATS
+from openppu.formats.fused_add import FusedAdd
+from openppu.formats.spec import BF16, BINARY32, FORMATS
+from openppu.formats.unpack import Unpack
 from openppu_sim.reference.arithmetic import fma
 from openppu_sim.reference.corners import random_triples
 from openppu_sim.reference.formats import to_binary32
 from openppu_verif.formats.datapath import Datapath
 from openppu_verif.formats.pipeline_bench import PipelineBench
+
+# A component that refuses its parameters is never used.
+pytestmark = pytest.mark.filterwarnings("ignore:.*created but never used")
 
 LATENCIES = (1, 2, 3, 4)
 ALL = tuple(FORMATS.values())
@@ -67,3 +72,17 @@ def test_a_datapath_of_one_format_equals_the_reference(single):
         for n in (1, 4):
             what = f"{fmt.name} alone, latency {n}, seed {seed}"
             assert_same_bits(results[f"{fmt.name}_{n}.total"], expected, what, a=a, b=b, c=c, pad=pad)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: FusedAdd(width=16, latency=0), "FusedAdd latency 0: give 1, 2, 3 or 4"),
+        (lambda: FusedAdd(width=16, latency=5), "FusedAdd latency 5"),
+        (lambda: Unpack(formats=()), "Unpack needs at least one format"),
+        (lambda: Unpack(formats=(BF16,), latency=3), "Unpack latency 3: give 1 or 2"),
+    ],
+)
+def test_wrong_parameters_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -4,21 +4,31 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from openppu.common.delayed import delayed
 from openppu.formats.leading_zeros import leading_zeros
-from openppu.formats.operand import EXPONENT_BIAS, ZERO_EXPONENT, OperandKind, operand_layout, significand_bits
+from openppu.formats.operand import (
+    EXPONENT_BIAS,
+    ZERO_EXPONENT,
+    OperandKind,
+    is_mixed,
+    operand_layout,
+    significand_bits,
+)
 from openppu.formats.spec import Format
 
 
 class Unpack(wiring.Component):
     """Unpacks and normalises one operand of a format chosen cycle by cycle.
 
-    Done once at the array's edge, so that no cell has to treat a subnormal apart. Latency: 1 cycle. Throughput: one
-    operand a cycle.
+    Done once at the array's edge, so that no cell has to treat a subnormal apart. Throughput: one operand a cycle.
 
     Parameters
     ----------
     formats : tuple of Format
         Formats that are built in; the formats of IEEE 754's shape cost one small decoder each.
+    latency : int, 1 or 2
+        Cycles from ``bits`` to ``operand``; 2 has registers between the count of leading zeros and the shift, for
+        wide significands.
 
     Members
     -------
@@ -29,20 +39,23 @@ class Unpack(wiring.Component):
     pad : In(1)
         The operand is not there (`OperandKind.PAD`).
     operand : Out(operand_layout(formats))
-        The operand, one cycle later.
+        The operand, ``latency`` cycles later.
 
     Raises
     ------
     ValueError
-        If there are no formats.
+        If there are no formats, or the latency is not 1 or 2.
     """
 
     LATENCY = 1
 
-    def __init__(self, *, formats: tuple[Format, ...]):
+    def __init__(self, *, formats: tuple[Format, ...], latency: int = LATENCY):
         if not formats:
             raise ValueError("Unpack needs at least one format, got none")
+        if latency not in (1, 2):
+            raise ValueError(f"Unpack latency {latency}: give 1 or 2")
         self.formats = formats
+        self.latency = latency
         self.layout = operand_layout(formats)
         super().__init__(
             {
@@ -55,44 +68,48 @@ class Unpack(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        operand = Signal(self.layout, reset_less=True)
+        m.d.comb += self.operand.eq(operand)
         floats = [fmt for fmt in self.formats if fmt.is_float]
-        integers = [fmt for fmt in self.formats if not fmt.is_float]
+
+        def early(value, name):
+            return delayed(m, value, self.latency - 1, name=name)
+
+        pad = early(self.pad, "pad_early")
+        integer_factor = early(self.bits[:8].as_signed(), "integer_early")
         if not floats:
-            m.d.sync += self.operand.factor.eq(Mux(self.pad, 0, self.bits.as_signed()))
+            m.d.sync += operand.factor.eq(Mux(pad, 0, integer_factor))
             return m
 
         # Each format's fields, brought to one shape: significand with the hidden bit, left-justified, and exponent.
         width = significand_bits(self.formats)
         sign = Signal()
         significand = Signal(width)
-        exponent = Signal(len(self.operand.exponent))
+        exponent = Signal(len(operand.exponent))
         kind = Signal(OperandKind)
         with m.Switch(self.format):
             for fmt in floats:
                 with m.Case(fmt.code):
                     self._decode(m, fmt, sign, significand, exponent, kind)
 
-        zeros = leading_zeros(m, significand, name="zeros")
-        normalised = Signal(width)
-        m.d.comb += normalised.eq(significand << zeros)
+        zeros = early(leading_zeros(m, significand, name="zeros"), "zeros_early")
+        significand = early(significand, "significand_early")
+        factor = Signal(width)
+        m.d.comb += factor.eq(significand << zeros)
+        absent = pad | (significand == 0)
         m.d.sync += [
-            self.operand.factor.eq(normalised),
-            self.operand.sign.eq(sign),
-            self.operand.exponent.eq(Mux(significand == 0, ZERO_EXPONENT, exponent - zeros)),
-            self.operand.kind.eq(kind),
+            operand.factor.eq(Mux(pad, 0, factor)),
+            operand.sign.eq(early(sign, "sign_early")),
+            operand.exponent.eq(Mux(absent, ZERO_EXPONENT, early(exponent, "exponent_early") - zeros)),
+            operand.kind.eq(Mux(pad, OperandKind.PAD, early(kind, "kind_early"))),
         ]
-        if integers:
+        if is_mixed(self.formats):
             integer = Signal()
-            m.d.comb += integer.eq(Cat(self.format == fmt.code for fmt in integers).any())
-            m.d.sync += self.operand.integer.eq(integer)
+            m.d.comb += integer.eq(Cat(self.format == fmt.code for fmt in self.formats if not fmt.is_float).any())
+            integer = early(integer, "is_integer_early")
+            m.d.sync += operand.integer.eq(integer)
             with m.If(integer):
-                m.d.sync += self.operand.factor.eq(self.bits[:8].as_signed())
-        with m.If(self.pad):
-            m.d.sync += [
-                self.operand.factor.eq(0),
-                self.operand.exponent.eq(ZERO_EXPONENT),
-                self.operand.kind.eq(OperandKind.PAD),
-            ]
+                m.d.sync += operand.factor.eq(Mux(pad, 0, integer_factor))
         return m
 
     def _decode(self, m, fmt, sign, significand, exponent, kind):
