@@ -44,6 +44,20 @@ def triples(fmt, n, rng):
     return a, b, c, pad, np.where(pad, kept, fma(a, b, c, fmt))
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: FusedAdd(width=16, latency=0), "FusedAdd latency 0: give 1, 2, 3 or 4"),
+        (lambda: FusedAdd(width=16, latency=5), "FusedAdd latency 5"),
+        (lambda: Unpack(formats=()), "Unpack needs at least one format"),
+        (lambda: Unpack(formats=(BF16,), latency=3), "Unpack latency 3: give 1 or 2"),
+    ],
+)
+def test_wrong_parameters_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
 @pytest.mark.parametrize("seed", range(CHUNKS))
 def test_every_latency_equals_the_reference_while_formats_change_every_cycle(mixed, seed):
     rng = np.random.default_rng(seed)
@@ -72,17 +86,3 @@ def test_a_datapath_of_one_format_equals_the_reference(single):
         for n in (1, 4):
             what = f"{fmt.name} alone, latency {n}, seed {seed}"
             assert_same_bits(results[f"{fmt.name}_{n}.total"], expected, what, a=a, b=b, c=c, pad=pad)
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: FusedAdd(width=16, latency=0), "FusedAdd latency 0: give 1, 2, 3 or 4"),
-        (lambda: FusedAdd(width=16, latency=5), "FusedAdd latency 5"),
-        (lambda: Unpack(formats=()), "Unpack needs at least one format"),
-        (lambda: Unpack(formats=(BF16,), latency=3), "Unpack latency 3: give 1 or 2"),
-    ],
-)
-def test_wrong_parameters_are_refused(make, message):
-    with pytest.raises(ValueError, match=message):
-        make()

@@ -23,9 +23,8 @@ class Add32(wiring.Component):
 
     LATENCY = 4
 
-    a: In(32)
-    b: In(32)
-    total: Out(32)
+    def __init__(self):
+        super().__init__({"a": In(32), "b": In(32), "total": Out(32)})
 
     def elaborate(self, platform):
         m = Module()

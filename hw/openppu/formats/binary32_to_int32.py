@@ -25,8 +25,8 @@ class Binary32ToInt32(wiring.Component):
 
     LATENCY = 2
 
-    bits: In(32)
-    integer: Out(32)
+    def __init__(self):
+        super().__init__({"bits": In(32), "integer": Out(32)})
 
     def elaborate(self, platform):
         m = Module()

@@ -27,10 +27,8 @@ class FusedMultiplyAdd(wiring.Component):
     ADD_LATENCY = 4
     LATENCY = UNPACK_LATENCY + Multiply.LATENCY + ADD_LATENCY
 
-    a: In(32)
-    b: In(32)
-    c: In(32)
-    total: Out(32)
+    def __init__(self):
+        super().__init__({"a": In(32), "b": In(32), "c": In(32), "total": Out(32)})
 
     def elaborate(self, platform):
         m = Module()

@@ -21,8 +21,8 @@ class Int32ToBinary32(wiring.Component):
 
     LATENCY = 4
 
-    integer: In(32)
-    bits: Out(32)
+    def __init__(self):
+        super().__init__({"integer": In(32), "bits": Out(32)})
 
     def elaborate(self, platform):
         m = Module()

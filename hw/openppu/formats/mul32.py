@@ -23,9 +23,8 @@ class Multiply32(wiring.Component):
 
     LATENCY = FusedMultiplyAdd.LATENCY
 
-    a: In(32)
-    b: In(32)
-    product: Out(32)
+    def __init__(self):
+        super().__init__({"a": In(32), "b": In(32), "product": Out(32)})
 
     def elaborate(self, platform):
         m = Module()

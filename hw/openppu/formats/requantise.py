@@ -31,11 +31,16 @@ class Requantise(wiring.Component):
 
     LATENCY = Int32ToBinary32.LATENCY + Multiply32.LATENCY + Binary32ToInt32.LATENCY + 1
 
-    bits: In(32)
-    is_integer: In(1)
-    scale: In(32)
-    zero_point: In(signed(8))
-    result: Out(signed(8))
+    def __init__(self):
+        super().__init__(
+            {
+                "bits": In(32),
+                "is_integer": In(1),
+                "scale": In(32),
+                "zero_point": In(signed(8)),
+                "result": Out(signed(8)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
