@@ -19,7 +19,7 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv sim test test-slow verilog bench lint format docs synth pnr clean distclean
+.PHONY: help venv sim test test-slow formal verilog bench lint format docs synth pnr clean distclean
 
 help: ## list the targets
 	@echo "usage: make TARGET [CONFIG=demo] [SET='tile.rows=16 tile.columns=16'] [WAVES=1] [JOBS=2]"
@@ -35,6 +35,9 @@ test: $(INSTALLED) ## run the tests, but for those marked slow
 
 test-slow: $(INSTALLED) ## run the slow tests alone
 	$(BIN)/python -m pytest -n $(JOBS) -m slow
+
+formal: $(INSTALLED) ## prove the properties of the tile's control
+	$(BIN)/python -m openppu_verif.formal
 
 verilog: $(INSTALLED) ## write the Verilog of CONFIG
 	$(BIN)/openppu verilog $(OPTIONS)
