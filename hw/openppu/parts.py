@@ -5,7 +5,17 @@ from dataclasses import dataclass
 
 from amaranth.lib import wiring
 
-from openppu.config import ChipConfig
+from openppu.config import ChipConfig, ConfigError
+from openppu.formats.add32 import Add32
+from openppu.formats.binary32_to_int32 import Binary32ToInt32
+from openppu.formats.fma32 import FusedMultiplyAdd
+from openppu.formats.int32_to_binary32 import Int32ToBinary32
+from openppu.formats.mul32 import Multiply32
+from openppu.formats.narrow import Narrow
+from openppu.formats.operand import formats_named
+from openppu.formats.requantise import Requantise
+from openppu.formats.spec import Format
+from openppu.formats.widen import Widen
 from openppu.tile.cell import Cell
 from openppu.tile.tile import Tile
 from openppu.verilog import Verilog, emit
@@ -19,12 +29,41 @@ class Part:
     component: Callable[[ChipConfig], wiring.Component]
 
 
+def floats(chip: ChipConfig) -> tuple[Format, ...]:
+    """The float formats of a chip's tile.
+
+    Raises
+    ------
+    ConfigError
+        If there are none.
+    """
+    formats = tuple(fmt for fmt in formats_named(chip.tile.formats) if fmt.is_float)
+    if not formats:
+        given = ", ".join(chip.tile.formats)
+        raise ConfigError(f"tile.formats = {given}: this part converts floats; add one, such as bf16")
+    return formats
+
+
 PARTS = {
     "tile": Part("the systolic matmul tile", lambda chip: Tile(chip.tile)),
     "pe": Part("one processing element of the tile's array", lambda chip: Cell(chip.tile)),
+    "add32": Part("a + b in binary32", lambda chip: Add32()),
+    "mul32": Part("a * b in binary32", lambda chip: Multiply32()),
+    "fma32": Part("a * b + c in binary32, rounded once", lambda chip: FusedMultiplyAdd()),
+    "int32_to_binary32": Part("int32, rounded to binary32", lambda chip: Int32ToBinary32()),
+    "binary32_to_int32": Part("binary32, rounded to int32", lambda chip: Binary32ToInt32()),
+    "narrow": Part("binary32, rounded to the tile's float formats", lambda chip: Narrow(formats=floats(chip))),
+    "widen": Part("the tile's float formats to binary32", lambda chip: Widen(formats=floats(chip))),
+    "requantise": Part("int32 or binary32, scaled to int8", lambda chip: Requantise()),
 }
 
 
 def emit_part(name: str, chip: ChipConfig) -> Verilog:
-    """The Verilog of a part of ``PARTS``; its top module bears the part's name."""
+    """The Verilog of a part of ``PARTS``; its top module bears the part's name.
+
+    Raises
+    ------
+    ConfigError
+        If the chip has no use for the part.
+    """
     return emit(PARTS[name].component(chip), top=name, config=chip)

@@ -143,10 +143,10 @@ def test_integers_become_binary32_and_back_as_in_the_reference(bench):
     chosen = rng.integers(0, 4, SAMPLES)
     bits = np.choose(chosen, [exponents, quarters, limits, rng.choice(corner_operands(BINARY32), SAMPLES)])
     bits = (bits.astype(np.int64) ^ rng.integers(0, 2, SAMPLES) << 31).astype(np.uint32)
-    results = bench.run({"from_integer.integer": integer, "to_integer.bits": bits})
+    results = bench.run({"from_integer.bits": integer, "to_integer.bits": bits})
     what = f"seed {seed}"
-    assert_same_bits(results["from_integer.bits"], int32_to_binary32(integer), what, integer=integer)
-    assert_same_bits(results["to_integer.integer"], binary32_to_int32(bits), what, bits=bits)
+    assert_same_bits(results["from_integer.result"], int32_to_binary32(integer), what, integer=integer)
+    assert_same_bits(results["to_integer.result"], binary32_to_int32(bits), what, bits=bits)
 
 
 def test_requantisation_equals_the_reference_with_a_scale_and_a_zero_point_for_each_value(bench):

@@ -49,3 +49,11 @@ def test_an_unknown_part_is_refused(capsys):
         main(["verilog", "--part", "hbm"])
     assert stop.value.code == 2
     assert "choose from" in capsys.readouterr().err
+
+
+def test_a_converter_for_no_float_is_refused(tmp_path, capsys):
+    arguments = ["verilog", "--part", "narrow", "-o", str(tmp_path), "--set", "tile.formats=int8"]
+    assert main([*arguments, "--set", "tile.latency=1"]) == 2
+    error = capsys.readouterr().err
+    assert "openppu: error: tile.formats = int8: this part converts floats; add one, such as bf16\n" in error
+    assert "Traceback" not in error

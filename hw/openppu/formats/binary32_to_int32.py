@@ -20,13 +20,15 @@ class Binary32ToInt32(wiring.Component):
     Members
     -------
     bits : In(32)
-    integer : Out(signed(32))
+        The binary32 number.
+    result : Out(32)
+        The int32.
     """
 
     LATENCY = 2
 
     def __init__(self):
-        super().__init__({"bits": In(32), "integer": Out(32)})
+        super().__init__({"bits": In(32), "result": Out(32)})
 
     def elaborate(self, platform):
         m = Module()
@@ -63,11 +65,11 @@ class Binary32ToInt32(wiring.Component):
         up = Signal()
         rounded = Signal(INTEGER_BITS)
         limit = Cat((~negative).replicate(INTEGER_BITS - 1), negative)
-        integer = Signal(INTEGER_BITS, reset_less=True)
+        result = Signal(INTEGER_BITS, reset_less=True)
         m.d.comb += [
             up.eq(half & (more | magnitude[0])),
             rounded.eq((magnitude ^ negative.replicate(INTEGER_BITS)) + (up ^ negative)),
-            self.integer.eq(integer),
+            self.result.eq(result),
         ]
-        m.d.sync += integer.eq(Mux(nan, 0, Mux(beyond, limit, rounded)))
+        m.d.sync += result.eq(Mux(nan, 0, Mux(beyond, limit, rounded)))
         return m

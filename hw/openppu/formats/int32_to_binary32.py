@@ -15,14 +15,16 @@ class Int32ToBinary32(wiring.Component):
 
     Members
     -------
-    integer : In(signed(32))
-    bits : Out(32)
+    bits : In(32)
+        The int32.
+    result : Out(32)
+        The binary32 number.
     """
 
     LATENCY = 4
 
     def __init__(self):
-        super().__init__({"integer": In(32), "bits": Out(32)})
+        super().__init__({"bits": In(32), "result": Out(32)})
 
     def elaborate(self, platform):
         m = Module()
@@ -30,11 +32,11 @@ class Int32ToBinary32(wiring.Component):
         m.submodules.add = add = FusedAdd(width=32, latency=self.LATENCY)
         negative = Signal()
         m.d.comb += [
-            negative.eq(self.integer[-1]),
-            add.product.significand.eq(Mux(negative, -self.integer, self.integer)),
-            add.product.exponent.eq(Mux(self.integer == 0, ZERO_EXPONENT, PRODUCT_BIAS + 31)),
+            negative.eq(self.bits[-1]),
+            add.product.significand.eq(Mux(negative, -self.bits, self.bits)),
+            add.product.exponent.eq(Mux(self.bits == 0, ZERO_EXPONENT, PRODUCT_BIAS + 31)),
             add.product.sign.eq(negative),
             add.addend.eq(0),
-            self.bits.eq(add.total),
+            self.result.eq(add.total),
         ]
         return m

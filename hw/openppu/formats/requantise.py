@@ -49,8 +49,8 @@ class Requantise(wiring.Component):
         m.submodules.round = whole = Binary32ToInt32()
         is_integer = delayed(m, self.is_integer, widen.LATENCY, name="is_integer")
         m.d.comb += [
-            widen.integer.eq(self.bits),
-            multiply.a.eq(Mux(is_integer, widen.bits, delayed(m, self.bits, widen.LATENCY, name="bits"))),
+            widen.bits.eq(self.bits),
+            multiply.a.eq(Mux(is_integer, widen.result, delayed(m, self.bits, widen.LATENCY, name="bits"))),
             multiply.b.eq(delayed(m, self.scale, widen.LATENCY, name="scale")),
             whole.bits.eq(multiply.product),
         ]
@@ -60,6 +60,6 @@ class Requantise(wiring.Component):
         result = Signal(signed(8), reset_less=True)
         fits = total[7:].all() | ~total[7:].any()
         limit = Mux(total < 0, -128, 127)
-        m.d.comb += [total.eq(whole.integer.as_signed() + zero_point), self.result.eq(result)]
+        m.d.comb += [total.eq(whole.result.as_signed() + zero_point), self.result.eq(result)]
         m.d.sync += result.eq(Mux(fits, total, limit))
         return m

@@ -16,12 +16,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "verilog",
         help="write the hardware as Verilog",
-        description="Write each part of the chip as one self-contained Verilog-2005 file, with its ports and the "
+        description="Write a part of the chip as one self-contained Verilog-2005 file, with its ports and the\n"
         "fields of their payloads in a JSON file beside it.",
-        epilog="parts:\n" + "\n".join(f"  {name:<8}{part.description}" for name, part in PARTS.items()),
+        epilog="parts:\n" + "\n".join(f"  {name:<20}{part.description}" for name, part in PARTS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--part", choices=PARTS, default="tile", help="what to write (default: tile)")
+    parser.add_argument("--part", choices=PARTS, default="tile", metavar="PART", help="see below (default: tile)")
     parser.add_argument(
         "-o",
         "--output",
