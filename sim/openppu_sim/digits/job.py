@@ -12,8 +12,9 @@ from openppu_sim.digits.network import SEED, accuracy, load_digits, train
 from openppu_sim.errors import UserError
 from openppu_sim.progress import step
 from openppu_sim.report.json_report import SCHEMA, commit, machine, write_json
-from openppu_sim.report.run import CAUSES, MatmulRunner, TileRun
-from openppu_sim.report.table import Cell, print_table
+from openppu_sim.report.run import MatmulRunner, TileRun
+from openppu_sim.report.run_table import cause_table, run_table
+from openppu_sim.report.table import print_table
 from openppu_sim.report.timeline import plot_utilisation
 
 FORMATS = ("int8", "bf16")
@@ -109,21 +110,9 @@ def run(runner: MatmulRunner, config: ChipConfig, *, seed: int = SEED) -> Outcom
 def print_outcome(outcome: Outcome, config: ChipConfig) -> None:
     """Print the table of runs, where the cycles went, and the accuracies."""
     tile = config.tile
-    rows: list[list[Cell]] = []
-    for run in outcome.runs:
-        shares = [100 * run.of_bound, 100 * run.utilisation(tile.rows, tile.columns)]
-        figures = [run.cycles, run.predicted_cycles, run.bound_cycles, *shares, run.mismatches]
-        rows.append([run.name, run.shape, run.format, *figures])
     print(f"\nDigits on {config.name}: a tile of {tile.rows} x {tile.columns}, {outcome.images} test images\n")
-    headers = ["RTL cycles", "predicted", "bound", "of bound %", "utilisation %", "mismatches"]
-    print_table(["layer", "M x K x N", "format", *headers], rows)
-    used = [cause for cause in CAUSES if any(run.causes.get(cause) for run in outcome.runs)]
-    if used:
-        print("\nWhere the cycles went\n")
-        print_table(
-            ["layer", "format", *used],
-            [[run.name, run.format, *(run.causes.get(cause, 0) for cause in used)] for run in outcome.runs],
-        )
+    print(run_table(outcome.runs, tile, what="layer"))
+    print(f"\nWhere the cycles went\n\n{cause_table(outcome.runs, what='layer')}")
     print("\nTest accuracy\n")
     accuracies = {f"{name} on the tile": value for name, value in outcome.accuracy.items()}
     accuracies["binary32, numpy"] = outcome.float_accuracy
