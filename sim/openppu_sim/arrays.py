@@ -1,14 +1,12 @@
 """Read and write ``.npy`` files: one line for whatever is wrong with them, and never half a file."""
 
-import contextlib
-import os
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from openppu_sim.errors import UserError
-from openppu_sim.report.json_report import unwritable
+from openppu_sim.report.json_report import unwritable, whole_file
 
 
 def read_array(path: Path, dtype: np.dtype, what: str) -> np.ndarray:
@@ -74,13 +72,6 @@ def write_array(path: Path, array: np.ndarray) -> Path:
     UserError
         If the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            np.save(file, array)
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise unwritable(path, error) from error
+    with whole_file(path) as temporary, open(temporary, "wb") as file:
+        np.save(file, array)
     return path

@@ -38,6 +38,18 @@ class Parser(argparse.ArgumentParser):
 def common_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that every command has: ``--config``, ``--set`` and ``--build-dir``."""
     group = parser.add_argument_group("chip and build")
+    chip_options(group)
+    group.add_argument(
+        "--build-dir",
+        type=Path,
+        default=Path("build"),
+        metavar="DIR",
+        help="folder for generated files (default: build)",
+    )
+
+
+def chip_options(group: "argparse._ActionsContainer") -> None:
+    """Add ``--config`` and ``--set``, from which `openppu.config.load` makes the chip."""
     group.add_argument(
         "--config",
         default="demo",
@@ -51,13 +63,6 @@ def common_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         help="change one value, such as tile.rows=16; may be repeated",
-    )
-    group.add_argument(
-        "--build-dir",
-        type=Path,
-        default=Path("build"),
-        metavar="DIR",
-        help="folder for generated files (default: build)",
     )
 
 

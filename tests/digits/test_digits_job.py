@@ -133,7 +133,7 @@ def test_mistakes_give_one_line_and_exit_code_2(
     assert main([*arguments, *output], connect=never) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.startswith("error: ")
+    assert captured.err.startswith("openppu: error: ")
     assert captured.err.count("\n") == 1
     assert message in captured.err
 

@@ -4,6 +4,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from openppu.formats.operand import require_operand_floats
 from openppu.formats.spec import BINARY32, Format
 
 
@@ -40,9 +41,7 @@ class Narrow(wiring.Component):
     LATENCY = 2
 
     def __init__(self, *, formats: tuple[Format, ...]):
-        wrong = [fmt.name for fmt in formats if not fmt.is_float or fmt.bits > 16]
-        if wrong or not formats:
-            raise ValueError(f"Narrow formats {', '.join(wrong) or 'none'}: give float operand formats")
+        require_operand_floats(formats, "Narrow")
         self.formats = formats
         super().__init__(
             {

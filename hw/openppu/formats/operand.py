@@ -39,6 +39,13 @@ def formats_named(names: tuple[str, ...]) -> tuple[Format, ...]:
     return tuple(FORMATS[name] for name in names)
 
 
+def require_operand_floats(formats: tuple[Format, ...], user: str) -> None:
+    """Raise ValueError, with the name of who uses them, if there are no formats or one is no float of 8 or 16 bits."""
+    wrong = [fmt.name for fmt in formats if not fmt.is_float or fmt.bits > 16]
+    if wrong or not formats:
+        raise ValueError(f"{user} formats {', '.join(wrong) or 'none'}: give float operand formats")
+
+
 def is_mixed(formats: tuple[Format, ...]) -> bool:
     """Whether there are both int8 and floats, so that each operand must say which it is."""
     return len({fmt.is_float for fmt in formats}) == 2

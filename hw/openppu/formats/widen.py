@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from openppu.common.delayed import delayed
-from openppu.formats.operand import EXPONENT_BIAS, OperandKind
+from openppu.formats.operand import EXPONENT_BIAS, OperandKind, require_operand_floats
 from openppu.formats.spec import BF16, BINARY32, Format
 from openppu.formats.unpack import Unpack
 
@@ -39,9 +39,7 @@ class Widen(wiring.Component):
     LATENCY = Unpack.LATENCY + 1
 
     def __init__(self, *, formats: tuple[Format, ...]):
-        wrong = [fmt.name for fmt in formats if not fmt.is_float or fmt.bits > 16]
-        if wrong or not formats:
-            raise ValueError(f"Widen formats {', '.join(wrong) or 'none'}: give float operand formats")
+        require_operand_floats(formats, "Widen")
         self.formats = formats
         super().__init__({"bits": In(max(fmt.bits for fmt in formats)), "format": In(3), "result": Out(32)})
 

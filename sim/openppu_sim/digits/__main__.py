@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from openppu.config import ChipConfig, ConfigError, load
+from openppu.config import ChipConfig, load
 
+from openppu_sim.cli import Parser, chip_options, guarded
 from openppu_sim.digits import job
-from openppu_sim.errors import SimulationError, UserError
 from openppu_sim.report.json_report import make_folder
 from openppu_sim.report.run import MatmulRunner
 
@@ -28,21 +28,13 @@ def connect_rtl(config: ChipConfig, waves: bool, folder: Path) -> MatmulRunner:
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m openppu_sim.digits",
         description="Classify 360 handwritten digits with every matrix product on the simulated tile, in int8 and in "
         "bf16. Each result is compared with the numpy reference and each cycle count with the cycle model; exit code "
         "1 if any differs.",
     )
-    parser.add_argument("--config", default="demo", metavar="NAME", help="preset or TOML file (default: %(default)s)")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="change one value of the configuration, such as tile.rows=16; may be given again",
-    )
+    chip_options(parser)
     parser.add_argument("--waves", action="store_true", help="write a wave file of each product, too")
     parser.add_argument(
         "--output",
@@ -57,19 +49,16 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None, *, connect: Connect = connect_rtl) -> int:
     """Run the job and return the exit code: 0, 1 if a bit or a cycle is wrong, 2 for a mistake in the arguments."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    return guarded(lambda: _run(arguments, connect))
+
+
+def _run(arguments: Sequence[str], connect: Connect) -> int:
     options = parse(arguments)
-    try:
-        config = load(options.config, options.overrides)
-        make_folder(options.output)
-        outcome = job.run(connect(config, options.waves, options.output), config)
-        job.print_outcome(outcome, config)
-        report, picture = job.write_outcome(outcome, config, options.output)
-    except (ConfigError, UserError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except SimulationError as error:
-        print(f"simulation failed: {error}", file=sys.stderr)
-        return 1
+    config = load(options.config, options.overrides)
+    make_folder(options.output)
+    outcome = job.run(connect(config, options.waves, options.output), config)
+    job.print_outcome(outcome, config)
+    report, picture = job.write_outcome(outcome, config, options.output)
     print(f"\nWrote {report} and {picture}")
     failures = outcome.failures()
     for line in failures:

@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +34,30 @@ def write_json(path: str | os.PathLike[str], obj: object) -> Path:
         If ``obj`` holds NaN or infinity.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     text = json.dumps(obj, indent=2, allow_nan=False) + "\n"
-    try:
+    with whole_file(path) as temporary:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give the name of a file to write beside ``path``, which then takes its place.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written; ``path`` is as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
         temporary.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise unwritable(path, error) from error
-    return path
 
 
 def unwritable(path: Path, error: OSError) -> UserError:

@@ -22,7 +22,7 @@ from openppu.verilog import emit
 from openppu_sim.cycles.tile import Stalls
 from openppu_sim.cycles.tile_fast import predict
 from openppu_sim.errors import SimulationError
-from openppu_sim.lowering.tile import Addend, TileCommand, plan
+from openppu_sim.lowering.tile import Addend, TileCommand, TilePlan, plan
 from openppu_sim.progress import step
 from openppu_sim.reference.matmul import matmul
 from openppu_sim.report.run import TileRun, count_causes, count_mismatches
@@ -253,19 +253,54 @@ def run_matmul(
     result = planned.assemble(outcome.rows)
     with step(f"running {name} on the reference"):
         expected = matmul(a_bits, b_bits, c_bits, FORMATS[fmt_name])
+    return tile_run(
+        name,
+        planned,
+        cycles=outcome.cycles,
+        predicted=predicted,
+        result=result,
+        expected=expected,
+        timeline=outcome.timeline,
+    )
+
+
+def tile_run(
+    name: str,
+    planned: TilePlan,
+    *,
+    cycles: int,
+    predicted: int,
+    result: np.ndarray,
+    expected: np.ndarray,
+    timeline: np.ndarray,
+) -> TileRun:
+    """The record of a planned product.
+
+    Parameters
+    ----------
+    name : str
+        What the reports call it.
+    planned : TilePlan
+    cycles, predicted : int
+        On the tile and by the cycle model.
+    result, expected : ndarray of uint32, shape (m, n)
+        On the tile and by the reference.
+    timeline : ndarray of uint8, shape (cycles,)
+        The cause of each cycle.
+    """
     return TileRun(
         name=name,
-        format=fmt_name,
-        m=m,
-        k=k,
-        n=n,
-        cycles=outcome.cycles,
+        format=planned.format,
+        m=planned.m,
+        k=planned.k,
+        n=planned.n,
+        cycles=cycles,
         predicted_cycles=predicted,
         bound_cycles=planned.bound_cycles,
         mismatches=count_mismatches(result, expected),
         result=result,
-        causes=count_causes(outcome.timeline),
-        timeline=outcome.timeline,
+        causes=count_causes(timeline),
+        timeline=timeline,
     )
 
 

@@ -15,9 +15,9 @@ from openppu_sim.cycles.tile_fast import predict
 from openppu_sim.errors import UserError
 from openppu_sim.lowering.tile import Addend, TileCommand, plan
 from openppu_sim.reference.matmul import matmul
-from openppu_sim.report.run import TileRun, count_causes, count_mismatches
+from openppu_sim.report.run import TileRun
 from openppu_sim.simulator.cocotb_runner import simulate
-from openppu_sim.simulator.tile import TOP, emit_tile
+from openppu_sim.simulator.tile import TOP, emit_tile, tile_run
 
 TESTBENCH = "openppu_verif.tile.matmul"
 """By name, since nothing here may depend on the testbenches; they are there in every checkout."""
@@ -102,17 +102,12 @@ def run_matmul(
             result = product_plan.assemble(seen["results"])
             cycles = int(seen["cycles"])
             timeline = seen["timeline"][:cycles]
-    return TileRun(
-        name=name,
-        format=fmt_name,
-        m=m,
-        k=k,
-        n=n,
+    return tile_run(
+        name,
+        product_plan,
         cycles=cycles,
-        predicted_cycles=predicted,
-        bound_cycles=product_plan.bound_cycles,
-        mismatches=count_mismatches(result, matmul(a_bits, b_bits, c_bits, FORMATS[fmt_name])),
+        predicted=predicted,
         result=result,
-        causes=count_causes(timeline),
+        expected=matmul(a_bits, b_bits, c_bits, FORMATS[fmt_name]),
         timeline=timeline,
     )

@@ -1,8 +1,9 @@
 """The arithmetic of one cell without the cell: encoded operands in, accumulator out."""
 
-from amaranth import Module, Signal
+from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from openppu.common.delayed import delayed
 from openppu.formats.fused_add import FusedAdd
 from openppu.formats.multiply import Multiply
 from openppu.formats.spec import Format
@@ -62,12 +63,7 @@ class Datapath(wiring.Component):
             multiply.b.eq(unpack_b.operand),
         ]
 
-        addend = self.addend
-        for place in range(Unpack.LATENCY + Multiply.LATENCY):
-            later = Signal(32, name=f"addend_{place}", reset_less=True)
-            m.d.sync += later.eq(addend)
-            addend = later
-
+        addend = delayed(m, self.addend, Unpack.LATENCY + Multiply.LATENCY, name="addend")
         integer = any(not fmt.is_float for fmt in self.formats)
         m.submodules.add = add = FusedAdd(width=multiply.width, integer=integer, latency=self.add_latency)
         m.d.comb += [add.product.eq(multiply.product), add.addend.eq(addend), self.total.eq(add.total)]
