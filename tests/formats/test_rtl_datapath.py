@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from compare import assert_same_bits
+from openppu.config import load
 from openppu.formats.fused_add import FusedAdd
-from openppu.formats.spec import BF16, BINARY32, FORMATS
+from openppu.formats.spec import BF16, BINARY32, FORMATS, INT8
 from openppu.formats.unpack import Unpack
+from openppu.tile.cell import Cell
 from openppu_sim.reference.arithmetic import fma
 from openppu_sim.reference.corners import random_triples
 from openppu_sim.reference.formats import to_binary32
@@ -31,9 +33,15 @@ def mixed(build_root):
 
 @pytest.fixture(scope="module")
 def single(build_root):
-    """Each format alone, at the two ends of latency."""
-    parts = {f"{fmt.name}_{n}": Datapath(formats=(fmt,), add_latency=n) for fmt in ALL if fmt.is_float for n in (1, 4)}
-    return PipelineBench("single_datapaths", {name: (part, part.latency) for name, part in parts.items()}, build_root)
+    """Each format alone, floats at the two ends of latency. The addition of int8 alone is the cell's own."""
+    floats = {f"{fmt.name}_{n}": Datapath(formats=(fmt,), add_latency=n) for fmt in ALL if fmt.is_float for n in (1, 4)}
+    parts = {name: (part, part.latency) for name, part in floats.items()}
+    tile = load("tiny", ["tile.formats=int8", "tile.latency=1"]).tile
+    parts |= {
+        "int8_unpack": (Unpack(formats=(INT8,)), Unpack.LATENCY),
+        "int8_cell": (Cell(tile), Cell.PARTIAL_AFTER_ACTIVATION + tile.latency),
+    }
+    return PipelineBench("single_datapaths", parts, build_root)
 
 
 def triples(fmt, n, rng):
@@ -86,3 +94,19 @@ def test_a_datapath_of_one_format_equals_the_reference(single):
         for n in (1, 4):
             what = f"{fmt.name} alone, latency {n}, seed {seed}"
             assert_same_bits(results[f"{fmt.name}_{n}.total"], expected, what, a=a, b=b, c=c, pad=pad)
+
+
+def test_a_cell_of_int8_alone_equals_the_reference(single):
+    seed = 101
+    a, b, c, pad, expected = triples(INT8, TRIPLES, np.random.default_rng(seed))
+    unpacked = single.run({"int8_unpack.bits": a, "int8_unpack.pad": pad})["int8_unpack.operand"]
+    # A weight is loaded a cycle before the activation that it meets comes; the sum follows two cycles behind that.
+    inputs = {
+        "int8_cell.load": np.ones(TRIPLES + 3),
+        "int8_cell.weight": np.pad(b, (0, 3)),
+        "int8_cell.swap": np.ones(TRIPLES + 3),
+        "int8_cell.activation": np.pad(unpacked, (1, 2)),
+        "int8_cell.partial": np.pad(c, (3, 0)),
+    }
+    total = single.run(inputs)["int8_cell.partial_next"]
+    assert_same_bits(total[1:-2], expected, f"int8 alone, seed {seed}", a=a, b=b, c=c, pad=pad)
