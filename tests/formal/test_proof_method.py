@@ -27,7 +27,7 @@ def counting(most: int, *, at_most: int, invariant: bool = True) -> Harness:
 
 def proof(method: Method, harness: Harness, depth: int) -> Proof:
     """A proof of a harness."""
-    return Proof(name="count", claim="it stops", harness=lambda: harness, method=method, depth=depth)
+    return Proof(name="count", claim="it stops", harness=lambda: harness, method=method, depth=depth, search=depth)
 
 
 @pytest.mark.parametrize("method", Method)

@@ -43,8 +43,10 @@ CARRIER = "module \\carrier\n  wire input 1 \\a\n  wire output 2 \\y\n" + (
     "  cell $_NOT_ \\not\n    connect \\A \\a\n    connect \\Y \\y\n  end\nend\n"
 )
 
-SEARCH = "read_aiger design.aig; fold; strash; bmc3 -F {depth} -T {seconds}; write_status search; write_cex -a -m trace"
-"""ABC: look for a run from the start, of up to ``depth`` cycles, that breaks an assertion."""
+SEARCH = (
+    "read_aiger design.aig; fold; strash; bmc3 -F {search} -T {seconds}; write_status search; write_cex -a -m trace"
+)
+"""ABC: look for a run from the start, of up to ``search`` cycles, that breaks an assertion."""
 STEP = "read_aiger design.aig; fold; orpos; strash; ind -F {depth}; write_status step"
 """ABC: from any state, after ``depth`` cycles without a broken assertion, is there none in the next?"""
 REACH = "read_aiger design.aig; fold; strash; pdr -T {seconds}; write_status search; write_cex -a -m trace"
@@ -59,7 +61,7 @@ class Method(Enum):
     REACHABILITY = "reachability"
     """`REACH`: holds for ever."""
     BOUNDED = "bounded"
-    """`SEARCH`: holds for ``depth`` cycles from the start."""
+    """`SEARCH`: holds for so many cycles from the start."""
 
 
 STEPS = {Method.INDUCTION: (SEARCH, STEP), Method.REACHABILITY: (REACH,), Method.BOUNDED: (SEARCH,)}
@@ -90,11 +92,11 @@ class Proof:
         Makes the design with its assertions and assumptions. Reset (``rst``) is free in every cycle.
     method : Method
     depth : int
-        Cycles of `Method.BOUNDED`, frames of `Method.INDUCTION`.
+        Frames of `Method.INDUCTION`.
     faults : mapping of str to str
         Defects that must break the proof: wires of the flattened design that take any value in any cycle.
-    fault_depth : int
-        Cycles from the start in which each fault must show.
+    search : int
+        Cycles of the search from the start (at least ``depth``, for induction), in which each fault must show.
     slow : bool
         Left out of ``make test``.
     """
@@ -105,7 +107,7 @@ class Proof:
     method: Method
     depth: int
     faults: Mapping[str, str] = field(default_factory=dict)
-    fault_depth: int = 12
+    search: int = 12
     slow: bool = False
 
 
@@ -143,11 +145,9 @@ def prove(proof: Proof, folder: Path, *, fault: str | None = None, seconds: int 
     defect = "" if fault is None else f"cutpoint w:{proof.faults[fault]}\n"
     taps = "".join(TAP.format(*tap) for tap in harness.taps.items())
     (folder / "prove.ys").write_text(READ.format(fault=defect, taps=taps))
-    if fault is None:
-        depth, steps = proof.depth, STEPS[proof.method]
-    else:
-        depth, steps = proof.fault_depth, (SEARCH,)
-    script = "; ".join(steps).format(depth=depth, seconds=seconds)
+    steps = STEPS[proof.method] if fault is None else (SEARCH,)
+    search = max(proof.search, proof.depth)
+    script = "; ".join(steps).format(search=search, depth=proof.depth, seconds=seconds)
     (folder / "prove.abc").write_text(script.replace("; ", "\n") + "\n")
 
     # It sees files below its own folder only, and its exit code says nothing of ABC: what it wrote counts.
@@ -158,7 +158,7 @@ def prove(proof: Proof, folder: Path, *, fault: str | None = None, seconds: int 
         trace = _trace((folder / "trace").read_text(), (folder / "design.aim").read_text())
         return Outcome(Verdict.BROKEN, time.monotonic() - began, trace)
     # A search for ever longer runs knows of no end; it tells the last cycle that it finished.
-    holds = status == PROVED if REACH in steps else frames == depth - 1
+    holds = status == PROVED if REACH in steps else frames == search - 1
     if STEP in steps:
         holds = holds and _status(folder / "step", run.stderr)[0] == PROVED
     return Outcome(Verdict.HOLDS if holds else Verdict.OPEN, time.monotonic() - began)

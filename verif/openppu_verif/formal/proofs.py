@@ -5,7 +5,7 @@ from functools import partial
 
 from openppu.config import TileConfig
 
-from openppu_verif.formal import fetch, parts, tile
+from openppu_verif.formal import fetch, parts, tile, whole_tile
 from openppu_verif.formal.proof import Method, Proof
 
 
@@ -24,16 +24,16 @@ def _on_tile(size: str, config: TileConfig, *, frames: int, slow: Collection[str
                 "the next block loads at any time": "tile.may_load",
                 "rows swap at any time": "tile.array.band_0.row_0.swap_0",
             },
-            fault_depth=16,
+            search=16,
             slow="weights" in slow,
         ),
         Proof(
             name=f"sums_{size}",
-            claim=f"each row is injected and collected in its own cycles alone {of_size}",
+            claim=f"each row is injected, with its addend, and collected in its own cycles alone {of_size}",
             harness=partial(tile.sums, config),
             method=Method.INDUCTION,
             depth=frames,
-            faults={"any row and source": "tile.inject_2"},
+            faults={"any row and source": "tile.inject_2", "any addend": "tile.addend_line_1.o"},
             slow="sums" in slow,
         ),
         Proof(
@@ -121,21 +121,34 @@ PROOFS = (
         depth=3,
         faults={"any row and source": "dut.inject_next"},
     ),
-    *_on_tile("small", tile.SMALL, frames=10),
+    *_on_tile("small", parts.SMALL, frames=10),
     *_on_tile("deep", tile.DEEP, frames=18, slow=("scoreboard",)),
     *_on_tile("wide", tile.WIDE, frames=26, slow=("weights", "sums", "scoreboard")),
     Proof(
-        name="streams",
-        claim="what the tile offers on a stream waits, unchanged, until it is taken",
-        harness=tile.streams,
+        name="handshakes",
+        claim="what enters the tile goes at once where it is needed, and nothing else enters",
+        harness=whole_tile.handshakes,
         method=Method.INDUCTION,
         depth=2,
+        faults={
+            "commands are taken without room": "tile.room",
+            "weights are taken at any time": "tile.load",
+            "rows are issued at any time": "tile.issued",
+        },
+    ),
+    Proof(
+        name="streams",
+        claim="what the tile offers on a stream waits, unchanged, until it is taken",
+        harness=whole_tile.streams,
+        method=Method.INDUCTION,
+        depth=2,
+        search=18,
         faults={"a request disappears": "tile.weight_fetch.pending.i__ready"},
     ),
     Proof(
         name="counters",
         claim="from any state, each of the twelve counters counts what the ports show; each cycle has one cause",
-        harness=tile.counters,
+        harness=whole_tile.counters,
         method=Method.INDUCTION,
         depth=2,
         faults={"anything counts as refused": "tile.counting.refused"},

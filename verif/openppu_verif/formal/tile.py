@@ -1,24 +1,22 @@
-"""Proofs on the whole tile, with the parts cut out that a claim is not about."""
+"""Proofs that depend on the tile's size and latency, with the parts cut out that a claim is not about."""
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.hdl import Assume
 from amaranth.lib import data
 from openppu.config import TileConfig
 from openppu.tile.array import Array
-from openppu.tile.counters import COUNTER_BITS
+from openppu.tile.command import Addend
 from openppu.tile.drain import Drain
 from openppu.tile.fetch import ActivationFetch, WeightFetch
 from openppu.tile.tile import Tile
-from openppu_sim.cycles.tile import Cause
 
 from openppu_verif.formal.harness import Harness, choose, ones
-from openppu_verif.formal.parts import SMALL
 from openppu_verif.formal.probe import Probe
 
 DEEP = TileConfig(
     rows=2, columns=2, formats=("int8", "bf16"), latency=3, accumulators=8, address_bits=4, count_bits=4, outstanding=2
 )
-"""Like `SMALL`, but a partial sum takes three cycles a row, and weights two."""
+"""Like `openppu_verif.formal.parts.SMALL`, but a partial sum takes three cycles a row, and weights two."""
 
 WIDE = TileConfig(
     rows=3, columns=3, formats=("int8", "bf16"), latency=4, accumulators=8, address_bits=4, count_bits=4, outstanding=3
@@ -160,16 +158,22 @@ def weights(config: TileConfig) -> Harness:
 
 
 def sums(config: TileConfig) -> Harness:
-    """Each row's sums are injected, and collected into the row's own accumulators, in the documented cycles alone."""
+    """Each row's sums are injected, with its own addends, and collected into its own accumulators; in the documented
+    cycles alone."""
     h = TileHarness(config)
     through = config.rows * config.latency
     what = Cat(h.issued, h.row.row, h.row.source)
     past = h.history(what, 5 + through + config.columns, "issued")
+    addends = h.history(h.tile.addends.payload, 4 + config.columns, "addends")
     h.probe.replace(Array, lambda array: Module())
     for column in range(config.columns):
         accumulator = h.probe.part(f"accumulator_{column}")
         entering = past[3 + column]
         h.check(accumulator.inject.as_value() == entering[1:], when=entering[0])
+        # An addend joins one cycle later.
+        joining = Cat(past[4 + column][0], past[4 + column][-2:] == Addend.STREAM)
+        addend = addends[4 + column].word_select(column, 32)
+        h.check(accumulator.addend == addend, when=joining.all())
         collect = accumulator.collect
         if column == 0:
             leaving = past[5 + through]
@@ -250,60 +254,6 @@ def scoreboard(config: TileConfig) -> Harness:
     h.check(row_busy == busy.bit_select(h.announced, 1), when=h.any_announced)
     h.check((age >= 1) & (age <= readable) & (emitted | (age < back)), when=flying)
     return h
-
-
-def streams() -> Harness:
-    """What the tile offers on a stream waits unchanged until it is taken."""
-    h, tile, probe = _whole_tile()
-    for name in ("activation_requests", "weight_requests", "results"):
-        h.check_waits(name, getattr(tile, name))
-    # Invariant.
-    for name in ("activation", "weight"):
-        h.check(probe.signal(f"{name}_fetch.pending", "level") <= SMALL.outstanding)
-    return h
-
-
-def counters() -> Harness:
-    """From any state, each counter counts what the ports show, modulo 2**32; a cycle has one cause."""
-    h, tile, _ = _whole_tile()
-    command = tile.commands.payload
-    taken = tile.commands.valid & tile.commands.ready
-    counts = ("m", "n_blocks", "k_blocks", "k_last")
-    legal = Signal()
-    h.m.d.comb += legal.eq(
-        Cat(command[name] != 0 for name in counts).all()
-        & (command.k_last <= SMALL.rows)
-        & (command.addend.as_value() <= 2)
-        & (command.format == 0)
-    )
-    events = {
-        **{cause.name.lower(): Value.cast(tile.cause) == int(cause) for cause in Cause},
-        "commands": taken & legal,
-        "refused": taken & ~legal,
-        "results": tile.results.valid & tile.results.ready,
-    }
-    for name, event in events.items():
-        count = tile.counters[name]
-        expected = Signal(COUNTER_BITS, name=f"expected_{name}")
-        h.m.d.sync += expected.eq(count + event)
-        h.check(count == expected)
-    h.check(Value.cast(tile.cause) < len(Cause))
-    return h
-
-
-def _whole_tile() -> tuple[Harness, Tile, Probe]:
-    """A tile with free inputs, and any sums from the array, which is cut out."""
-    h = Harness()
-    tile = Tile(SMALL)
-    probe = Probe(tile)
-    probe.replace(Array, lambda array: Module())
-    h.m.submodules.tile = probe.fragment
-    for name in ("commands", "activations", "weights", "addends"):
-        h.source(name, getattr(tile, name))
-    h.drive(sums=probe.part("array").partials_next)
-    for name in ("activation_requests", "weight_requests", "results"):
-        h.drive(**{f"{name}_ready": getattr(tile, name).ready})
-    return h, tile, probe
 
 
 def _cell(probe: Probe, row: int, column: int) -> str:

@@ -1,0 +1,122 @@
+"""Proofs on the whole tile, of which only the array is cut out: commands, handshakes, streams, counters."""
+
+from amaranth import Cat, Module, Signal, Value
+from openppu.tile.array import Array
+from openppu.tile.command import Addend
+from openppu.tile.counters import COUNTER_BITS
+from openppu.tile.tile import Tile
+from openppu_sim.cycles.tile import Cause
+
+from openppu_verif.formal.harness import Harness
+from openppu_verif.formal.parts import SMALL
+from openppu_verif.formal.probe import Probe
+
+
+class WholeTile(Harness):
+    """A tile with free inputs, and any sums from the array.
+
+    Attributes
+    ----------
+    tile : Tile
+    probe : Probe
+        Of the tile.
+    runs, refused : Signal
+        A command is taken that can be run, or that cannot.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tile = Tile(SMALL)
+        self.probe = Probe(self.tile)
+        self.probe.replace(Array, lambda array: Module())
+        self.m.submodules.tile = self.probe.fragment
+        for name in ("commands", "activations", "weights", "addends"):
+            self.source(name, getattr(self.tile, name))
+        self.drive(sums=self.probe.part("array").partials_next)
+        for name in ("activation_requests", "weight_requests", "results"):
+            self.drive(**{f"{name}_ready": getattr(self.tile, name).ready})
+
+        command = self.tile.commands.payload
+        taken = self.tile.commands.valid & self.tile.commands.ready
+        legal = Signal(name="legal")
+        self.runs, self.refused = Signal(name="runs"), Signal(name="refused")
+        self.m.d.comb += [
+            legal.eq(
+                Cat(command[name] != 0 for name in ("m", "n_blocks", "k_blocks", "k_last")).all()
+                & (command.k_last <= SMALL.rows)
+                & (command.addend.as_value() <= 2)
+                & (command.format == 0)
+            ),
+            self.runs.eq(taken & legal),
+            self.refused.eq(taken & ~legal),
+        ]
+
+
+def handshakes() -> Harness:
+    """Whatever enters the tile goes, in that cycle, to the one place where it is needed, and nothing else enters.
+
+    A command to both fetchers; a row of weights to its tag; a row's tag, activations and addend to the array; a result
+    to the drain, and from its accumulators to the stream.
+    """
+    h = WholeTile()
+    tile, probe = h.tile, h.probe
+    issue, drain = probe.part("issue"), probe.part("draining")
+    fetch = {name: probe.part(f"{name}_fetch") for name in ("activation", "weight")}
+    for name, part in fetch.items():
+        requests = getattr(tile, f"{name}_requests")
+        h.check((part.commands.valid & part.commands.ready) == h.runs)
+        h.check(part.commands.payload.as_value() == tile.commands.payload.as_value(), when=h.runs)
+        h.check((part.requests.valid & part.requests.ready) == (requests.valid & requests.ready))
+        h.check(part.requests.payload == requests.payload, when=requests.valid)
+
+    tags = fetch["weight"].tags
+    h.check((tile.weights.valid & tile.weights.ready) == (tags.valid & tags.ready))
+
+    row = fetch["activation"].tags.payload
+    issued = fetch["activation"].tags.valid & fetch["activation"].tags.ready
+    h.check(
+        issued == (issue.rows.valid & issue.rows.ready), issued == (tile.activations.valid & tile.activations.ready)
+    )
+    h.check(issue.rows.payload.as_value() == row.as_value(), when=issue.rows.valid)
+    h.check((tile.addends.valid & tile.addends.ready) == (issued & (row.source == Addend.STREAM)))
+
+    h.check(drain.issued == (issued & row.emit), (issue.drained == drain.read))
+    h.check((drain.row == row.row) & (drain.last == row.last), when=drain.issued)
+    h.check(issue.drained_row == drain.read_row, when=drain.read)
+    h.check((drain.valid & drain.ready) == (tile.results.valid & tile.results.ready))
+    h.check(tile.results.payload.last == drain.result_last, when=drain.valid)
+    for column in range(SMALL.columns):
+        accumulator = probe.part(f"accumulator_{column}")
+        h.check(accumulator.drain == drain.read, tile.results.payload.row[column] == accumulator.drained)
+        h.check(accumulator.drain_row == drain.read_row, when=drain.read)
+    return h
+
+
+def streams() -> Harness:
+    """What the tile offers on a stream waits unchanged until it is taken."""
+    h = WholeTile()
+    for name in ("activation_requests", "weight_requests", "results"):
+        h.check_waits(name, getattr(h.tile, name))
+    # Invariant.
+    for name in ("activation", "weight"):
+        h.check(h.probe.signal(f"{name}_fetch.pending", "level") <= SMALL.outstanding)
+    return h
+
+
+def counters() -> Harness:
+    """From any state, each counter counts what the ports show, modulo 2**32; a cycle has one cause."""
+    h = WholeTile()
+    tile = h.tile
+    events = {
+        **{cause.name.lower(): Value.cast(tile.cause) == int(cause) for cause in Cause},
+        "commands": h.runs,
+        "refused": h.refused,
+        "results": tile.results.valid & tile.results.ready,
+    }
+    for name, event in events.items():
+        count = tile.counters[name]
+        expected = Signal(COUNTER_BITS, name=f"expected_{name}")
+        h.m.d.sync += expected.eq(count + event)
+        h.check(count == expected)
+    h.check(Value.cast(tile.cause) < len(Cause))
+    return h
