@@ -1,0 +1,75 @@
+"""What a channel's controller is built for."""
+
+from dataclasses import dataclass, fields
+
+from amaranth.utils import bits_for
+
+from openppu.config import ConfigError
+from openppu.hbm.device import HEIGHTS, Organisation, organisation
+
+GRANULE = 8
+"""Accesses (of 32 bytes) of a granule: 256 aligned bytes, which every mapping keeps in one row of one bank."""
+
+MOST_ACCESSES = 128
+"""Accesses of one request: 4 KiB."""
+
+_ALLOWED = {
+    "height": HEIGHTS,
+    "ports": range(1, 9),
+    "tags": (1, 2, 4, 8, 16),
+    "reads": (8, 16, 32, 64),
+    "writes": (8, 16, 32, 64),
+    "slots": (8, 16, 32, 64),
+    "ecc": ("none", "secded"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelConfig:
+    """A channel's controller, as built. What a run may change is in `openppu.hbm.settings`.
+
+    Parameters
+    ----------
+    height : int
+        Dies of the stack: 4, 8 or 12, which is 16, 32 or 48 banks a pseudo-channel.
+    ports : int, 1 to 8
+        Request ports.
+    tags : int
+        Tags of a port; within one, responses keep the order.
+    reads, writes : int
+        Entries of a pseudo-channel's two queues; an entry is up to 8 accesses within a granule.
+    slots : int
+        Granules that a port can have on their way from one pseudo-channel.
+    ecc : str
+        "secded" for 8 check bits on each 64 data bits, or "none" for byte masks instead.
+
+    Raises
+    ------
+    ConfigError
+        If a value is none of those allowed.
+    """
+
+    height: int = 8
+    ports: int = 2
+    tags: int = 4
+    reads: int = 64
+    writes: int = 64
+    slots: int = 64
+    ecc: str = "secded"
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value, allowed = getattr(self, f.name), _ALLOWED[f.name]
+            if value not in allowed:
+                raise ConfigError(f"hbm.{f.name} = {value!r}: give one of {', '.join(map(str, allowed))}")
+
+    @property
+    def organisation(self) -> Organisation:
+        """The stack's dimensions."""
+        return organisation(self.height)
+
+    @property
+    def address_bits(self) -> int:
+        """Width of a request's address, which counts accesses of the channel: 32 bytes each, over both PCs."""
+        of = self.organisation
+        return bits_for(of.pseudo_channels * of.banks * of.rows * of.columns - 1)

@@ -1,0 +1,89 @@
+"""What a run may change in a controller: timing and policies, held by its registers."""
+
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from typing import Any
+
+from amaranth.lib import data, enum
+
+from openppu.hbm.device import TIMING_BITS, Timing, device
+
+
+class Mapping(enum.Enum, shape=1):
+    """How an address splits, from its top bits down; every one keeps a granule (256 bytes) together."""
+
+    INTERLEAVED = 0
+    """row, upper column, SID, bank, bank group, PC, lower column: neighbouring granules lie in other bank groups."""
+    COLUMN_LOWEST = 1
+    """row, SID, bank group, bank, column, PC, lower column: a row is read to its end before the next bank."""
+
+
+class Page(enum.Enum, shape=2):
+    """When a row is closed."""
+
+    OPEN = 0
+    CLOSED = 1
+    ADAPTIVE = 2
+
+
+class Refresh(enum.Enum, shape=1):
+    """Which command refreshes."""
+
+    SINGLE_BANK = 0
+    ALL_BANK = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Values for a controller's registers.
+
+    Parameters
+    ----------
+    timing : Timing
+    mapping : Mapping
+    hash_banks : bool
+        XOR the bank's bits with bits of the row, so that rows of a regular pattern do not meet in one bank.
+    page : Page
+    refresh : Refresh
+    refresh_enable : bool
+    write_high, write_low : int
+        Write entries at which a batch of writes begins, and down to which it goes on while reads wait.
+    age_limit : int
+        Controller clocks that a read or write may wait before its direction and its bank are served first.
+    read_delay : int, 0 to 15
+        Controller clocks that the PHY adds between a read's command and its word, as its training found.
+    """
+
+    timing: Timing = field(default_factory=lambda: device("HBM2E_3200").timing)
+    mapping: Mapping = Mapping["INTERLEAVED"]
+    hash_banks: bool = False
+    page: Page = Page["ADAPTIVE"]
+    refresh: Refresh = Refresh["SINGLE_BANK"]
+    refresh_enable: bool = True
+    write_high: int = 48
+    write_low: int = 8
+    age_limit: int = 2000
+    read_delay: int = 0
+
+    def values(self) -> dict[str, Any]:
+        """As a constant of `settings_layout`."""
+        flat = asdict(self)
+        return {name: value.value if isinstance(value, Enum) else value for name, value in flat.items()}
+
+
+def settings_layout() -> data.StructLayout:
+    """The settings as the controller's parts see them."""
+    return data.StructLayout(
+        {
+            "timing": data.StructLayout({name: TIMING_BITS for name in Timing.__dataclass_fields__}),
+            "mapping": Mapping,
+            "hash_banks": 1,
+            "page": Page,
+            "refresh": Refresh,
+            "refresh_enable": 1,
+            "write_high": 7,
+            "write_low": 7,
+            "age_limit": 16,
+            "read_delay": 4,
+        }
+    )
