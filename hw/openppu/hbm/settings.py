@@ -55,10 +55,10 @@ class Settings:
     """
 
     timing: Timing = field(default_factory=lambda: device("HBM2E_3200").timing)
-    mapping: Mapping = Mapping["INTERLEAVED"]
+    mapping: Mapping = field(default=Mapping(0))
     hash_banks: bool = False
-    page: Page = Page["ADAPTIVE"]
-    refresh: Refresh = Refresh["SINGLE_BANK"]
+    page: Page = field(default=Page(2))
+    refresh: Refresh = field(default=Refresh(0))
     refresh_enable: bool = True
     write_high: int = 48
     write_low: int = 8
