@@ -4,24 +4,24 @@ from collections.abc import Callable
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib import data
+from openppu.config import TileConfig
 from openppu.tile.command import Addend
 from openppu.tile.fetch import COMMAND_QUEUE, ActivationFetch, WeightFetch
 
 from openppu_verif.formal.harness import Harness, Watch, choose, modulo
-from openppu_verif.formal.parts import SMALL
 from openppu_verif.formal.probe import Probe
 
 Fill = Callable[[Module, data.View, data.View], None]
 
 
-def weight_fetch() -> Harness:
+def weight_fetch(config: TileConfig) -> Harness:
     """Weights: each command becomes its nest, each request a tag, in order, each once, never too many on the way."""
 
     def nest_of(m: Module, nest: data.View, command: data.View) -> None:
         m.d.comb += [
             nest.outer.eq(command.k_blocks),
             nest.middle.eq(command.n_blocks),
-            nest.inner.eq(SMALL.rows),
+            nest.inner.eq(config.rows),
             nest.inner_last.eq(command.k_last),
             nest.base.eq(command.b_base),
             nest.outer_stride.eq(command.b_k_stride),
@@ -33,10 +33,10 @@ def weight_fetch() -> Harness:
     def tag_of(m: Module, tag: data.View, step: data.View) -> None:
         m.d.comb += [tag.row.eq(step.index), tag.last.eq(step.last_index), tag.format.eq(step.context.format)]
 
-    return _fetch(WeightFetch(SMALL), nest_of, tag_of)
+    return _fetch(config, WeightFetch(config), nest_of, tag_of)
 
 
-def activation_fetch() -> Harness:
+def activation_fetch(config: TileConfig) -> Harness:
     """Activations: the same; a row's accumulator, addend, lanes and whether it is a result are as documented."""
 
     def nest_of(m: Module, nest: data.View, command: data.View) -> None:
@@ -61,14 +61,14 @@ def activation_fetch() -> Harness:
             tag.source.eq(Mux(step.outer_first, context.addend, Addend.ACCUMULATOR)),
             tag.emit.eq(context.emit & step.outer_last),
             tag.last.eq(step.last),
-            tag.lanes.eq(Mux(step.outer_last, context.k_last, SMALL.rows)),
+            tag.lanes.eq(Mux(step.outer_last, context.k_last, config.rows)),
             tag.format.eq(context.format),
         ]
 
-    return _fetch(ActivationFetch(SMALL), nest_of, tag_of)
+    return _fetch(config, ActivationFetch(config), nest_of, tag_of)
 
 
-def _fetch(fetch: WeightFetch | ActivationFetch, nest_of: Fill, tag_of: Fill) -> Harness:
+def _fetch(config: TileConfig, fetch: WeightFetch | ActivationFetch, nest_of: Fill, tag_of: Fill) -> Harness:
     h = Harness()
     probe = Probe(fetch)
     h.m.submodules.dut = probe.fragment
@@ -98,10 +98,10 @@ def _fetch(fetch: WeightFetch | ActivationFetch, nest_of: Fill, tag_of: Fill) ->
         tag,
         enters=requested,
         leaves=fetch.tags.valid & fetch.tags.ready,
-        most=SMALL.outstanding,
+        most=config.outstanding,
     )
     h.check(
-        fetch.requests.valid == (loops.steps.valid & (requests.count < SMALL.outstanding)),
+        fetch.requests.valid == (loops.steps.valid & (requests.count < config.outstanding)),
         requested == (loops.steps.valid & loops.steps.ready),
         fetch.tags.valid == (requests.count != 0),
         fetch.working == ((commands.count != 0) | loops.steps.valid),
@@ -118,7 +118,7 @@ def _fetch(fetch: WeightFetch | ActivationFetch, nest_of: Fill, tag_of: Fill) ->
     h.check(any_announced & (fetch.tags.payload.as_value() == announced), when=fetch.tags.valid)
 
     _queue_invariants(h, probe, "queue", commands, COMMAND_QUEUE)
-    _queue_invariants(h, probe, "pending", requests, SMALL.outstanding)
+    _queue_invariants(h, probe, "pending", requests, config.outstanding)
     return h
 
 

@@ -9,6 +9,34 @@ from openppu_verif.formal import fetch, parts, tile, whole_tile
 from openppu_verif.formal.proof import Method, Proof
 
 
+def _of_fetchers(size: str, config: TileConfig) -> tuple[Proof, ...]:
+    """The proofs of both fetchers."""
+    return (
+        Proof(
+            name=f"weight_fetch_{size}",
+            claim=f"weight requests, tags: in order, each once, waiting until taken, at most {config.outstanding}",
+            harness=partial(fetch.weight_fetch, config),
+            method=Method.INDUCTION,
+            depth=2,
+            faults={
+                "more requests than tags": "dut.pending.i__ready",
+                "commands lost and repeated": "dut.queue.consume",
+            },
+        ),
+        Proof(
+            name=f"activation_fetch_{size}",
+            claim="activation requests, tags: the same; each tag is announced in the cycle before",
+            harness=partial(fetch.activation_fetch, config),
+            method=Method.INDUCTION,
+            depth=2,
+            faults={
+                "any next tag": "dut.pending.if_kept",
+                "tags lost": "dut.pending.put",
+            },
+        ),
+    )
+
+
 def _on_tile(size: str, config: TileConfig, *, frames: int, slow: Collection[str] = ()) -> tuple[Proof, ...]:
     """The proofs that depend on the tile's size and latency; ``frames``: more than an operand is on its way."""
     of_size = f"({config.rows}x{config.columns}, latency {config.latency})"
@@ -68,28 +96,8 @@ PROOFS = (
             "the middle loop starts anywhere": "dut.next_middle",
         },
     ),
-    Proof(
-        name="weight_fetch",
-        claim="weight requests and their tags: in order, each once, never too many, waiting until taken",
-        harness=fetch.weight_fetch,
-        method=Method.INDUCTION,
-        depth=2,
-        faults={
-            "more requests than tags": "dut.pending.i__ready",
-            "commands lost and repeated": "dut.queue.consume",
-        },
-    ),
-    Proof(
-        name="activation_fetch",
-        claim="activation requests and their tags: the same; each tag is announced in the cycle before",
-        harness=fetch.activation_fetch,
-        method=Method.INDUCTION,
-        depth=2,
-        faults={
-            "any next tag": "dut.pending.if_kept",
-            "tags lost": "dut.pending.put",
-        },
-    ),
+    *_of_fetchers("small", parts.SMALL),
+    *_of_fetchers("wide", tile.WIDE),
     Proof(
         name="issue",
         claim="a row is issued exactly when it may, and an accumulator is busy exactly from issue to return",
