@@ -1,0 +1,63 @@
+"""Compile the C++ checker and device model once, by content, and load them."""
+
+import ctypes
+from functools import cache
+from pathlib import Path
+
+from openppu_sim.simulator.model_cache import content_key, file_contents, keep_only, make_once
+from openppu_sim.simulator.toolchain import find_toolchain
+from openppu_sim.simulator.verilator import STANDARD, run_logged
+
+FOLDER = Path(__file__).parent
+SOURCES = tuple(FOLDER / name for name in ("checker.cpp", "library.cpp"))
+HEADERS = (FOLDER / "checker.h",)
+FLAGS = (STANDARD, "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
+TEXT = 1024
+
+_NUMBER, _LONG, _POINTER = ctypes.c_int, ctypes.c_int64, ctypes.c_void_p
+_LONGS = ctypes.POINTER(ctypes.c_int64)
+_SIGNATURES = {
+    "checker_new": (_POINTER, [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t]),
+    "checker_delete": (None, [_POINTER]),
+    "checker_restart": (None, [_POINTER, _NUMBER]),
+    "checker_pins": (None, [_POINTER, _NUMBER, _NUMBER, _NUMBER]),
+    "checker_run": (None, [_POINTER, _POINTER, ctypes.c_size_t]),
+    "checker_advance": (None, [_POINTER, _LONG]),
+    "checker_now": (_LONG, [_POINTER]),
+    "checker_violations": (ctypes.c_uint64, [_POINTER]),
+    "checker_rules": (ctypes.c_size_t, [_POINTER]),
+    "checker_count": (ctypes.c_uint64, [_POINTER, _NUMBER]),
+    "checker_owed": (ctypes.c_double, [_POINTER, _NUMBER]),
+    "checker_rule_name": (None, [_POINTER, _NUMBER, ctypes.c_char_p, ctypes.c_size_t]),
+    "checker_violation": (_NUMBER, [_POINTER, ctypes.c_size_t, _LONGS, ctypes.c_char_p, ctypes.c_size_t]),
+}
+
+
+@cache
+def load(build_root: Path) -> ctypes.CDLL:
+    """The library, from an earlier build of the very same sources if there is one.
+
+    Parameters
+    ----------
+    build_root : Path
+        Folder of all that is generated (``build``).
+
+    Raises
+    ------
+    UserError
+        If there is no C++ compiler, or it rejects the sources.
+    """
+    tools = find_toolchain()
+    key = content_key(*file_contents([*SOURCES, *HEADERS]), tools.key, *FLAGS)
+    models = build_root.absolute() / "models"
+
+    def make(folder: Path) -> None:
+        command = [str(tools.compiler.path), *FLAGS, *(str(path) for path in SOURCES), "-o", "library.so"]
+        run_logged(tools, command, folder, models / f"hbm-library-{key}.log", "the C++ compiler, on the HBM library")
+        keep_only(folder, ["library.so"])
+
+    library = ctypes.CDLL(str(make_once(models, f"hbm-library-{key}", make) / "library.so"))
+    for name, (result, arguments) in _SIGNATURES.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library
