@@ -1,11 +1,14 @@
-// The checker as C functions, for library.py. No exception leaves them.
+// The checker and the device model as C functions, for library.py. No exception leaves them.
 
 #include <cstring>
 #include <exception>
 
 #include "checker.h"
+#include "device.h"
 
 using hbm::Checker;
+using hbm::Device;
+using hbm::Word;
 
 namespace {
 
@@ -69,6 +72,82 @@ int checker_violation(const Checker* checker, size_t index, int64_t* numbers, ch
                             v.earlier_ck, v.earlier_command, v.earlier_pc, v.earlier_bank, v.allowed_from};
   std::memcpy(numbers, values, sizeof(values));
   put(checker->describe(v), text, size);
+  return 1;
+}
+
+Device* device_new(const hbm::Organisation* organisation, int initialised) {
+  return new Device(*organisation, initialised);
+}
+
+void device_delete(Device* device) { delete device; }
+
+int device_clock(Device* device, const hbm::Drive* drive) { return device->clock(*drive); }
+
+void device_sense(const Device* device, hbm::Sense* to) { *to = device->sense(); }
+
+// Words of 32 data bytes, and of 4 check bytes, from a place on: column by column, then row by row of the bank.
+void device_load(Device* device, int pc, int bank, uint32_t row, int column, size_t count, const uint8_t* data,
+                 const uint8_t* check) {
+  for (size_t i = 0; i < count; ++i) {
+    Word word;
+    std::memcpy(word.data, data + i * sizeof(word.data), sizeof(word.data));
+    std::memcpy(word.check, check + i * sizeof(word.check), sizeof(word.check));
+    const size_t place = column + i;
+    device->write(pc, bank, row + static_cast<uint32_t>(place / hbm::COLUMNS), place % hbm::COLUMNS, word);
+  }
+}
+
+void device_dump(const Device* device, int pc, int bank, uint32_t row, int column, size_t count, uint8_t* data,
+                 uint8_t* check) {
+  for (size_t i = 0; i < count; ++i) {
+    Word word;
+    const size_t place = column + i;
+    device->read(pc, bank, row + static_cast<uint32_t>(place / hbm::COLUMNS), place % hbm::COLUMNS, word);
+    std::memcpy(data + i * sizeof(word.data), word.data, sizeof(word.data));
+    std::memcpy(check + i * sizeof(word.check), word.check, sizeof(word.check));
+  }
+}
+
+void device_erase(Device* device) { device->erase(); }
+
+uint64_t device_pages(const Device* device) { return device->pages(); }
+
+void device_flip_bit(Device* device, int pc, int bank, uint32_t row, int column, int bit) {
+  device->flip_bit(pc, bank, row, column, bit);
+}
+
+void device_stick_bit(Device* device, int pc, int bank, uint32_t row, int column, int bit, int value) {
+  device->stick_bit(pc, bank, row, column, bit, value);
+}
+
+void device_flip_reads(Device* device, int pc, uint64_t skip, uint64_t count, const Word* mask) {
+  device->flip_reads(pc, skip, count, *mask);
+}
+
+void device_lose_strobes(Device* device, int pc, uint64_t skip, uint64_t count) {
+  device->lose_strobes(pc, skip, count);
+}
+
+void device_spoil_command(Device* device, int column_bus, uint64_t skip) { device->spoil_command(column_bus, skip); }
+
+void device_clear_faults(Device* device) { device->clear_faults(); }
+
+void device_signals(Device* device, int temperature, int catastrophic, int update_request) {
+  device->set_temperature(temperature);
+  device->set_catastrophic(catastrophic);
+  device->set_update_request(update_request);
+}
+
+int device_mode_register(const Device* device, int number) { return device->mode_register(number); }
+
+int device_open(const Device* device, int pc, int bank) { return device->open(pc, bank); }
+
+uint64_t device_problems(const Device* device) { return device->problems(); }
+
+// Of the first few problems; false if there is no such one.
+int device_problem(const Device* device, size_t index, char* to, size_t size) {
+  if (index >= device->first_problems().size()) return 0;
+  put(device->first_problems()[index], to, size);
   return 1;
 }
 

@@ -9,13 +9,14 @@ from openppu_sim.simulator.toolchain import find_toolchain
 from openppu_sim.simulator.verilator import STANDARD, run_logged
 
 FOLDER = Path(__file__).parent
-SOURCES = tuple(FOLDER / name for name in ("checker.cpp", "library.cpp"))
-HEADERS = (FOLDER / "checker.h",)
+SOURCES = tuple(FOLDER / name for name in ("checker.cpp", "device.cpp", "library.cpp"))
+HEADERS = tuple(FOLDER / name for name in ("checker.h", "device.h"))
 FLAGS = (STANDARD, "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
 TEXT = 1024
 
-_NUMBER, _LONG, _POINTER = ctypes.c_int, ctypes.c_int64, ctypes.c_void_p
+_NUMBER, _LONG, _COUNT, _POINTER = ctypes.c_int, ctypes.c_int64, ctypes.c_uint64, ctypes.c_void_p
 _LONGS = ctypes.POINTER(ctypes.c_int64)
+_PLACE = [_NUMBER, _NUMBER, ctypes.c_uint32, _NUMBER]
 _SIGNATURES = {
     "checker_new": (_POINTER, [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t]),
     "checker_delete": (None, [_POINTER]),
@@ -24,12 +25,31 @@ _SIGNATURES = {
     "checker_run": (None, [_POINTER, _POINTER, ctypes.c_size_t]),
     "checker_advance": (None, [_POINTER, _LONG]),
     "checker_now": (_LONG, [_POINTER]),
-    "checker_violations": (ctypes.c_uint64, [_POINTER]),
+    "checker_violations": (_COUNT, [_POINTER]),
     "checker_rules": (ctypes.c_size_t, [_POINTER]),
-    "checker_count": (ctypes.c_uint64, [_POINTER, _NUMBER]),
+    "checker_count": (_COUNT, [_POINTER, _NUMBER]),
     "checker_owed": (ctypes.c_double, [_POINTER, _NUMBER]),
     "checker_rule_name": (None, [_POINTER, _NUMBER, ctypes.c_char_p, ctypes.c_size_t]),
     "checker_violation": (_NUMBER, [_POINTER, ctypes.c_size_t, _LONGS, ctypes.c_char_p, ctypes.c_size_t]),
+    "device_new": (_POINTER, [_POINTER, _NUMBER]),
+    "device_delete": (None, [_POINTER]),
+    "device_clock": (_NUMBER, [_POINTER, _POINTER]),
+    "device_sense": (None, [_POINTER, _POINTER]),
+    "device_load": (None, [_POINTER, *_PLACE, ctypes.c_size_t, _POINTER, _POINTER]),
+    "device_dump": (None, [_POINTER, *_PLACE, ctypes.c_size_t, _POINTER, _POINTER]),
+    "device_erase": (None, [_POINTER]),
+    "device_pages": (_COUNT, [_POINTER]),
+    "device_flip_bit": (None, [_POINTER, *_PLACE, _NUMBER]),
+    "device_stick_bit": (None, [_POINTER, *_PLACE, _NUMBER, _NUMBER]),
+    "device_flip_reads": (None, [_POINTER, _NUMBER, _COUNT, _COUNT, _POINTER]),
+    "device_lose_strobes": (None, [_POINTER, _NUMBER, _COUNT, _COUNT]),
+    "device_spoil_command": (None, [_POINTER, _NUMBER, _COUNT]),
+    "device_clear_faults": (None, [_POINTER]),
+    "device_signals": (None, [_POINTER, _NUMBER, _NUMBER, _NUMBER]),
+    "device_mode_register": (_NUMBER, [_POINTER, _NUMBER]),
+    "device_open": (_NUMBER, [_POINTER, _NUMBER, _NUMBER]),
+    "device_problems": (_COUNT, [_POINTER]),
+    "device_problem": (_NUMBER, [_POINTER, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]),
 }
 
 

@@ -1,0 +1,239 @@
+"""The C++ device model from Python: one channel behind a PHY without delay, a controller clock at a time."""
+
+import ctypes
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from openppu.hbm.device import Organisation, Timing
+from openppu.hbm.phy import CHECK_BITS, DATA_BITS, PSEUDO_CHANNELS
+
+from openppu_verif.hbm.constraints import COMMANDS
+from openppu_verif.hbm.library import TEXT, load
+
+BEATS = 4
+DATA_BYTES, CHECK_BYTES = DATA_BITS // 8, CHECK_BITS // 8
+_int = ctypes.c_int32
+
+
+class Word(ctypes.Structure):
+    """One access: data, and a check byte a beat of eight."""
+
+    _fields_ = [("data", ctypes.c_uint8 * DATA_BYTES), ("check", ctypes.c_uint8 * CHECK_BYTES)]
+
+
+class RowSlot(ctypes.Structure):
+    """A slot of the row bus; ``command`` counts as `COMMANDS` does."""
+
+    _fields_ = [("command", _int), ("pc", _int), ("bank", _int), ("row", _int)]
+
+
+class ColumnSlot(ctypes.Structure):
+    """A slot of the column bus."""
+
+    _fields_ = [("command", _int), ("bank", _int), ("column", _int), ("operand", _int)]
+
+
+class Drive(ctypes.Structure):
+    """What the controller drives during one clock."""
+
+    _fields_ = [
+        ("reset_n", _int),
+        ("cke", _int),
+        ("init_start", _int),
+        ("row", RowSlot * 2),
+        ("column", ColumnSlot * PSEUDO_CHANNELS),
+        ("write_valid", _int * PSEUDO_CHANNELS),
+        ("write_mask", ctypes.c_uint32 * PSEUDO_CHANNELS),
+        ("write", Word * PSEUDO_CHANNELS),
+    ]
+
+
+class Sense(ctypes.Structure):
+    """What the controller sees during one clock."""
+
+    _fields_ = [
+        ("read_valid", _int * PSEUDO_CHANNELS),
+        ("read", Word * PSEUDO_CHANNELS),
+        ("temperature", _int),
+        ("catastrophic", _int),
+        ("address_error", _int),
+        ("init_complete", _int),
+        ("update_request", _int),
+    ]
+
+
+class _Organisation(ctypes.Structure):
+    _fields_ = [(name, _int) for name in ("banks", "rows", "read", "write", "training", "address_error")]
+
+
+class Device:
+    """A channel.
+
+    Parameters
+    ----------
+    timing : Timing
+        Of which it takes the latencies of data.
+    organisation : Organisation
+    build_root : Path
+        Folder of all that is generated.
+    initialised : bool
+        False: it waits for reset, training and mode registers.
+    training_clocks : int
+        Controller clocks from ``init_start`` to ``init_complete``.
+    address_error_clocks : int
+        Controller clocks from a command with wrong parity to ``address_error``.
+    """
+
+    def __init__(
+        self,
+        timing: Timing,
+        organisation: Organisation,
+        build_root: Path,
+        *,
+        initialised: bool = True,
+        training_clocks: int = 16,
+        address_error_clocks: int = 4,
+    ):
+        self.organisation = organisation
+        self._library = load(build_root)
+        numbers = (organisation.banks, organisation.rows, timing.RL, timing.WL, training_clocks, address_error_clocks)
+        self._device = self._library.device_new(ctypes.byref(_Organisation(*numbers)), initialised)
+
+    def __del__(self) -> None:
+        if getattr(self, "_device", None):
+            self._library.device_delete(self._device)
+
+    def clock(self, drive: Drive) -> int:
+        """End the clock in which the controller drives this.
+
+        Returns
+        -------
+        int
+            A bit for each command lost to a parity fault: row slot 0, 1, column slot 0, 1.
+        """
+        return int(self._library.device_clock(self._device, ctypes.byref(drive)))
+
+    @property
+    def sense(self) -> Sense:
+        """What the controller sees in the present clock."""
+        sense = Sense()
+        self._library.device_sense(self._device, ctypes.byref(sense))
+        return sense
+
+    def load(
+        self, pc: int, bank: int, row: int, column: int, data: NDArray[np.uint8], check: NDArray[np.uint8]
+    ) -> None:
+        """Write memory without the bus.
+
+        Parameters
+        ----------
+        pc, bank, row, column : int
+            Of the first word; columns come first, then rows of the bank.
+        data : array of uint8, shape (n, 32)
+        check : array of uint8, shape (n, 4)
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit each other, or the words do not fit into the bank.
+        """
+        data, check = np.ascontiguousarray(data, np.uint8), np.ascontiguousarray(check, np.uint8)
+        if data.shape[1:] != (DATA_BYTES,) or check.shape != (len(data), CHECK_BYTES):
+            raise ValueError(f"data of shape {data.shape}, check of {check.shape}: give (n, 32) and (n, 4)")
+        self._fits(pc, bank, row, column, len(data))
+        place = (pc, bank, row, column, len(data))
+        self._library.device_load(self._device, *place, data.ctypes.data, check.ctypes.data)
+
+    def dump(
+        self, pc: int, bank: int, row: int, column: int, count: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Read memory without the bus: as `load`, data of shape (count, 32) and check bytes of shape (count, 4)."""
+        self._fits(pc, bank, row, column, count)
+        data, check = np.zeros((count, DATA_BYTES), np.uint8), np.zeros((count, CHECK_BYTES), np.uint8)
+        self._library.device_dump(self._device, pc, bank, row, column, count, data.ctypes.data, check.ctypes.data)
+        return data, check
+
+    def _fits(self, pc: int, bank: int, row: int, column: int, count: int) -> None:
+        of = self.organisation
+        first = row * of.columns + column
+        if not (0 <= pc < PSEUDO_CHANNELS and 0 <= bank < of.banks and 0 <= first <= of.rows * of.columns - count):
+            raise ValueError(
+                f"{count} words from PC {pc}, bank {bank}, row {row}, column {column} on: they are not all within "
+                f"{PSEUDO_CHANNELS} PCs, {of.banks} banks, {of.rows} rows and {of.columns} columns"
+            )
+
+    def erase(self) -> None:
+        """Forget all that was written."""
+        self._library.device_erase(self._device)
+
+    @property
+    def pages(self) -> int:
+        """Rows that take up memory."""
+        return int(self._library.device_pages(self._device))
+
+    def flip_bit(self, pc: int, bank: int, row: int, column: int, bit: int) -> None:
+        """Flip a stored bit: 0 to 255 of the data, 256 to 287 of the check bits."""
+        self._library.device_flip_bit(self._device, pc, bank, row, column, bit)
+
+    def stick_bit(self, pc: int, bank: int, row: int, column: int, bit: int, value: bool) -> None:
+        """From now on a bit reads as this value, whatever is written."""
+        self._library.device_stick_bit(self._device, pc, bank, row, column, bit, value)
+
+    def flip_reads(self, pc: int, bits: set[int], *, skip: int = 0, count: int = 1) -> None:
+        """Flip bits on the wires, of ``count`` reads after the next ``skip``."""
+        mask = Word()
+        for bit in bits:
+            if bit < DATA_BITS:
+                mask.data[bit // 8] ^= 1 << bit % 8
+            else:
+                mask.check[(bit - DATA_BITS) // 8] ^= 1 << bit % 8
+        self._library.device_flip_reads(self._device, pc, skip, count, ctypes.byref(mask))
+
+    def flip_lane(self, pc: int, lane: int, *, skip: int = 0, count: int = 1) -> None:
+        """Flip all that a byte lane carries: 0 to 7 of the data, 8 of the check bits; see `flip_reads`."""
+        first = [DATA_BITS + 8 * beat if lane == BEATS * 2 else 64 * beat + 8 * lane for beat in range(BEATS)]
+        self.flip_reads(pc, {bit + i for bit in first for i in range(8)}, skip=skip, count=count)
+
+    def lose_strobes(self, pc: int, *, skip: int = 0, count: int = 1) -> None:
+        """``read_valid`` fails to come for ``count`` reads after the next ``skip``."""
+        self._library.device_lose_strobes(self._device, pc, skip, count)
+
+    def spoil_command(self, *, column_bus: bool, skip: int = 0) -> None:
+        """The bus's next command but ``skip`` has wrong parity: it is ignored, and ``address_error`` comes."""
+        self._library.device_spoil_command(self._device, column_bus, skip)
+
+    def clear_faults(self) -> None:
+        """End all faults; what was stored wrong stays."""
+        self._library.device_clear_faults(self._device)
+
+    def signals(self, *, temperature: int = 3, catastrophic: bool = False, update_request: bool = False) -> None:
+        """Set what the device and the PHY tell the controller."""
+        self._library.device_signals(self._device, temperature, catastrophic, update_request)
+
+    def mode_register(self, number: int) -> int:
+        """The value that ``MRS`` last wrote there."""
+        return int(self._library.device_mode_register(self._device, number))
+
+    def is_open(self, pc: int, bank: int) -> bool:
+        """Whether the bank has an open row."""
+        return bool(self._library.device_open(self._device, pc, bank))
+
+    @property
+    def problems(self) -> list[str]:
+        """The first few commands that could not be obeyed, in words."""
+        texts: list[str] = []
+        text = ctypes.create_string_buffer(TEXT)
+        while self._library.device_problem(self._device, len(texts), text, TEXT):
+            texts.append(text.value.decode())
+        return texts
+
+
+def row_slot(name: str, pc: int = 0, bank: int = 0, row: int = 0) -> RowSlot:
+    """A command of the row bus by its name."""
+    return RowSlot(COMMANDS.index(name), pc, bank, row)
+
+
+def column_slot(name: str, bank: int = 0, column: int = 0, operand: int = 0) -> ColumnSlot:
+    """A command of the column bus by its name."""
+    return ColumnSlot(COMMANDS.index(name), bank, column, operand)
