@@ -1,6 +1,7 @@
 """Proofs on the whole tile, of which only the array is cut out: commands, handshakes, streams, counters."""
 
 from amaranth import Cat, Module, Signal, Value
+from openppu.formats.spec import FORMATS
 from openppu.tile.array import Array
 from openppu.tile.command import Addend
 from openppu.tile.counters import COUNTER_BITS
@@ -36,20 +37,25 @@ class WholeTile(Harness):
         for name in ("activation_requests", "weight_requests", "results"):
             self.drive(**{f"{name}_ready": getattr(self.tile, name).ready})
 
-        command = self.tile.commands.payload
-        taken = self.tile.commands.valid & self.tile.commands.ready
-        legal = Signal(name="legal")
-        self.runs, self.refused = Signal(name="runs"), Signal(name="refused")
-        self.m.d.comb += [
-            legal.eq(
-                Cat(command[name] != 0 for name in ("m", "n_blocks", "k_blocks", "k_last")).all()
-                & (command.k_last <= SMALL.rows)
-                & (command.addend.as_value() <= 2)
-                & (command.format == 0)
-            ),
-            self.runs.eq(taken & legal),
-            self.refused.eq(taken & ~legal),
-        ]
+        self.runs, self.refused = taken_commands(self.m, self.tile)
+
+
+def taken_commands(m: Module, tile: Tile) -> tuple[Signal, Signal]:
+    """A command is taken that can be run, or that cannot."""
+    command = tile.commands.payload
+    taken = tile.commands.valid & tile.commands.ready
+    legal, runs, refused = Signal(name="legal"), Signal(name="runs"), Signal(name="refused")
+    m.d.comb += [
+        legal.eq(
+            Cat(command[name] != 0 for name in ("m", "n_blocks", "k_blocks", "k_last")).all()
+            & (command.k_last <= tile.config.rows)
+            & (command.addend.as_value() <= 2)
+            & Cat(command.format == FORMATS[name].code for name in tile.config.formats).any()
+        ),
+        runs.eq(taken & legal),
+        refused.eq(taken & ~legal),
+    ]
+    return runs, refused
 
 
 def handshakes() -> Harness:
@@ -106,11 +112,16 @@ def streams() -> Harness:
 def counters() -> Harness:
     """From any state, each counter counts what the ports show, modulo 2**32; a cycle has one cause."""
     h = WholeTile()
-    tile = h.tile
+    check_counters(h, h.tile, runs=h.runs, refused=h.refused)
+    return h
+
+
+def check_counters(h: Harness, tile: Tile, *, runs: Value, refused: Value) -> None:
+    """Assert that a tile's counters count what its ports show."""
     events = {
         **{cause.name.lower(): Value.cast(tile.cause) == int(cause) for cause in Cause},
-        "commands": h.runs,
-        "refused": h.refused,
+        "commands": runs,
+        "refused": refused,
         "results": tile.results.valid & tile.results.ready,
     }
     for name, event in events.items():
@@ -119,4 +130,3 @@ def counters() -> Harness:
         h.m.d.sync += expected.eq(count + event)
         h.check(count == expected)
     h.check(Value.cast(tile.cause) < len(Cause))
-    return h
