@@ -1,0 +1,180 @@
+"""What the memory returns, on its way to those who asked."""
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from openppu.common.delay_line import DelayLine
+from openppu.common.secded import CHECK_BITS, DATA_BITS, SecdedCorrect, check_bits
+from openppu.hbm import phy
+from openppu.hbm.config import GRANULE, ChannelConfig
+from openppu.hbm.device import BURST
+from openppu.hbm.layouts import place_layout, returned_layout, source_layout
+from openppu.hbm.settings import settings_layout
+from openppu.hbm.write_buffer import merge_layout
+
+MOST_DELAY = 63
+"""Clocks from a read's command to its word, at most."""
+
+BEATS = phy.DATA_BITS // DATA_BITS
+
+
+def read_issue_layout(config: ChannelConfig) -> data.StructLayout:
+    """A read command, in its clock: for whom, and which word of the granule; ``last`` of its entry."""
+    return data.StructLayout(
+        {
+            "valid": 1,
+            "source": source_layout(config),
+            "place": place_layout(config),
+            "word": range(GRANULE),
+            "last": 1,
+        }
+    )
+
+
+def error_layout(config: ChannelConfig) -> data.StructLayout:
+    """A record of a word with an error, if ``valid``.
+
+    ``place`` is the word's. ``syndromes``: eight bits a beat, the first lowest, with ECC. ``corrected``: some beat was;
+    ``uncorrectable``: some beat could not be; ``lost``: the word did not come.
+    """
+    return data.StructLayout(
+        {
+            "valid": 1,
+            "place": place_layout(config),
+            "syndromes": BEATS * CHECK_BITS,
+            "corrected": 1,
+            "uncorrectable": 1,
+            "lost": 1,
+        }
+    )
+
+
+class ReadPath(wiring.Component):
+    """Knows which read each word answers, checks and corrects it, and hands it on.
+
+    A word is due ceil((pc + RL + burst) / 2) + ``read_delay`` clocks after its command, neither sooner nor later. One
+    that does not come then is answered with ``error``.
+
+    Latency: 1 cycle from the PHY to ``returned`` and ``merge``. Throughput: one word a cycle.
+
+    Parameters
+    ----------
+    config : ChannelConfig
+    pc : int
+        The pseudo-channel.
+
+    Members
+    -------
+    settings : In(settings_layout())
+        Such that a word is due at most `MOST_DELAY` clocks after its command.
+    issue : In(read_issue_layout(config))
+        In the clock in which the command is on the column bus.
+    read, read_valid : In
+        From the PHY.
+    returned : Out(returned_layout(config)), array of one a port
+    merge : Out(merge_layout(config))
+    record : Out(error_layout(config))
+    lost : Out(1)
+        Sticky: a word did not come.
+    stray : Out(1)
+        Sticky: a word came that was not due.
+    """
+
+    def __init__(self, config: ChannelConfig, *, pc: int):
+        self.config = config
+        self.pc = pc
+        super().__init__(
+            {
+                "settings": In(settings_layout()),
+                "issue": In(read_issue_layout(config)),
+                "read": In(phy.word_layout()),
+                "read_valid": In(1),
+                "returned": Out(returned_layout(config)).array(config.ports),
+                "merge": Out(merge_layout(config)),
+                "record": Out(error_layout(config)),
+                "lost": Out(1),
+                "stray": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        secded = config.ecc == "secded"
+
+        # The reads on their way: all but their valid bits in a memory.
+        m.submodules.line = line = DelayLine(self.issue.shape(), most=MOST_DELAY + 1)
+        now = Signal(line.time_bits)
+        delay = Signal(range(MOST_DELAY + 1))
+        on_their_way = Signal(MOST_DELAY + 1)
+        m.d.sync += [now.eq(now + 1), on_their_way.eq(Cat(self.issue.valid, on_their_way))]
+        m.d.comb += [
+            delay.eq(((self.settings.timing.RL + self.pc + BURST + 1) >> 1) + self.settings.read_delay),
+            line.now.eq(now),
+            line.delay.eq(delay),
+            line.i.eq(self.issue),
+        ]
+        due = Signal()
+        m.d.comb += due.eq(on_their_way.bit_select((delay - 1)[: len(delay)], 1))
+
+        # What came, with the syndromes of its beats.
+        answers = Signal()
+        asked = Signal(self.issue.shape(), reset_less=True)
+        word = Signal(phy.DATA_BITS, reset_less=True)
+        syndromes = Signal(BEATS * CHECK_BITS, reset_less=True)
+        lost = Signal()
+        m.d.sync += [
+            answers.eq(due),
+            asked.eq(line.o),
+            word.eq(self.read.data),
+            lost.eq(due & ~self.read_valid),
+            self.lost.eq(self.lost | (due & ~self.read_valid)),
+            self.stray.eq(self.stray | (self.read_valid & ~due)),
+        ]
+        right = Signal(phy.DATA_BITS)
+        corrected = Signal(BEATS)
+        uncorrectable = Signal(BEATS)
+        if secded:
+            computed = Cat(check_bits(self.read.data.word_select(beat, DATA_BITS)) for beat in range(BEATS))
+            m.d.sync += syndromes.eq(computed ^ self.read.check)
+            for beat in range(BEATS):
+                m.submodules[f"correct_{beat}"] = correct = SecdedCorrect()
+                m.d.comb += [
+                    correct.i.eq(word.word_select(beat, DATA_BITS)),
+                    correct.syndrome.eq(syndromes.word_select(beat, CHECK_BITS)),
+                    right.word_select(beat, DATA_BITS).eq(correct.o),
+                    corrected[beat].eq(correct.corrected),
+                    uncorrectable[beat].eq(correct.uncorrectable),
+                ]
+        else:
+            m.d.comb += right.eq(word)
+
+        error = Signal()
+        source = asked.source
+        m.d.comb += error.eq(lost | uncorrectable.any())
+        for port, returned in enumerate(self.returned):
+            m.d.comb += [
+                returned.valid.eq(answers & ~source.merge & (source.port == port)),
+                returned.slot.eq(source.slot),
+                returned.word.eq(asked.word),
+                returned.last.eq(asked.last),
+                returned.error.eq(error),
+                returned.data.eq(right),
+            ]
+        m.d.comb += [
+            self.merge.valid.eq(answers & source.merge),
+            self.merge.slot.eq(source.slot),
+            self.merge.word.eq(asked.word),
+            self.merge.last.eq(asked.last),
+            self.merge.error.eq(error),
+            self.merge.data.eq(right),
+            self.record.valid.eq(answers & (error | corrected.any())),
+            self.record.place.eq(asked.place),
+            self.record.place.column[: len(asked.word)].eq(asked.word),
+            self.record.syndromes.eq(Mux(lost, 0, syndromes)),
+            self.record.corrected.eq(~lost & corrected.any()),
+            self.record.uncorrectable.eq(~lost & uncorrectable.any()),
+            self.record.lost.eq(lost),
+        ]
+        return m
