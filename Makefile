@@ -10,6 +10,14 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 OPTIONS := --config $(CONFIG) $(addprefix --set ,$(SET))
 
+BENCHES := $(filter-out __init__,$(basename $(notdir $(wildcard sim/openppu_sim/bench/*.py))))
+
+# A page, the figures that it needs, the module that prints it, the targets that measure.
+define page_of_figures
+@for file in $(2); do test -f $$file || { echo "$(1) stays: no $$file (make $(4))"; exit 0; }; done; \
+  echo '$(BIN)/python -m $(3) > $(1)'; $(BIN)/python -m $(3) > $(1).new && mv $(1).new $(1) || { rm -f $(1).new; exit 1; }
+endef
+
 # The tools (Yosys, the compilers) find each other through PATH; WAVES=1 reaches the testbenches.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 ifdef WAVES
@@ -53,8 +61,10 @@ lint: $(INSTALLED) ## check style, format and types
 format: $(INSTALLED) ## mend the format
 	$(BIN)/ruff format .
 
-docs: $(INSTALLED) ## write the generated pages of docs/
+docs: $(INSTALLED) ## write the generated pages of docs/, those of figures if they have been measured
 	$(BIN)/python -m openppu.config > docs/configuration.md
+	$(call page_of_figures,docs/benchmarks.md,$(BENCHES:%=$(BUILD)/bench/%.json),openppu_sim.report.benchmark_table,bench)
+	$(call page_of_figures,docs/synthesis.md,$(BUILD)/synth/synth.json $(BUILD)/pnr/pnr.json,openppu_sim.synthesis page,synth pnr)
 
 synth: $(INSTALLED) ## map the tile with Yosys; cells, LUTs, flip-flops by format set
 	$(BIN)/python -m openppu_sim.synthesis synth
