@@ -47,9 +47,9 @@ class Take:
         self.waits: Any = None
         self.ready = False
 
-    def drive(self, ctx: Any) -> None:
+    def drive(self, ctx: Any, *, allowed: bool = True) -> None:
         """Before anything is looked at in a cycle."""
-        self.ready = self.chance.random() < self.rate
+        self.ready = allowed and self.chance.random() < self.rate
         ctx.set(self.stream.ready, self.ready)
 
     def sample(self, ctx: Any) -> Any:
