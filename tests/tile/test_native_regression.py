@@ -7,7 +7,8 @@ import pytest
 from openppu.config import ChipConfig, load
 from openppu_sim.cycles.tile import Cause
 from openppu_sim.simulator.tile import NativeRun, build_tile, run
-from openppu_verif.tile.regression import MUTATED_TILE, Scenario, difference, play, predict, scenarios
+from openppu_verif.tile.mutation import MUTATED_TILE
+from openppu_verif.tile.regression import Scenario, difference, play, predict, scenarios
 
 TILES = {
     "all-3x2": MUTATED_TILE,

@@ -13,24 +13,16 @@ from openppu.formats.spec import FORMATS
 from openppu_sim.cycles.tile import Cause, CycleReport, Stalls, simulate
 from openppu_sim.errors import SimulationError
 from openppu_sim.lowering.tile import Addend, plan
-from openppu_sim.reference.corners import corner_operands
-from openppu_sim.simulator.tile import NativeRun, run
+from openppu_sim.reference.corners import corner_operands, random_triples
+from openppu_sim.simulator.tile import NativeRun, Workload, run
 
 from openppu_verif.tile.scoreboard import Expected, expect
 from openppu_verif.tile.stimulus import Case, block_command, filled_case, plan_case, random_accumulators, random_case
 
-MUTATED_TILE = (
-    "tile.rows=3",
-    "tile.columns=2",
-    "tile.accumulators=16",
-    "tile.outstanding=3",
-    "tile.address_bits=8",
-    "tile.count_bits=4",
-)
-"""What the tile under mutation changes of the preset ``tiny``: all formats, and few cells."""
-
 CYCLES_AFTER = 8
 """Cycles to go on when the tile is idle."""
+TRIPLES = 10
+"""Scenarios of `triples` for each format and lane."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +98,53 @@ def directed(config: TileConfig, rng: np.random.Generator) -> Iterator[Case]:
         every = block_command(config, name, m=config.accumulators, n_blocks=1, k_blocks=2)
         held = Stalls(results=[False] * (4 * config.accumulators + 60))
         yield filled_case(config, rng, [every, replace(every, accumulator=1)], f"{name} results held", held)
+        for lane in range(config.rows):
+            for number in range(TRIPLES):
+                yield triples(config, rng, name, lane, f"{name} triples {number} in lane {lane}")
+    yield from counts(config, rng)
+
+
+def triples(config: TileConfig, rng: np.random.Generator, name: str, lane: int, label: str) -> Case:
+    """Hard sums of one product, each cell of a row its own: in all other lanes, activations are zeros.
+
+    A block has one row for each column. Of row c, column c has the operands and the addend of a triple.
+    """
+    fmt = FORMATS[name]
+    columns, row = config.columns, config.rows
+    blocks = (1 << min(config.address_bits, 8)) // max(columns, row)
+    a, b, c = random_triples(fmt, blocks * columns, rng)
+    activations = (rng.integers(0, 2, (blocks * columns, row)) << (fmt.bits - 1)) * fmt.is_float
+    activations[:, lane] = a
+    # Row r of block i is beat i + r, so a block's triples are in beat i + lane; the other rows multiply zeros.
+    weights = np.concatenate([b[: lane * columns], b, b[: (row - 1 - lane) * columns]]).reshape(-1, columns)
+    addends = rng.choice(c, (blocks, columns, columns))
+    addends[:, range(columns), range(columns)] = c.reshape(blocks, columns)
+    commands = [
+        block_command(config, name, addend=int(Addend.STREAM), m=columns, a_base=block * columns, b_base=block,
+                      accumulator=block * columns % config.accumulators)
+        for block in range(blocks)
+    ]  # fmt: skip
+    workload = Workload(
+        commands=commands,
+        activations=activations.astype(np.uint16),
+        weights=weights.astype(np.uint16),
+        addends=addends.reshape(-1, columns),
+    )
+    return Case(label=label, workload=workload)
+
+
+def counts(config: TileConfig, rng: np.random.Generator) -> Iterator[Case]:
+    """The largest counts of a command, and each code of a format that is not built in."""
+    name = config.formats[0]
+    blocks, k_blocks = 2 * config.accumulators - 1, (1 << min(config.count_bits, 5)) - 1
+    strides = {"a_k_stride": 3, "b_k_stride": 5, "b_n_stride": 7}
+    for m, n_blocks in ((1, blocks), (config.accumulators, 1), (1, config.accumulators)):
+        largest = block_command(config, name, m=m, n_blocks=n_blocks, k_blocks=k_blocks, **strides)
+        yield filled_case(config, rng, [largest], f"{m} rows, {n_blocks} by {k_blocks} blocks")
+    good = block_command(config, name)
+    built = {FORMATS[name].code for name in config.formats}
+    commands = [replace(good, format=code) for code in range(8) if code not in built]
+    yield filled_case(config, rng, [good, *commands, good], "formats that are not built in")
 
 
 def predict(case: Case, config: TileConfig) -> Prediction:

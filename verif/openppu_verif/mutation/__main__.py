@@ -1,0 +1,48 @@
+"""Break the tile's netlist and count what the tests miss: ``make mutation``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from openppu_sim.errors import UserError
+from openppu_sim.report.json_report import write_json
+from openppu_sim.report.table import print_table
+
+from openppu_verif.mutation.netlist import CONTROL_BITS
+from openppu_verif.mutation.score import Verdict, measure
+from openppu_verif.tile.mutation import tile_subject
+
+COUNT, SEED, GOAL = 300, 1, 95.0
+MOST = (1 << CONTROL_BITS) - 1
+BUILD = Path("build")
+
+
+def main() -> int:
+    """Measure, print, write ``build/mutation/report.json``; 1 if the score is under the goal."""
+    parser = argparse.ArgumentParser(prog="python -m openppu_verif.mutation", description=__doc__)
+    parser.add_argument("--count", type=int, default=COUNT, help=f"mutations, 20 to {MOST} (default {COUNT})")
+    parser.add_argument("--seed", type=int, default=SEED, help=f"which mutations, 0 or more (default {SEED})")
+    arguments = parser.parse_args()
+    count, seed = arguments.count, arguments.seed
+    if not 20 <= count <= MOST:
+        parser.error(f"--count {count}: it must be 20 to {MOST}")
+    if seed < 0:
+        parser.error(f"--seed {seed}: it must be 0 or more")
+    try:
+        folder = BUILD / "mutation"
+        score = measure(tile_subject(), count=count, seed=seed, folder=folder, build_root=BUILD)
+        report = {"count": len(score.outcomes), "seed": seed, "score": score.percent, "mutations": score.as_json()}
+        path = write_json(folder / "report.json", report)
+    except UserError as error:
+        print(f"mutation: {error}", file=sys.stderr)
+        return 2
+    print_table(["area", "mutations", *(verdict.value for verdict in Verdict), "score in %"], score.rows())
+    for mutation in score.survivors():
+        print(f"survived: {mutation.number}, {mutation.area}: {mutation.what}")
+    good = score.percent >= GOAL
+    print(f"{score.percent:.1f} % of those that are not equivalent were killed; the goal is {GOAL:.0f} %. {path}")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""Proves of a mutation that nothing outside can ever tell it from the design as it was."""
+
+from pathlib import Path
+
+from openppu_verif.formal.proof import BROKEN, PROVED
+from openppu_verif.mutation.aig import FALSE, TRUE, Graph, Literal, inverse
+from openppu_verif.mutation.solver import build_mutation, make_graph, run_abc
+
+STEP = "ind -F {depth} -C 50000"
+"""ABC: from any state, after ``depth`` cycles without a difference, is there none in the next?"""
+SEARCH = "bmc3 -F 30 -T {seconds}"
+"""ABC: look for a run from reset that shows a difference."""
+REACH = "scorr; pdr -T {seconds}"
+"""ABC: none in any state that can be reached; finds the invariants by itself."""
+
+MOST_CYCLES = 6
+"""Registers that a difference may pass through before it must be gone."""
+
+
+class Equivalence:
+    """A design and all its mutations, for `prove`.
+
+    Parameters
+    ----------
+    top : str
+        The design's module in ``mutated.il``, which `openppu_verif.mutation.netlist.mutate` wrote to ``folder``.
+    folder : Path
+        Where all files of the proofs go.
+    reset : str
+        The input that is set in the first cycle; after that it is as free as all others.
+    """
+
+    def __init__(self, *, top: str, folder: Path, reset: str = "rst") -> None:
+        self._folder = folder
+        self._netlist = make_graph(f"read_rtlil mutated.il\nhierarchy -top {top}\n", folder)
+        self._graph = graph = Graph()
+        self._started = graph.variable()
+        self._inputs = [graph.variable() for _ in self._netlist.inputs]
+        for index, (name, _) in enumerate(self._netlist.inputs):
+            if name == reset:
+                self._inputs[index] = graph.any((self._inputs[index], inverse(self._started)))
+        self._registers = [graph.variable() for _ in self._netlist.registers]
+        self._others = [graph.variable() for _ in self._netlist.registers]
+        self._nexts, self._outputs = self._build(0, self._registers)
+
+    def prove(self, number: int, *, seconds: int = 10) -> str | None:
+        """How it is known that a mutation changes nothing; None if it is not.
+
+        The design runs beside the mutated one, on the same inputs. At first they share all registers, and none may
+        ever be given different values. If some may, the mutated design has those for itself, and only what follows
+        from them a cycle later must not differ; and so on, for a few cycles.
+
+        Parameters
+        ----------
+        number : int
+            Of the mutation.
+        seconds : int
+            When to give up, for each search.
+        """
+        graph = self._graph
+        own: set[int] = set()
+        for cycles in range(MOST_CYCLES + 1):
+            registers = [self._others[i] if i in own else node for i, node in enumerate(self._registers)]
+            nexts, outputs = self._build(number, registers)
+            fresh = {i for i, (a, b) in enumerate(zip(self._nexts, nexts, strict=True)) if a != b and i not in own}
+            pairs = [(self._nexts[i], nexts[i]) for i in sorted(fresh)] + list(zip(self._outputs, outputs, strict=True))
+            bad = graph.both(self._started, graph.any(graph.differ(a, b) for a, b in pairs if a != b))
+            if bad == FALSE:
+                return "the same gates"
+            becomes = [(self._started, TRUE), *zip(self._registers, self._nexts, strict=True)]
+            becomes += [(self._others[i], nexts[i]) for i in sorted(own)]
+            graph.write(self._folder / "difference.aig", bad, becomes)
+            if run_abc(self._folder, "difference.aig", STEP.format(depth=cycles + 1)) == PROVED:
+                return f"induction, {cycles + 1} cycles"
+            if run_abc(self._folder, "difference.aig", SEARCH.format(seconds=seconds)) != BROKEN:
+                reached = run_abc(self._folder, "difference.aig", REACH.format(seconds=seconds))
+                return "reachability" if reached == PROVED else None
+            if not fresh:
+                return None
+            own |= fresh
+        return None
+
+    def _build(self, number: int, registers: list[Literal]) -> tuple[list[Literal], list[Literal]]:
+        return build_mutation(self._netlist, self._graph, number, self._inputs, registers)
