@@ -1,0 +1,125 @@
+"""One bank of a pseudo-channel: its row, what it may be told, and whether to keep its row open."""
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from openppu.hbm.device import Organisation
+from openppu.hbm.timers import allowed, countdown, latencies_layout
+
+
+class Bank(wiring.Component):
+    """Follows the commands to a bank, and says from when on the next are allowed, by the bank's own rules.
+
+    Latency: a command changes the outputs from the next clock on. Commands that the outputs do not allow are not
+    refused; whoever sends them breaks the device's rules.
+
+    Parameters
+    ----------
+    organisation : Organisation
+    slot : int, 0 or 1
+        Slot of the column commands: that of the pseudo-channel.
+
+    Members
+    -------
+    latencies : In(latencies_layout)
+    act, pre, refsb : In(1)
+        The command is sent in this clock, in slot ``row_slot``.
+    row_slot : In(1)
+    act_row : In(row)
+    rd, wr, auto : In(1)
+        A column command, and whether the bank precharges by itself afterwards.
+    contended : In(1)
+        With ``pre`` or ``auto``: it closes since another row is wanted.
+    open : Out(1)
+        A row is open, or opening.
+    row : Out(row)
+        That row; of a closed bank, the last one.
+    settled, settled_early : Out(1)
+        A closed bank may be activated or refreshed in slot 1, in slot 0.
+    may_close, may_close_early : Out(1)
+        Likewise for ``pre``.
+    may_read, may_write : Out(1)
+        Of an open row.
+    refreshing : Out(1)
+        Not settled since its last refresh.
+    keep : Out(1)
+        Experience says that the next activation would be of the same row: a counter of two bits.
+    first, missed : Out(1)
+        No access has been made since the activation; it followed a close that was ``contended``.
+    """
+
+    def __init__(self, organisation: Organisation, *, slot: int):
+        self.organisation = organisation
+        self.slot = slot
+        row = range(organisation.rows)
+        strobes = ("act", "pre", "refsb", "row_slot", "rd", "wr", "auto", "contended")
+        states = ("open", "settled", "settled_early", "may_close", "may_close_early", "may_read", "may_write")
+        super().__init__(
+            {
+                "latencies": In(latencies_layout()),
+                **{name: In(1) for name in strobes},
+                "act_row": In(row),
+                **{name: Out(1) for name in states},
+                "row": Out(row),
+                **{name: Out(1) for name in ("refreshing", "keep", "first", "missed")},
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        after = self.latencies
+        act = (self.act, self.row_slot)
+        until_act = countdown(
+            m,
+            "until_act",
+            (self.act, after.act_act, self.row_slot),
+            (self.pre, after.pre_act, self.row_slot),
+            (self.rd & self.auto, after.rda_act, self.slot),
+            (self.wr & self.auto, after.wra_act, self.slot),
+            (self.refsb, after.refsb_act, self.row_slot),
+        )
+        until_rd = countdown(m, "until_rd", (act[0], after.act_rd, act[1]))
+        until_wr = countdown(m, "until_wr", (act[0], after.act_wr, act[1]))
+        until_pre = countdown(
+            m,
+            "until_pre",
+            (act[0], after.act_pre, act[1]),
+            (self.rd, after.rd_pre, self.slot),
+            (self.wr, after.wr_pre, self.slot),
+        )
+        m.d.comb += [
+            self.settled.eq(allowed(until_act, 1)),
+            self.settled_early.eq(allowed(until_act, 0)),
+            self.may_close.eq(allowed(until_pre, 1)),
+            self.may_close_early.eq(allowed(until_pre, 0)),
+            self.may_read.eq(allowed(until_rd, self.slot)),
+            self.may_write.eq(allowed(until_wr, self.slot)),
+        ]
+
+        column = Signal()
+        close = Signal()
+        m.d.comb += [column.eq(self.rd | self.wr), close.eq(self.pre | (column & self.auto))]
+        with m.If(self.act):
+            m.d.sync += [self.open.eq(1), self.row.eq(self.act_row)]
+        with m.Elif(close):
+            m.d.sync += self.open.eq(0)
+        with m.If(self.refsb):
+            m.d.sync += self.refreshing.eq(1)
+        with m.Elif(self.settled):
+            m.d.sync += self.refreshing.eq(0)
+
+        trust = Signal(2, init=2)
+        same = Signal()
+        m.d.comb += [same.eq(self.act_row == self.row), self.keep.eq(trust[1])]
+        with m.If(self.act):
+            m.d.sync += trust.eq(Mux(same, trust + (trust != 3), trust - (trust != 0)))
+
+        contended = Signal()
+        with m.If(close):
+            m.d.sync += contended.eq(self.contended)
+        with m.If(self.act):
+            m.d.sync += [self.first.eq(1), self.missed.eq(contended)]
+        with m.Elif(column):
+            m.d.sync += self.first.eq(0)
+        return m

@@ -1,0 +1,182 @@
+"""When a pseudo-channel refreshes, and which bank."""
+
+from amaranth import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from openppu.hbm.commands import RowCommand
+from openppu.hbm.device import TIMING_BITS, Organisation
+from openppu.hbm.pick import oldest
+from openppu.hbm.settings import Refresh, settings_layout
+
+LIMIT = 8
+"""tREFI that may be owed, or done ahead."""
+
+RATES = {0: 1, 1: 2, 3: 4, 2: 8, 6: 16}
+"""Refreshes due in four tREFI, by the code of the temperature; any other code counts as the hottest."""
+
+
+def bank_states_layout(banks: int) -> data.StructLayout:
+    """States of the banks, a bit each, as of `openppu.hbm.bank.Bank`, and ``spaced``, of their groups' gates."""
+    names = ("open", "settled", "settled_early", "may_close", "may_close_early", "spaced", "spaced_early", "refreshing")
+    return data.StructLayout({name: banks for name in names})
+
+
+class RefreshTimer(wiring.Component):
+    """Counts the refreshes that are owed, and asks for them when they cost least.
+
+    The debt counts refreshes of one bank; a REF pays for all banks. A bank is refreshed when no entry near the head of
+    a queue needs it, one that is closed already before others; only when half of what may be owed is, does any bank
+    that is due in this round do. While nothing else is to do, up to `LIMIT` tREFI are paid ahead. With REF, the
+    pseudo-channel waits for an idle time until all but one tREFI of what may be owed is.
+
+    Latency: 1 clock from the decision to ``valid``.
+
+    Members
+    -------
+    settings : In(settings_layout)
+    temperature : In(3)
+        As in `openppu.hbm.phy.PhySignature`.
+    idle : In(1)
+        No entry waits.
+    near : In(a bit a bank)
+        Banks that entries need soon.
+    states : In(bank_states_layout)
+    rested, rested_early : In(1)
+        The last REF is over, for a command in slot 1, in slot 0.
+    valid, early, command, bank : Out
+        The command it asks for: it may come in slot 1, in slot 0.
+    granted : In(1)
+    blocked : Out(a bit a bank)
+        Banks that get no other command.
+    hold : Out(1)
+        No ACT may come, for the refresh could.
+    debt : Out(signed)
+        Refreshes of a bank that are owed, or if negative, done ahead.
+    """
+
+    def __init__(self, organisation: Organisation):
+        self.organisation = organisation
+        banks = organisation.banks
+        most = LIMIT * banks + 1
+        super().__init__(
+            {
+                "settings": In(settings_layout()),
+                "temperature": In(3),
+                "idle": In(1),
+                "near": In(banks),
+                "states": In(bank_states_layout(banks)),
+                "rested": In(1),
+                "rested_early": In(1),
+                "valid": Out(1),
+                "early": Out(1),
+                "command": Out(RowCommand),
+                "bank": Out(range(banks)),
+                "granted": In(1),
+                "blocked": Out(banks),
+                "hold": Out(1),
+                "debt": Out(signed(most.bit_length() + 1)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        banks = self.organisation.banks
+        s = self.states
+        whole = Signal()
+        m.d.comb += whole.eq(self.settings.refresh == Refresh.ALL_BANK)
+
+        # What is due: each clock is two CK, and tREFI is counted in quarters.
+        step = Signal(range(2 * banks * 16 + 1))
+        elapsed = Signal(TIMING_BITS + 3)
+        total = Signal(TIMING_BITS + 4)
+        period = Signal(TIMING_BITS + 2)
+        due = Signal()
+        with m.Switch(self.temperature):
+            for code, rate in RATES.items():
+                with m.Case(code):
+                    m.d.comb += step.eq(2 * banks * rate)
+            with m.Default():
+                m.d.comb += step.eq(2 * banks * max(RATES.values()))
+        m.d.comb += [
+            period.eq(self.settings.timing.tREFI << 2),
+            total.eq(elapsed + step),
+            due.eq((total >= period) & self.settings.refresh_enable),
+        ]
+        m.d.sync += elapsed.eq(Mux(total >= period, total - period, total))
+
+        # What is done.
+        paid = Signal(range(banks + 1))
+        refresh_one = Signal()
+        refresh_all = Signal()
+        m.d.comb += [
+            refresh_one.eq(self.granted & (self.command == RowCommand.REFSB)),
+            refresh_all.eq(self.granted & (self.command == RowCommand.REF)),
+            paid.eq(Mux(refresh_all, banks, refresh_one)),
+        ]
+        m.d.sync += self.debt.eq(self.debt + due - paid)
+
+        # One bank. In a round every bank is refreshed once.
+        done = Signal(banks)
+        done_next = Signal(banks)
+        chosen = Signal(banks)
+        m.d.comb += done_next.eq(done | Mux(refresh_one, chosen, 0))
+        m.d.sync += done.eq(Mux(refresh_all | done_next.all(), 0, done_next))
+
+        quiet = Signal(banks)
+        closed = Signal(banks)
+        urgent = Signal()
+        wanted = Signal()
+        choice = Signal(banks)
+        ahead = Signal()
+        m.d.comb += [
+            urgent.eq(self.debt >= LIMIT // 2 * banks),
+            quiet.eq(~done_next & ~self.near),
+            closed.eq(quiet & ~s.open & s.settled),
+            choice.eq(oldest(Mux(closed.any(), closed, Mux(urgent & ~quiet.any(), ~done_next, quiet)))),
+            ahead.eq(self.idle & (self.debt > -LIMIT * banks) & ~s.refreshing.any()),
+            wanted.eq(self.settings.refresh_enable & ~whole & ((self.debt > paid) | ahead)),
+        ]
+        with m.If(refresh_one | ~chosen.any()):
+            m.d.sync += chosen.eq(Mux(wanted, choice, 0))
+
+        # All banks.
+        closing = Signal()
+        enough = Signal()
+        m.d.comb += enough.eq(
+            self.settings.refresh_enable
+            & whole
+            & (self.debt >= banks)
+            & (self.idle | (self.debt >= (LIMIT - 1) * banks))
+        )
+        with m.If(refresh_all):
+            m.d.sync += closing.eq(0)
+        with m.Elif(enough):
+            m.d.sync += closing.eq(1)
+
+        m.d.comb += self.blocked.eq(Mux(closing, (1 << banks) - 1, chosen))
+        for number in range(banks):
+            with m.If(chosen[number]):
+                m.d.comb += self.bank.eq(number)
+        is_open = Signal()
+        m.d.comb += is_open.eq((self.blocked & s.open).any())
+        with m.If(closing):
+            m.d.comb += [
+                self.command.eq(Mux(is_open, RowCommand.PREA, RowCommand.REF)),
+                self.valid.eq(Mux(is_open, (~s.open | s.may_close).all(), s.settled.all()) & self.rested),
+                self.early.eq(
+                    Mux(is_open, (~s.open | s.may_close_early).all(), s.settled_early.all()) & self.rested_early
+                ),
+                self.hold.eq(1),
+            ]
+        with m.Elif(chosen.any()):
+            m.d.comb += [
+                self.command.eq(Mux(is_open, RowCommand.PRE, RowCommand.REFSB)),
+                self.valid.eq(Mux(is_open, chosen & s.may_close, chosen & s.settled & s.spaced).any() & self.rested),
+                self.early.eq(
+                    Mux(is_open, chosen & s.may_close_early, chosen & s.settled_early & s.spaced_early).any()
+                    & self.rested_early
+                ),
+                self.hold.eq(~is_open & (chosen & s.settled).any()),
+            ]
+        return m
