@@ -17,7 +17,15 @@ from openppu_sim.reference.corners import corner_operands, random_triples
 from openppu_sim.simulator.tile import NativeRun, Workload, run
 
 from openppu_verif.tile.scoreboard import Expected, expect
-from openppu_verif.tile.stimulus import Case, block_command, filled_case, plan_case, random_accumulators, random_case
+from openppu_verif.tile.stimulus import (
+    Case,
+    block_command,
+    filled_case,
+    plan_case,
+    random_accumulators,
+    random_case,
+    unknown_formats,
+)
 
 CYCLES_AFTER = 8
 """Cycles to go on when the tile is idle."""
@@ -142,8 +150,7 @@ def counts(config: TileConfig, rng: np.random.Generator) -> Iterator[Case]:
         largest = block_command(config, name, m=m, n_blocks=n_blocks, k_blocks=k_blocks, **strides)
         yield filled_case(config, rng, [largest], f"{m} rows, {n_blocks} by {k_blocks} blocks")
     good = block_command(config, name)
-    built = {FORMATS[name].code for name in config.formats}
-    commands = [replace(good, format=code) for code in range(8) if code not in built]
+    commands = [replace(good, format=code) for code in unknown_formats(config)]
     yield filled_case(config, rng, [good, *commands, good], "formats that are not built in")
 
 

@@ -222,15 +222,19 @@ def refused(command: TileCommand, config: TileConfig, why: str) -> TileCommand:
 
     Where nothing can be wrong in that way, since every code is built in or no larger count fits, the first way is used.
     """
-    codes = [code for code in range(8) if code not in {FORMATS[name].code for name in config.formats}]
     change: dict[str, int] = {
         "k_last_over": {"k_last": config.rows + 1},
         "addend": {"addend": 3},
-        "format": {"format": codes[0]},
+        "format": {"format": unknown_formats(config)[0]},
     }.get(why, {why: 0})
     if change.get("k_last", 0) >= 1 << config.rows.bit_length():
         change = {REFUSALS[0]: 0}
     return replace(command, **change)
+
+
+def unknown_formats(config: TileConfig) -> list[int]:
+    """The codes of formats that are not built in."""
+    return [code for code in range(8) if code not in {FORMATS[name].code for name in config.formats}]
 
 
 def random_pattern(rng: np.random.Generator, cycles: int) -> np.ndarray:

@@ -23,6 +23,7 @@ from openppu_verif.tile.stimulus import (
     random_accumulators,
     random_operands,
     refused,
+    unknown_formats,
 )
 
 COMMANDS_WAITING = 3
@@ -124,6 +125,7 @@ async def refused_commands_do_nothing_else(dut: Any) -> None:
         config, rng = bench.config, bench.rng()
         good = block_command(config, config.formats[0], n_blocks=2)
         bad = [refused(good, config, why) for why in REFUSALS]
+        bad += [replace(good, format=code) for code in unknown_formats(config)]
         cases = [[command] for command in bad] + [[good, command, good] for command in bad]
         cases += [[*bad, good], [good, *bad, *bad]]
         for commands in cases:
