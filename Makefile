@@ -27,7 +27,7 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv sim test test-slow formal verilog bench lint format docs synth pnr clean distclean
+.PHONY: help venv sim test test-slow formal mutation verilog bench lint format docs synth pnr clean distclean
 
 help: ## list the targets
 	@echo "usage: make TARGET [CONFIG=demo] [SET='tile.rows=16 tile.columns=16'] [WAVES=1] [JOBS=2]"
@@ -46,6 +46,9 @@ test-slow: $(INSTALLED) ## run the slow tests alone
 
 formal: $(INSTALLED) ## prove the properties of the tile's control
 	$(BIN)/python -m openppu_verif.formal
+
+mutation: $(INSTALLED) ## break the netlist in many ways and count what the tests miss
+	$(BIN)/python -m openppu_verif.mutation
 
 verilog: $(INSTALLED) ## write the Verilog of CONFIG
 	$(BIN)/openppu verilog $(OPTIONS)
