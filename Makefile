@@ -3,6 +3,7 @@
 PYTHON ?= python3
 CONFIG ?= demo
 SET ?=
+PART ?= all
 JOBS ?= 2
 BUILD := build
 VENV := .venv
@@ -50,8 +51,8 @@ formal: $(INSTALLED) ## prove the properties of the tile's control
 mutation: $(INSTALLED) ## break the netlist in many ways and count what the tests miss
 	$(BIN)/python -m openppu_verif.mutation
 
-verilog: $(INSTALLED) ## write the Verilog of CONFIG
-	$(BIN)/openppu verilog $(OPTIONS)
+verilog: $(INSTALLED) ## write the Verilog of CONFIG: a file a part, or PART alone
+	$(BIN)/openppu verilog $(OPTIONS) --part $(PART)
 
 bench: $(INSTALLED) ## measure, and compare with the goals
 	$(BIN)/openppu bench $(OPTIONS)

@@ -23,10 +23,11 @@ from openppu.verilog import Verilog, emit
 
 @dataclass(frozen=True)
 class Part:
-    """A component that stands by itself: what it is, and how it is made for a chip."""
+    """A component that stands by itself: what it is, how it is made for a chip, and which chips have a use for it."""
 
     description: str
     component: Callable[[ChipConfig], wiring.Component]
+    fits: Callable[[ChipConfig], bool] = lambda chip: True
 
 
 def floats(chip: ChipConfig) -> tuple[Format, ...]:
@@ -44,6 +45,11 @@ def floats(chip: ChipConfig) -> tuple[Format, ...]:
     return formats
 
 
+def has_float(chip: ChipConfig) -> bool:
+    """Whether a chip's tile has a float format."""
+    return chip.tile.has_float
+
+
 PARTS = {
     "tile": Part("the systolic matmul tile", lambda chip: Tile(chip.tile)),
     "pe": Part("one processing element of the tile's array", lambda chip: Cell(chip.tile)),
@@ -52,10 +58,17 @@ PARTS = {
     "fma32": Part("a * b + c in binary32, rounded once", lambda chip: FusedMultiplyAdd()),
     "int32_to_binary32": Part("int32, rounded to binary32", lambda chip: Int32ToBinary32()),
     "binary32_to_int32": Part("binary32, rounded to int32", lambda chip: Binary32ToInt32()),
-    "narrow": Part("binary32, rounded to the tile's float formats", lambda chip: Narrow(formats=floats(chip))),
-    "widen": Part("the tile's float formats to binary32", lambda chip: Widen(formats=floats(chip))),
+    "narrow": Part(
+        "binary32, rounded to the tile's float formats", lambda chip: Narrow(formats=floats(chip)), has_float
+    ),
+    "widen": Part("the tile's float formats to binary32", lambda chip: Widen(formats=floats(chip)), has_float),
     "requantise": Part("int32 or binary32, scaled to int8", lambda chip: Requantise()),
 }
+
+
+def parts_of(chip: ChipConfig) -> list[str]:
+    """Names of the parts that a chip has a use for."""
+    return [name for name, part in PARTS.items() if part.fits(chip)]
 
 
 def emit_part(name: str, chip: ChipConfig) -> Verilog:

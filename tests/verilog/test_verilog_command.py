@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from openppu.parts import PARTS
 from openppu_sim.cli import main
 from openppu_sim.simulator.lint import lint
 
@@ -23,6 +24,12 @@ def test_part_folder_and_configuration_can_be_chosen(tmp_path, capsys):
     text = (tmp_path / "mine" / "pe.v").read_text()
     assert "//   tile.formats = bf16\n" in text
     assert "\nmodule pe (\n" in text
+
+
+def test_all_parts_that_a_chip_has_a_use_for_are_written(tmp_path, capsys):
+    arguments = ["verilog", "--part", "all", "-o", str(tmp_path), "--set", "tile.formats=int8"]
+    assert main([*arguments, "--set", "tile.latency=1"]) == 0
+    assert {path.stem for path in tmp_path.glob("*.v")} == PARTS.keys() - {"narrow", "widen"}
 
 
 def test_lint_warnings_end_with_exit_code_1(tmp_path, capsys, monkeypatch):
