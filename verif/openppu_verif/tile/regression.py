@@ -3,17 +3,18 @@
 They are what `openppu_verif.mutation` measures: a change of the netlist counts as found if one of them fails.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from openppu.config import TileConfig
-from openppu.formats.spec import FORMATS
+from openppu.formats.spec import BINARY32, FORMATS, Format
 from openppu_sim.cycles.tile import Cause, CycleReport, Stalls, simulate
 from openppu_sim.errors import SimulationError
 from openppu_sim.lowering.tile import Addend, plan
 from openppu_sim.reference.corners import corner_operands, random_triples
+from openppu_sim.reference.formats import Bits, Bits32, to_float64
 from openppu_sim.simulator.tile import NativeRun, Workload, run
 
 from openppu_verif.tile.scoreboard import Expected, expect
@@ -31,6 +32,9 @@ CYCLES_AFTER = 8
 """Cycles to go on when the tile is idle."""
 TRIPLES = 10
 """Scenarios of `triples` for each format and lane."""
+
+Draw = Callable[[Format, int, np.random.Generator], tuple[Bits, Bits, Bits32]]
+"""Draws operands and addends, such as `random_triples`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,19 +112,31 @@ def directed(config: TileConfig, rng: np.random.Generator) -> Iterator[Case]:
         yield filled_case(config, rng, [every, replace(every, accumulator=1)], f"{name} results held", held)
         for lane in range(config.rows):
             for number in range(TRIPLES):
-                yield triples(config, rng, name, lane, f"{name} triples {number} in lane {lane}")
+                draw = near_ties if fmt.is_float and number % 2 else random_triples
+                yield triples(config, rng, name, lane, draw, f"{name} triples {number} in lane {lane}")
     yield from counts(config, rng)
 
 
-def triples(config: TileConfig, rng: np.random.Generator, name: str, lane: int, label: str) -> Case:
-    """Hard sums of one product, each cell of a row its own: in all other lanes, activations are zeros.
+def near_ties(fmt: Format, n: int, rng: np.random.Generator) -> tuple[Bits, Bits, Bits32]:
+    """Random triples, most of whose sums lie near to, but not on, the middle between two binary32 numbers."""
+    a, b, c = random_triples(fmt, 16 * n, rng)
+    with np.errstate(all="ignore"):
+        total = to_float64(a, fmt) * to_float64(b, fmt) + to_float64(c, BINARY32)
+        from_middle = np.abs(np.frexp(np.abs(total))[0] * 2.0**24 % 1 - 0.5)
+    near = (from_middle > 0) & (from_middle < 1 / 32)
+    chosen = np.argsort(~near, kind="stable")[:n]
+    return a[chosen], b[chosen], c[chosen]
 
-    A block has one row for each column. Of row c, column c has the operands and the addend of a triple.
+
+def triples(config: TileConfig, rng: np.random.Generator, name: str, lane: int, draw: Draw, label: str) -> Case:
+    """Sums of one product, each cell of a row its own: in all other lanes, activations are zeros.
+
+    A block has one row for each column. Of row c, column c has the operands and the addend of a triple from ``draw``.
     """
     fmt = FORMATS[name]
     columns, row = config.columns, config.rows
     blocks = (1 << min(config.address_bits, 8)) // max(columns, row)
-    a, b, c = random_triples(fmt, blocks * columns, rng)
+    a, b, c = draw(fmt, blocks * columns, rng)
     activations = (rng.integers(0, 2, (blocks * columns, row)) << (fmt.bits - 1)) * fmt.is_float
     activations[:, lane] = a
     # Row r of block i is beat i + r, so a block's triples are in beat i + lane; the other rows multiply zeros.
