@@ -36,6 +36,9 @@ def main() -> int:
     except UserError as error:
         print(f"mutation: {error}", file=sys.stderr)
         return 2
+    except RuntimeError as error:
+        print(f"mutation: {error}", file=sys.stderr)
+        return 1
     print_table(["area", "mutations", *(verdict.value for verdict in Verdict), "score in %"], score.rows())
     for mutation in score.survivors():
         print(f"survived: {mutation.number}, {mutation.area}: {mutation.what}")
