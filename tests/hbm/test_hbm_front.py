@@ -121,7 +121,7 @@ def exercise(
         return not waiting and all(item.done for item in responses)
 
     try:
-        cycles = run(front.m, step, most=60_000)
+        cycles = run(front.m, step, most=12_000)
     except AssertionError as error:
         error.add_note(f"{config}, rate {rate}, seed {seed}, requests {requests}")
         raise

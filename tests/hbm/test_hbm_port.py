@@ -77,7 +77,7 @@ def exercise(
         return responses.done and not (ask.waiting or words.waiting or expected.acknowledges)
 
     try:
-        cycles = run(dut, step, most=60_000)
+        cycles = run(dut, step, most=12_000)
     except AssertionError as error:
         error.add_note(f"{config}, {settings.mapping}, rate {rate}, seed {seed}, requests {requests}")
         raise
