@@ -1,4 +1,4 @@
-"""Compile the C++ checker and device model once, by content, and load them."""
+"""Compile the C++ checker, device model and bench once, by content, and load them."""
 
 import ctypes
 from functools import cache
@@ -9,8 +9,8 @@ from openppu_sim.simulator.toolchain import find_toolchain
 from openppu_sim.simulator.verilator import STANDARD, run_logged
 
 FOLDER = Path(__file__).parent
-SOURCES = tuple(FOLDER / name for name in ("checker.cpp", "device.cpp", "library.cpp"))
-HEADERS = tuple(FOLDER / name for name in ("checker.h", "device.h"))
+SOURCES = tuple(FOLDER / f"{name}.cpp" for name in ("bench", "checker", "device", "golden", "library", "traffic"))
+HEADERS = tuple(FOLDER / f"{name}.h" for name in ("bench_io", "checker", "device", "golden", "model", "traffic"))
 FLAGS = (STANDARD, "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
 TEXT = 1024
 
@@ -53,9 +53,8 @@ _SIGNATURES = {
 }
 
 
-@cache
-def load(build_root: Path) -> ctypes.CDLL:
-    """The library, from an earlier build of the very same sources if there is one.
+def build_library(build_root: Path) -> Path:
+    """The shared library, from an earlier build of the very same sources if there is one.
 
     Parameters
     ----------
@@ -76,7 +75,13 @@ def load(build_root: Path) -> ctypes.CDLL:
         run_logged(tools, command, folder, models / f"hbm-library-{key}.log", "the C++ compiler, on the HBM library")
         keep_only(folder, ["library.so"])
 
-    library = ctypes.CDLL(str(make_once(models, f"hbm-library-{key}", make) / "library.so"))
+    return make_once(models, f"hbm-library-{key}", make) / "library.so"
+
+
+@cache
+def load(build_root: Path) -> ctypes.CDLL:
+    """The library of `build_library`, its functions typed."""
+    library = ctypes.CDLL(str(build_library(build_root)))
     for name, (result, arguments) in _SIGNATURES.items():
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments

@@ -1,0 +1,452 @@
+// Runs traffic on the Verilated channel, with the device model and the checker at its PHY, at the model's own speed.
+//
+// arguments: PARAMETERS RESULT
+//
+// native.py writes the one, with all layouts in it, reads the other (JSON), and explains each field of both.
+
+#include <cstdio>
+#include <ctime>
+#include <memory>
+
+#include "bench_io.h"
+#include "checker.h"
+#include "device.h"
+#include "golden.h"
+#include "model.h"
+#include "traffic.h"
+
+using namespace hbm;
+
+namespace {
+
+constexpr uint64_t PATIENCE = 50'000;  // clocks without a handshake, with work left
+
+struct StreamPins {
+  Pin payload, valid, ready;
+};
+
+// One port's four streams, and its traffic.
+struct Port {
+  StreamPins requests, words, responses, acknowledges;
+  std::unique_ptr<Traffic> traffic;
+  bool response_waits = false;
+  std::vector<uint8_t> waiting;
+};
+
+struct Event {
+  uint64_t clock;
+  std::string name;
+  std::vector<int64_t> values;
+};
+
+class Bench {
+ public:
+  Bench(Model& model, const Parameters& given);
+  void run();
+  void write(const std::string& path, double seconds) const;
+
+ private:
+  using Words = std::vector<uint64_t>;
+
+  const Pin& port(const std::string& name) const {
+    const auto found = model_.ports.find(name);
+    if (found == model_.ports.end()) throw std::runtime_error("the model has no port " + name);
+    return found->second;
+  }
+  StreamPins stream(const std::string& name, size_t index) const {
+    const std::string prefix = name + "." + std::to_string(index) + ".";
+    return {port(prefix + "payload"), port(prefix + "valid"), port(prefix + "ready")};
+  }
+  void offer(Port& port, bool more);
+  bool take(Port& port);
+  void memory_clock();
+  void happen(const Event& event);
+  bool all_idle() const;
+  void step(bool more);
+  void complain(const std::string& text);
+  Words counters() const;
+
+  Model& model_;
+  Background background_;
+  Mapping mapping_;
+  Golden golden_{mapping_, background_};
+  Checker checker_;
+  Device device_;
+  std::vector<Port> ports_;
+  std::vector<Event> events_;
+  size_t next_event_ = 0;
+
+  Field request_write_, request_address_, request_last_, request_tag_, response_tag_, response_last_, response_error_,
+      acknowledge_tag_, acknowledge_error_, row_command_[2], row_pc_[2], row_bank_[2], row_row_[2], column_command_[2],
+      column_bank_[2], column_column_[2], column_operand_[2];
+  uint32_t response_data_, word_data_, word_mask_;  // byte offsets
+  std::vector<uint64_t> row_codes_, column_codes_;  // a `Command` of each code on the buses
+  Pin row_, column_, write_, write_mask_, write_valid_, read_, read_valid_, cke_, reset_n_, init_start_,
+      temperature_, catastrophic_, address_error_, init_complete_, update_request_;
+
+  uint64_t clock_ = 0, quiet_since_ = 0, warmup_, length_, drain_, most_violations_;
+  uint64_t reads_[PCS] = {0, 0}, writes_[PCS] = {0, 0};
+  bool measuring_ = false, gave_up_ = false, waves_ = false;
+  Words before_, after_;
+  std::vector<std::string> complaints_;
+};
+
+Mapping mapping_of(const std::vector<uint64_t>& v) {
+  return {v.at(0) != 0, v.at(1) != 0, static_cast<int>(v.at(2)), static_cast<int>(v.at(3))};
+}
+
+std::string joined(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const std::string& line : lines) text += line + "\n";
+  return text;
+}
+
+Organisation organisation_of(const std::vector<uint64_t>& v) {
+  auto number = [&](size_t index) { return static_cast<int32_t>(v.at(index)); };
+  return {number(0), number(1), number(2), number(3), number(4), number(5)};
+}
+
+Bench::Bench(Model& model, const Parameters& given)
+    : model_(model),
+      background_(given.numbers("check_columns")),
+      mapping_(mapping_of(given.numbers("mapping"))),
+      checker_(Table(joined(given.all("table")))),
+      device_(organisation_of(given.numbers("device")), false),
+      warmup_(given.number("warmup")),
+      length_(given.number("clocks")),
+      drain_(given.number("drain")),
+      most_violations_(given.number("most_violations")) {
+  request_write_ = given.field("request.write");
+  request_address_ = given.field("request.address");
+  request_last_ = given.field("request.last");
+  request_tag_ = given.field("request.tag");
+  response_tag_ = given.field("response.tag");
+  response_last_ = given.field("response.last");
+  response_error_ = given.field("response.error");
+  acknowledge_tag_ = given.field("acknowledge.tag");
+  acknowledge_error_ = given.field("acknowledge.error");
+  for (int slot = 0; slot < 2; ++slot) {
+    const std::string row = "row" + std::to_string(slot) + ".", column = "column" + std::to_string(slot) + ".";
+    row_command_[slot] = given.field(row + "command");
+    row_pc_[slot] = given.field(row + "pc");
+    row_bank_[slot] = given.field(row + "bank");
+    row_row_[slot] = given.field(row + "row");
+    column_command_[slot] = given.field(column + "command");
+    column_bank_[slot] = given.field(column + "bank");
+    column_column_[slot] = given.field(column + "column");
+    column_operand_[slot] = given.field(column + "operand");
+  }
+  row_codes_ = given.numbers("row_codes"), column_codes_ = given.numbers("column_codes");
+  response_data_ = static_cast<uint32_t>(given.number("byte.response.data"));
+  word_data_ = static_cast<uint32_t>(given.number("byte.word.data"));
+  word_mask_ = static_cast<uint32_t>(given.number("byte.word.mask"));
+  row_ = port("phy.row"), column_ = port("phy.column"), write_ = port("phy.write"), read_ = port("phy.read");
+  write_mask_ = port("phy.write_mask"), write_valid_ = port("phy.write_valid"), read_valid_ = port("phy.read_valid");
+  cke_ = port("phy.cke"), reset_n_ = port("phy.reset_n"), init_start_ = port("phy.init_start");
+  temperature_ = port("phy.temperature"), catastrophic_ = port("phy.catastrophic");
+  address_error_ = port("phy.address_error"), init_complete_ = port("phy.init_complete");
+  update_request_ = port("phy.update_request");
+
+  const std::vector<uint64_t> settings = given.numbers("settings");
+  for (size_t i = 0; i < port("settings").bytes && i < settings.size(); ++i) {
+    port("settings").at[i] = static_cast<uint8_t>(settings[i]);
+  }
+  device_.set_background([this](int pc, int bank, uint32_t row, int column, Word& word) {
+    background_(pc, bank, row, column, word);
+  });
+  const auto seed = static_cast<uint64_t>(given.number("seed"));
+  for (const std::string& text : given.all("pattern")) {
+    const size_t index = ports_.size();
+    Port each;
+    each.requests = stream("requests", index), each.words = stream("words", index);
+    each.responses = stream("responses", index), each.acknowledges = stream("acknowledges", index);
+    each.traffic = std::make_unique<Traffic>(Pattern(text), golden_, seed * 64 + index);
+    ports_.push_back(std::move(each));
+  }
+  for (const std::string& text : given.all("event")) {
+    std::istringstream words(text);
+    Event event;
+    words >> event.clock >> event.name;
+    for (int64_t value; words >> value;) event.values.push_back(value);
+    events_.push_back(event);
+  }
+  checker_.restart(false);
+  waves_ = !given.all("waves").empty();
+  if (waves_) model_.open_waves(given.text("waves"));
+}
+
+void Bench::offer(Port& port, bool more) {
+  Traffic& traffic = *port.traffic;
+  traffic.begin(clock_, more);
+  port.requests.valid.set(traffic.request_valid());
+  if (traffic.request_valid()) {
+    const Request& request = traffic.request();
+    request_write_.set(port.requests.payload.at, request.write);
+    request_address_.set(port.requests.payload.at, request.address);
+    request_last_.set(port.requests.payload.at, request.accesses - 1);
+    request_tag_.set(port.requests.payload.at, request.tag);
+  }
+  port.words.valid.set(traffic.word_valid());
+  if (traffic.word_valid()) {
+    std::memcpy(port.words.payload.at + word_data_, traffic.word().data, sizeof(WriteWord::data));
+    std::memcpy(port.words.payload.at + word_mask_, &traffic.word().mask, sizeof(WriteWord::mask));
+  }
+  port.responses.ready.set(traffic.response_ready());
+  port.acknowledges.ready.set(traffic.acknowledge_ready());
+}
+
+// The handshakes of this clock; whether there was one.
+bool Bench::take(Port& port) {
+  Traffic& traffic = *port.traffic;
+  bool moved = false;
+  auto goes = [&](const StreamPins& pins) {
+    const bool yes = pins.valid.number() && pins.ready.number();
+    moved |= yes;
+    return yes;
+  };
+  const Pin& payload = port.responses.payload;
+  if (port.response_waits &&
+      (!port.responses.valid.number() || std::memcmp(port.waiting.data(), payload.at, payload.bytes) != 0)) {
+    complain("a response changed while it waited");
+  }
+  port.response_waits = port.responses.valid.number() && !port.responses.ready.number();
+  if (port.response_waits) port.waiting.assign(payload.at, payload.at + payload.bytes);
+
+  // Acknowledges and responses first: what is accepted in this clock comes after them.
+  if (goes(port.acknowledges)) {
+    const uint8_t* at = port.acknowledges.payload.at;
+    traffic.acknowledged(static_cast<uint32_t>(acknowledge_tag_.get(at)), acknowledge_error_.get(at));
+  }
+  if (goes(port.responses)) {
+    traffic.response(static_cast<uint32_t>(response_tag_.get(payload.at)), response_last_.get(payload.at),
+                     response_error_.get(payload.at), payload.at + response_data_);
+  }
+  if (goes(port.words)) traffic.word_taken();
+  if (goes(port.requests)) traffic.request_taken();
+  return moved;
+}
+
+// The device and the checker see this clock's commands.
+void Bench::memory_clock() {
+  Drive drive;
+  drive.reset_n = static_cast<int32_t>(reset_n_.number());
+  drive.cke = static_cast<int32_t>(cke_.number());
+  drive.init_start = static_cast<int32_t>(init_start_.number());
+  const uint64_t valid = write_valid_.number();
+  for (int slot = 0; slot < 2; ++slot) {
+    auto field = [](const Field& of, const Pin& pin) { return static_cast<int32_t>(of.get(pin.at)); };
+    const auto row_code = static_cast<int32_t>(row_codes_.at(row_command_[slot].get(row_.at)));
+    const auto column_code = static_cast<int32_t>(column_codes_.at(column_command_[slot].get(column_.at)));
+    drive.row[slot] = {row_code, field(row_pc_[slot], row_), field(row_bank_[slot], row_), field(row_row_[slot], row_)};
+    drive.column[slot] = {column_code, field(column_bank_[slot], column_), field(column_column_[slot], column_),
+                          field(column_operand_[slot], column_)};
+    drive.write_valid[slot] = valid >> slot & 1;
+    if (drive.write_valid[slot]) {
+      std::memcpy(&drive.write[slot], write_.at + slot * sizeof(Word), sizeof(Word));
+      drive.write_mask[slot] = static_cast<uint32_t>(write_mask_.number() >> 32 * slot);
+    }
+    const int column = drive.column[slot].command;
+    if (measuring_) {
+      reads_[slot] += column == RD || column == RDA;
+      writes_[slot] += column == WR || column == WRA;
+    }
+  }
+  checker_.pins(drive.reset_n, drive.cke, device_.sense().temperature);
+  const int lost = device_.clock(drive);
+  for (int slot = 0; slot < 2; ++slot) {
+    const ColumnSlot& column = drive.column[slot];
+    const RowSlot& row = drive.row[slot];
+    if (!(lost >> slot & 4)) checker_.command(static_cast<Command>(column.command), slot, column.bank);
+    if (!(lost >> slot & 1)) checker_.command(static_cast<Command>(row.command), row.pc, row.bank);
+    checker_.advance(1);
+  }
+}
+
+void Bench::happen(const Event& event) {
+  const auto& v = event.values;
+  auto number = [&](size_t index) { return static_cast<int>(v.at(index)); };
+  if (event.name == "temperature") {
+    device_.set_temperature(number(0));
+  } else if (event.name == "flip_reads") {  // pc, skip, count, bits...
+    Word mask{};
+    for (size_t i = 3; i < v.size(); ++i) reinterpret_cast<uint8_t*>(&mask)[v[i] / 8] ^= 1 << v[i] % 8;
+    device_.flip_reads(number(0), v.at(1), v.at(2), mask);
+  } else if (event.name == "lose_strobes") {  // pc, skip, count
+    device_.lose_strobes(number(0), v.at(1), v.at(2));
+  } else if (event.name == "spoil_command") {  // column bus, skip
+    device_.spoil_command(number(0), v.at(1));
+  } else if (event.name == "flip_stored") {  // address, bit
+    const Place at = mapping_.place(v.at(0));
+    device_.flip_bit(at.pc, at.bank, at.row, at.column, number(1));
+  } else if (event.name == "stick_bit") {  // address, bit, value
+    const Place at = mapping_.place(v.at(0));
+    device_.stick_bit(at.pc, at.bank, at.row, at.column, number(1), v.at(2) != 0);
+  } else {
+    throw std::runtime_error("unknown event " + event.name);
+  }
+}
+
+void Bench::step(bool more) {
+  while (next_event_ < events_.size() && events_[next_event_].clock <= clock_) happen(events_[next_event_++]);
+  for (Port& each : ports_) offer(each, more);
+  const Sense& sense = device_.sense();
+  read_valid_.set(static_cast<uint64_t>(sense.read_valid[0] | sense.read_valid[1] << 1));
+  for (int pc = 0; pc < PCS; ++pc) {
+    if (sense.read_valid[pc]) std::memcpy(read_.at + pc * sizeof(Word), &sense.read[pc], sizeof(Word));
+  }
+  temperature_.set(static_cast<uint64_t>(sense.temperature));
+  catastrophic_.set(static_cast<uint64_t>(sense.catastrophic));
+  address_error_.set(static_cast<uint64_t>(sense.address_error));
+  init_complete_.set(static_cast<uint64_t>(sense.init_complete));
+  update_request_.set(static_cast<uint64_t>(sense.update_request));
+  model_.evaluate();
+  if (waves_) model_.dump_waves(2 * clock_);
+  bool moved = false;
+  for (Port& each : ports_) moved |= take(each);
+  if (moved || all_idle()) quiet_since_ = clock_;
+  memory_clock();
+  model_.clk.set(1);
+  model_.evaluate();
+  if (waves_) model_.dump_waves(2 * clock_ + 1);
+  model_.clk.set(0);
+  ++clock_;
+}
+
+bool Bench::all_idle() const {
+  for (const Port& each : ports_) {
+    if (!each.traffic->idle()) return false;
+  }
+  return true;
+}
+
+void Bench::run() {
+  for (Port& each : ports_) {
+    each.requests.valid.set(0);
+    each.words.valid.set(0);
+  }
+  model_.rst.set(1);
+  model_.clk.set(0);
+  model_.evaluate();
+  model_.clk.set(1);
+  model_.evaluate();
+  model_.clk.set(0);
+  model_.rst.set(0);
+  const Pin& running = port("running");
+  const uint64_t limit = 1'000'000;
+  while (!running.number() && clock_ < limit) step(false);
+  if (!running.number()) complain("the channel does not come up");
+  const uint64_t start = clock_, end = start + warmup_ + length_;
+  for (Event& event : events_) event.clock += start;
+  quiet_since_ = clock_;
+  auto go_on = [&] {
+    if (checker_.violations() > most_violations_) gave_up_ = true;
+    if (clock_ - quiet_since_ > PATIENCE) {
+      complain("nothing moves although requests wait");
+      gave_up_ = true;
+    }
+    return !gave_up_;
+  };
+  while (complaints_.empty() && clock_ < end && go_on()) {
+    if (clock_ == start + warmup_) {
+      measuring_ = true;
+      before_ = counters();
+      for (Port& each : ports_) each.traffic->measure(true);
+    }
+    step(true);
+  }
+  measuring_ = false;
+  after_ = counters();
+  for (Port& each : ports_) each.traffic->measure(false);
+  const uint64_t last = clock_ + drain_;
+  while (!all_idle() && clock_ < last && go_on()) step(false);
+  if (!all_idle() && !gave_up_) complain("requests are left over");
+  for (int i = 0; i < 100; ++i) step(false);
+  if (waves_) model_.close_waves();
+}
+
+Bench::Words Bench::counters() const {
+  Words bytes;
+  for (int pc = 0; pc < PCS; ++pc) {
+    const Pin& pin = port("counters." + std::to_string(pc));
+    bytes.insert(bytes.end(), pin.at, pin.at + pin.bytes);
+  }
+  return bytes;
+}
+
+void Bench::complain(const std::string& text) {
+  complaints_.push_back("clock " + std::to_string(clock_) + ": " + text);
+}
+
+template <class Items>
+std::string listed(const Items& items) {
+  std::string text;
+  for (const auto& item : items) text += (text.empty() ? "" : ", ") + std::to_string(item);
+  return "[" + text + "]";
+}
+
+std::string listed(const std::vector<std::string>& items) {
+  std::string text;
+  for (const std::string& item : items) text += (text.empty() ? "\"" : ", \"") + item + "\"";
+  return "[" + text + "]";
+}
+
+void Bench::write(const std::string& path, double seconds) const {
+  std::ofstream out(path);
+  std::vector<std::string> violations, complaints = complaints_;
+  for (const Violation& violation : checker_.first()) violations.push_back(checker_.describe(violation));
+  uint64_t beats = 0, words = 0, done = 0, errors = 0, wrong = complaints_.size();
+  std::map<size_t, uint64_t> latencies;
+  for (const Port& each : ports_) {
+    const Traffic& traffic = *each.traffic;
+    beats += traffic.beats_read, words += traffic.words_written, done += traffic.reads_done;
+    errors += traffic.error_beats, wrong += traffic.wrong;
+    complaints.insert(complaints.end(), traffic.complaints.begin(), traffic.complaints.end());
+    for (size_t clocks = 0; clocks < traffic.latencies.size(); ++clocks) {
+      if (traffic.latencies[clocks]) latencies[clocks] += traffic.latencies[clocks];
+    }
+  }
+  std::string histogram, rules, commands;
+  for (const auto& [clocks, count] : latencies) {
+    histogram += (histogram.empty() ? "[" : ", [") + std::to_string(clocks) + ", " + std::to_string(count) + "]";
+  }
+  for (size_t rule = 0; rule < checker_.rules(); ++rule) {
+    const uint64_t count = checker_.count(static_cast<int>(rule));
+    const std::string name = checker_.rule_name(static_cast<int>(rule));
+    if (count) rules += (rules.empty() ? "\"" : ", \"") + name + "\": " + std::to_string(count);
+  }
+  for (int what = 1; what < COMMANDS; ++what) {
+    commands += (commands.empty() ? "\"" : ", \"") + std::string(command_names[what]) +
+                "\": " + std::to_string(checker_.commands(static_cast<Command>(what)));
+  }
+  uint64_t lost = 0;
+  for (int pc = 0; pc < PCS; ++pc) {
+    lost += port("lost." + std::to_string(pc)).number() + port("stray." + std::to_string(pc)).number();
+  }
+  out << "{\"clocks\": " << length_ << ", \"simulated\": " << clock_ << ", \"seconds\": " << seconds
+      << ", \"beats_read\": " << beats << ", \"words_written\": " << words << ", \"reads_done\": " << done
+      << ", \"error_beats\": " << errors << ", \"bus_reads\": " << listed(Words(reads_, reads_ + PCS))
+      << ", \"bus_writes\": " << listed(Words(writes_, writes_ + PCS)) << ",\n\"latencies\": [" << histogram
+      << "],\n\"violations\": " << checker_.violations() << ", \"rules\": {" << rules
+      << "}, \"first_violations\": " << listed(violations) << ",\n\"problems\": " << device_.problems()
+      << ", \"first_problems\": " << listed(device_.first_problems()) << ",\n\"wrong\": " << wrong
+      << ", \"complaints\": " << listed(complaints) << ", \"lost_or_stray\": " << lost << ",\n\"commands\": {" << commands
+      << "}, \"owed\": [" << checker_.owed(0) << ", " << checker_.owed(1) << "], \"pages\": " << device_.pages()
+      << ",\n\"counters_before\": " << listed(before_) << ",\n\"counters_after\": " << listed(after_) << "}\n";
+}
+
+}  // namespace
+
+extern "C" int bench_main(Model& model, int argc, char** argv) try {
+  if (argc < 3) {
+    std::fprintf(stderr, "the bench needs its two arguments: PARAMETERS RESULT\n");
+    return 2;
+  }
+  const auto bench = std::make_unique<Bench>(model, Parameters(argv[1]));
+  const std::clock_t began = std::clock();
+  bench->run();
+  bench->write(argv[2], double(std::clock() - began) / CLOCKS_PER_SEC);
+  return 0;
+} catch (const std::exception& problem) {
+  std::fprintf(stderr, "%s\n", problem.what());
+  return 1;
+}

@@ -1,0 +1,393 @@
+"""Runs traffic on the Verilated channel, the device model and the checker at its PHY: no Python per clock.
+
+The emitted Verilog is compiled once for each configuration (by content), and loads the bench (``bench.cpp``) as a
+library. A run is told everything in a file of parameters, and answers in JSON.
+"""
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from amaranth import Const, Value
+from amaranth.lib import data
+from openppu.common.secded import COLUMNS
+from openppu.config import load
+from openppu.hbm.accounts import counters_layout
+from openppu.hbm.channel import Channel
+from openppu.hbm.commands import ColumnCommand, RowCommand, column_slot_layout, row_slot_layout
+from openppu.hbm.config import ChannelConfig
+from openppu.hbm.device import Timing
+from openppu.hbm.layouts import acknowledge_layout, request_layout, response_layout, write_word_layout
+from openppu.hbm.phy import DATA_BITS
+from openppu.hbm.settings import Settings, settings_layout
+from openppu.verilog import emit
+from openppu_sim.errors import SimulationError
+from openppu_sim.simulator.verilator import build
+
+from openppu_verif.hbm.constraints import COMMANDS, checker_table
+from openppu_verif.hbm.library import build_library
+
+TOP = "channel"
+FOLDER = Path(__file__).parent
+MAIN = FOLDER / "model_main.cpp"
+HEADER = FOLDER / "model.h"
+ORDERS = ("sequential", "random", "stride")
+WHOLE = 65536
+TRAINING_CLOCKS, ADDRESS_ERROR_CLOCKS = 16, 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pattern:
+    """What one request port asks for. Addresses and lengths count accesses of 32 bytes.
+
+    Parameters
+    ----------
+    order : str
+        "sequential": one stream over all ports that share ``size``, which take turns; "random": anywhere in ``size``;
+        "stride": from 0 on by ``stride``, modulo ``size``.
+    base, size : int
+        The part of the memory that is used; None is all of it.
+    stride : int
+    lengths : (int, int)
+        Least and most accesses of a request. If they are equal, random addresses are multiples of it.
+    reads : float
+        Share of requests.
+    write_offset : int
+        Sequential writes are a stream of their own, so far from the reads'; 0: one stream for both.
+    masked : float
+        Share of written words of which random bytes are masked.
+    tags : int
+        Requests take them in turn.
+    outstanding : int
+        Requests offered and not yet answered, at most.
+    gap : int
+        Idle clocks after a request.
+    stall, hold : float
+        Share of clocks in which a request or word is not offered yet; in which an answer is not taken.
+    """
+
+    order: str = "sequential"
+    base: int = 0
+    size: int | None = None
+    stride: int = 1
+    lengths: tuple[int, int] = (8, 8)
+    reads: float = 1.0
+    write_offset: int = 0
+    masked: float = 0.0
+    tags: int = 1
+    outstanding: int = 1 << 20
+    gap: int = 0
+    stall: float = 0.0
+    hold: float = 0.0
+
+    def words(self, ports: int, index: int, accesses: int) -> str:
+        """The pattern as the bench reads it, for one of several ports that share it."""
+        values = {
+            "order": ORDERS.index(self.order),
+            "base": self.base,
+            "size": accesses - self.base if self.size is None else self.size,
+            "stride": self.stride,
+            "least": self.lengths[0],
+            "most": self.lengths[1],
+            "reads": round(self.reads * WHOLE),
+            "write_offset": self.write_offset,
+            "masked": round(self.masked * WHOLE),
+            "tags": self.tags,
+            "outstanding": self.outstanding,
+            "gap": self.gap,
+            "stall": round(self.stall * WHOLE),
+            "hold": round(self.hold * WHOLE),
+            "ports": ports,
+            "index": index,
+        }
+        return " ".join(f"{key}={value}" for key, value in values.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What a run did. Counts are of the measuring window, but for violations, problems and wrong answers.
+
+    Parameters
+    ----------
+    clocks : int
+        Controller clocks of the window.
+    simulated : int
+        Clocks in all, and
+    seconds : float
+        the processor time they took.
+    beats_read, words_written : int
+        Accesses that the ports gave and took.
+    reads_done : int
+        Read requests answered whole.
+    error_beats : int
+        Beats with ``error``.
+    bus_reads, bus_writes : (int, int)
+        RD and WR of each pseudo-channel.
+    latencies : list of (int, int)
+        Controller clocks from a read's first offer to its last beat, and how many reads took so long.
+    violations : int
+        Rules of the device that were broken, and
+    rules : dict
+        how often each; and the first of them in words.
+    problems : int
+        Commands and words that the device could not obey; and the first of them in words.
+    wrong : int
+        Answers that break the rules of memory or streams; and the first of them in words.
+    lost_or_stray : int
+        Of the controller's flags for missing and surplus words, how many are set.
+    commands : dict
+        Commands by name, of the whole run.
+    owed : (float, float)
+        Refreshes of single banks that each pseudo-channel owes at the end.
+    counters : list of dict
+        The controller's own counters of the window, of each pseudo-channel.
+    """
+
+    clocks: int
+    simulated: int
+    seconds: float
+    beats_read: int
+    words_written: int
+    reads_done: int
+    error_beats: int
+    bus_reads: tuple[int, int]
+    bus_writes: tuple[int, int]
+    latencies: list[tuple[int, int]]
+    violations: int
+    rules: dict[str, int]
+    first_violations: list[str]
+    problems: int
+    first_problems: list[str]
+    wrong: int
+    complaints: list[str]
+    lost_or_stray: int
+    commands: dict[str, int]
+    owed: tuple[float, float]
+    pages: int
+    counters: list[dict[str, int]] = field(default_factory=list)
+
+    @property
+    def efficiency(self) -> float:
+        """Data at the ports, as a share of what both pseudo-channels could move."""
+        return (self.beats_read + self.words_written) / (2 * self.clocks)
+
+    @property
+    def bus_efficiency(self) -> float:
+        """RD and WR, as a share of the column slots."""
+        return (sum(self.bus_reads) + sum(self.bus_writes)) / (2 * self.clocks)
+
+    @property
+    def idle(self) -> dict[str, float]:
+        """Each class of idle column slots, by the controller's counters, as a share of all slots."""
+        accesses = {"clocks", "reads", "writes"}
+        events = {"row_hits", "row_misses", "row_conflicts", "activates", "precharges", "refreshes", "turnarounds"}
+        total = sum(each["clocks"] for each in self.counters)
+        names = [name for name in self.counters[0] if name not in accesses | events]
+        return {name: sum(each[name] for each in self.counters) / max(1, total) for name in names}
+
+    def latency(self, share: float) -> int:
+        """Clocks within which so large a share of the reads was answered; 0 if there was none."""
+        wanted = share * sum(count for _, count in self.latencies)
+        seen = 0
+        for clocks, count in self.latencies:
+            seen += count
+            if seen >= wanted:
+                return clocks
+        return 0
+
+    def check(self, *, errors: bool = False) -> None:
+        """Raise SimulationError with the first of all that went wrong; ``errors``: error answers are expected."""
+        found = [*self.first_violations, *self.first_problems, *self.complaints]
+        if self.error_beats and not errors:
+            found.append(f"{self.error_beats} answers were errors")
+        if self.lost_or_stray and not errors:
+            found.append("the controller missed a word, or saw one too many")
+        if found or self.violations or self.problems or self.wrong:
+            raise SimulationError(
+                f"{self.violations} rules of the device broken, {self.problems} commands that it could not obey, "
+                f"{self.wrong} wrong answers: {'; '.join(found[:5])}"
+            )
+
+
+def build_channel(config: ChannelConfig, build_root: Path, *, waves: bool = False) -> Path:
+    """The executable for a channel, from an earlier build if there is one.
+
+    Raises
+    ------
+    UserError
+        If a tool is missing or rejects its input.
+    """
+    channel = Channel(config)
+    with tempfile.TemporaryDirectory() as folder:
+        verilog, header = Path(folder) / f"{TOP}.v", Path(folder) / "channel_ports.h"
+        emit(channel, top=TOP, config=load("tiny")).write(verilog)
+        header.write_text(_ports_header(channel), encoding="utf-8")
+        return build([verilog], TOP, build_root, cpp_main=MAIN, headers=[header, HEADER], trace=waves)
+
+
+def _ports_header(channel: Channel) -> str:
+    lines = []
+    for path, _, value in channel.signature.flatten(channel):
+        name = Value.cast(value).name
+        spelt = name.replace("__", "___05F")  # Verilator's way with two underscores
+        lines.append(f'      {{"{".".join(map(str, path))}", hbm::pin(top.{spelt})}},')
+    return "\n".join(
+        [
+            '#include "model.h"',
+            "template <class Top>",
+            "std::map<std::string, hbm::Pin> ports(Top& top) {",
+            "  return {",
+            *lines,
+            "  };",
+            "}",
+            "",
+        ]
+    )
+
+
+def run(
+    executable: Path,
+    config: ChannelConfig,
+    patterns: Sequence[Pattern],
+    *,
+    settings: Settings | None = None,
+    timing: Timing | None = None,
+    warmup: int = 10_000,
+    clocks: int = 100_000,
+    drain: int = 200_000,
+    seed: int = 1,
+    events: Sequence[tuple[int, str, Sequence[int]]] = (),
+    most_violations: int = 0,
+    waves: Path | None = None,
+    timeout: float | None = None,
+) -> Measurement:
+    """Run traffic from power-up.
+
+    Parameters
+    ----------
+    executable : Path
+        From `build_channel`.
+    config : ChannelConfig
+        What it was built for.
+    patterns : sequence of Pattern
+        One for each port; they share the memory.
+    settings : Settings, optional
+    timing : Timing, optional
+        The device's and the checker's, if not what the controller is told.
+    warmup, clocks, drain : int
+        Controller clocks before the measuring window, within it, and at most for the last answers.
+    seed : int
+    events : sequence of (int, str, numbers)
+        After so many clocks: "temperature" (code), "flip_reads" (pc, skip, count, bits), "lose_strobes" (pc, skip,
+        count), "spoil_command" (column bus, skip), "flip_stored" (address, bit), "stick_bit" (address, bit, value).
+    most_violations : int
+        The run ends once more rules are broken.
+    waves : Path, optional
+        VCD file, from a model that was built with waves.
+    timeout : float, optional
+        Seconds to wait for the simulator.
+
+    Raises
+    ------
+    SimulationError
+        If the simulator itself fails. What it found is in the result: see `Measurement.check`.
+    """
+    settings = settings or Settings()
+    library = build_library(executable.parents[2])
+    if len(patterns) != config.ports:
+        raise ValueError(f"{len(patterns)} patterns for {config.ports} ports")
+    lines = _parameters(config, settings, timing or settings.timing, patterns)
+    lines += [f"warmup {warmup}", f"clocks {clocks}", f"drain {drain}", f"seed {seed}"]
+    lines += [f"most_violations {most_violations}", *([f"waves {waves.absolute()}"] if waves else [])]
+    lines += [f"event {clock} {name} {' '.join(map(str, values))}" for clock, name, values in sorted(events)]
+    with tempfile.TemporaryDirectory(prefix="openppu-") as folder:
+        given, got = Path(folder) / "parameters", Path(folder) / "result.json"
+        given.write_text("\n".join(lines) + "\n", encoding="ascii")
+        try:
+            process = subprocess.run(
+                [executable, library, given, got], capture_output=True, text=True, check=False, timeout=timeout
+            )
+        except subprocess.TimeoutExpired:
+            raise SimulationError(f"the simulator did not end within {timeout} s") from None
+        if process.returncode != 0:
+            raise SimulationError(f"the simulator failed (exit code {process.returncode}): {process.stderr.strip()}")
+        result: dict[str, Any] = json.loads(got.read_text(encoding="utf-8"))
+    result["counters"] = _counters(result.pop("counters_before"), result.pop("counters_after"))
+    for name in ("bus_reads", "bus_writes", "owed"):
+        result[name] = tuple(result[name])
+    result["latencies"] = [tuple(pair) for pair in result["latencies"]]
+    return Measurement(**result)
+
+
+def as_json(measurement: Measurement) -> dict[str, Any]:
+    """A measurement with its derived figures, for files."""
+    derived = {
+        "efficiency": measurement.efficiency,
+        "bus_efficiency": measurement.bus_efficiency,
+        "idle": measurement.idle,
+        "latency_clocks": {f"p{100 * share:g}": measurement.latency(share) for share in (0.5, 0.9, 0.99, 1.0)},
+    }
+    return asdict(measurement) | derived
+
+
+def _parameters(config: ChannelConfig, settings: Settings, timing: Timing, patterns: Sequence[Pattern]) -> list[str]:
+    of, values = config.organisation, settings.values()
+    accesses = of.pseudo_channels * of.banks * of.rows * of.columns
+    row, column = row_slot_layout(of), column_slot_layout(of)
+    lines = [
+        *_fields("request", request_layout(config)),
+        *_fields("response", response_layout(config)),
+        *_fields("acknowledge", acknowledge_layout(config)),
+    ]
+    for slot in range(2):
+        lines += _fields(f"row{slot}", row, slot * row.size) + _fields(f"column{slot}", column, slot * column.size)
+    word, response = write_word_layout(), response_layout(config)
+    lines += [
+        f"row_codes {_codes(RowCommand)}",
+        f"column_codes {_codes(ColumnCommand)}",
+        f"byte.word.data {word['data'].offset // 8}",
+        f"byte.word.mask {word['mask'].offset // 8}",
+        f"byte.response.data {response['data'].offset // 8}",
+        f"settings {' '.join(map(str, _settings_bytes(settings)))}",
+        f"device {of.banks} {of.rows} {timing.RL} {timing.WL} {TRAINING_CLOCKS} {ADDRESS_ERROR_CLOCKS}",
+        f"check_columns {' '.join(map(str, COLUMNS if config.ecc == 'secded' else ()))}",
+        f"mapping {values['mapping']} {int(settings.hash_banks)} {of.sids} {(of.rows - 1).bit_length()}",
+        *(f"table {line}" for line in checker_table(timing, of).splitlines()),
+    ]
+    return lines + [f"pattern {each.words(config.ports, n, accesses)}" for n, each in enumerate(patterns)]
+
+
+def _codes(commands: Any) -> str:
+    return " ".join(str(COMMANDS.index(each.name)) for each in commands)
+
+
+def _fields(prefix: str, layout: data.StructLayout, offset: int = 0) -> list[str]:
+    return [
+        f"field.{prefix}.{name} {offset + place.offset} {place.width}"
+        for name, place in layout
+        if place.width < DATA_BITS
+    ]
+
+
+def _settings_bytes(settings: Settings) -> bytes:
+    layout = settings_layout()
+    constant = Const.cast(Value.cast(layout.const(settings.values())))
+    return constant.value.to_bytes(-(-layout.size // 8), "little")
+
+
+def _counters(before: Sequence[int], after: Sequence[int]) -> list[dict[str, int]]:
+    layout = counters_layout()
+    size = len(before) // 2
+    found: list[dict[str, int]] = []
+    for pc in range(2):
+        values: Mapping[str, int] = {}
+        first, last = (int.from_bytes(bytes(raw[pc * size : (pc + 1) * size]), "little") for raw in (before, after))
+        for name, place in layout:
+            mask = (1 << place.width) - 1
+            values = {**values, str(name): ((last >> place.offset) - (first >> place.offset)) & mask}
+        found.append(dict(values))
+    return found
