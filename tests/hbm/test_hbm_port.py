@@ -8,6 +8,7 @@ from ends import Put, Take, run
 from front import PseudoChannel, Responses, expect
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.port import Port
+from openppu.hbm.reorder import Reorder
 from openppu.hbm.settings import Mapping, Settings
 
 INDEX = 1
@@ -28,7 +29,14 @@ def random_requests(config: ChannelConfig, count: int, chance: random.Random) ->
 
 
 def exercise(
-    config: ChannelConfig, settings: Settings, requests: list[dict[str, int]], *, rate: float = 1.0, seed: int = 0
+    config: ChannelConfig,
+    settings: Settings,
+    requests: list[dict[str, int]],
+    *,
+    rate: float = 1.0,
+    acknowledge_rate: float = 1.0,
+    words_rate: float = 1.0,
+    seed: int = 0,
 ) -> int:
     """Put requests through a port, compare everything, and return the cycles it took."""
     dut = Port(config, index=INDEX)
@@ -38,9 +46,9 @@ def exercise(
     ask, words = Put(dut.requests, chance, rate), Put(dut.words, chance, rate)
     ask.waiting.extend(requests)
     words.waiting.extend({"data": data, "mask": mask} for data, mask in expected.words)
-    answers, acknowledges = Take(dut.responses, chance, rate), Take(dut.acknowledges, chance, rate)
+    answers, acknowledges = Take(dut.responses, chance, rate), Take(dut.acknowledges, chance, rate * acknowledge_rate)
     entries = [Take(dut.entries[pc], chance, rate) for pc in range(2)]
-    entry_words = [Take(dut.entry_words[pc], chance, rate) for pc in range(2)]
+    entry_words = [Take(dut.entry_words[pc], chance, rate * words_rate) for pc in range(2)]
     channels = [PseudoChannel(pc, chance, rate, delay=20) for pc in range(2)]
     taken_writes = [0, 0]
 
@@ -113,8 +121,17 @@ def test_a_word_a_clock_goes_through(write: int, length: int, tags: int) -> None
     assert cycles <= words + 20 + 16, f"{cycles} cycles for {words} words"
 
 
+def test_acknowledges_that_nobody_takes_for_long_are_all_there() -> None:
+    requests = stream(60, 1, write=1, tags=4) + stream(20, 9, write=1, tags=3)
+    exercise(ChannelConfig(slots=8), Settings(), requests, acknowledge_rate=0.06)
+
+
+def test_words_that_nobody_takes_for_long_are_all_there() -> None:
+    exercise(ChannelConfig(slots=8), Settings(), stream(30, 16, write=1), words_rate=0.2)
+
+
 def test_a_read_takes_no_longer_than_it_says() -> None:
     config = ChannelConfig(slots=8)
     cycles = exercise(config, Settings(), stream(1, 1, write=0))
-    # One until slots are ready after the reset, one to the entry, 20 in the memory, two back.
-    assert cycles == 1 + 1 + 20 + 2
+    # One until slots are ready after the reset, then to the entry, 20 in the memory, and back.
+    assert cycles == 1 + Port.LATENCY + 20 + Reorder.LATENCY

@@ -77,7 +77,7 @@ def test_words_go_to_whom_they_are_for(name: str, pc: int, read_delay: int, ecc:
         ctx.set(dut.read, {"data": data ^ flip_data, "check": check ^ flip_check})
         if ask is not None:
             bad = fate == "lost" or (fate == "two" and bool(wrong))
-            answers[cycle + 1] = {"ask": ask, "data": data, "wrong": wrong, "fate": fate, "bad": bad}
+            answers[cycle + ReadPath.LATENCY] = {"ask": ask, "data": data, "wrong": wrong, "fate": fate, "bad": bad}
 
         answer = answers.pop(cycle, None)
         to_port = [ctx.get(returned.valid) for returned in dut.returned]

@@ -57,6 +57,9 @@ class Port(wiring.Component):
     returned : In(returned_layout(config)), array of one a PC
     """
 
+    LATENCY = 1
+    """Cycles from a read to its entry."""
+
     def __init__(self, config: ChannelConfig, *, index: int):
         self.config = config
         self.index = index

@@ -81,6 +81,9 @@ class ReadPath(wiring.Component):
         Sticky: a word came that was not due.
     """
 
+    LATENCY = 1
+    """Cycles from the PHY to a port."""
+
     def __init__(self, config: ChannelConfig, *, pc: int):
         self.config = config
         self.pc = pc

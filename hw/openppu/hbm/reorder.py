@@ -43,6 +43,9 @@ class Reorder(wiring.Component):
     responses : Out(stream of response_layout(config))
     """
 
+    LATENCY = 2
+    """Cycles from the word that completes a piece to the offer of its first."""
+
     def __init__(self, config: ChannelConfig):
         self.config = config
         super().__init__(
