@@ -1,0 +1,111 @@
+"""Where an address lies: channel, pseudo-channel, bank and row. ``docs/hbm.md`` defines the mappings."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from openppu.hbm.config import ChannelConfig
+from openppu.hbm.settings import Mapping, Settings
+
+from openppu_sim.errors import UserError
+
+LOWER = 3
+"""Bits of an access's address below that of the pseudo-channel: an access's place in its granule."""
+
+UNIT = 256
+"""Bytes that neighbour in one channel before the next channel's turn comes: a granule."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Places of accesses in a channel; arrays of one shape. A bank's number is SID, bank group, bank."""
+
+    pc: np.ndarray
+    bank: np.ndarray
+    row: np.ndarray
+    column: np.ndarray
+
+
+def split(access: np.ndarray, config: ChannelConfig, settings: Settings) -> Places:
+    """Where accesses lie, as `openppu.hbm.address.AddressMap` has it.
+
+    Parameters
+    ----------
+    access : array of int64
+        Numbers of accesses (32 bytes) of the channel, within its capacity.
+    config : ChannelConfig
+    settings : Settings
+        ``mapping`` and ``hash_banks`` count.
+    """
+    of = config.organisation
+    rest = access >> (LOWER + 1)
+
+    def field(count: int) -> np.ndarray:
+        nonlocal rest
+        value = rest % count
+        rest = rest // count
+        return value
+
+    low_sids = of.sids if of.sids & (of.sids - 1) == 0 else 1
+    upper_columns = of.columns >> LOWER
+    if settings.mapping == Mapping.COLUMN_LOWEST:
+        column, bank, group, sid = (field(n) for n in (upper_columns, of.banks_per_group, of.bank_groups, low_sids))
+    else:
+        group, bank, sid, column = (field(n) for n in (of.bank_groups, of.banks_per_group, low_sids, upper_columns))
+    row = field(of.rows)
+    if low_sids != of.sids:
+        sid = rest
+    if settings.hash_banks:
+        group = group ^ (row & 3) ^ column
+        bank = bank ^ (row >> 2 & 3)
+        if of.sids == 2:
+            sid = sid ^ (row >> 4 & 1)
+    number = (sid * of.bank_groups + group) * of.banks_per_group + bank
+    return Places(access >> LOWER & 1, number, row, column << LOWER | (access & ((1 << LOWER) - 1)))
+
+
+@dataclass(frozen=True)
+class Interleave:
+    """How addresses are spread over channels: `UNIT` bytes to each, in an order that is hashed.
+
+    A unit's number, u, is cut into its lowest bits, ``low``, one value for each power of two in ``channels``, and the
+    rest, v. With three times a power of two, v is divided by three: the remainder, ``third``, says which third of the
+    channels, and the quotient is the unit's number in its channel, q; otherwise q = v. All groups of bits of q, each as
+    wide as ``low``, are XORed onto ``low``. The channel is ``third`` and ``low``, ``third`` above.
+
+    So every run of as many units as there are channels, if aligned, visits each of them once, and strides of powers of
+    two do not stay in a few of them. Of six stacks of eight channels, the stack is channel // 8.
+
+    Parameters
+    ----------
+    channels : int
+        A power of two, or three times one, up to 96.
+
+    Raises
+    ------
+    UserError
+        If it is none of these.
+    """
+
+    channels: int
+
+    def __post_init__(self) -> None:
+        odd = self.channels
+        while odd > 1 and odd % 2 == 0:
+            odd //= 2
+        if odd not in (1, 3) or not 1 <= self.channels <= 96:
+            raise UserError(
+                f"{self.channels} channels: give a power of two, or three times one, from 1 to 96 (a stack has 8)"
+            )
+
+    def locate(self, address: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The channel of each address (bytes, int64), and its address in that channel."""
+        thirds = 3 if self.channels % 3 == 0 else 1
+        lows = self.channels // thirds
+        bits = lows.bit_length() - 1
+        unit, offset = address // UNIT, address % UNIT
+        low, upper = unit % lows, unit // lows
+        third, local = upper % thirds, upper // thirds
+        hashed = local.copy()
+        while bits and (hashed >= lows).any():
+            hashed = (hashed >> bits) ^ (hashed & (lows - 1))
+        return third * lows + (low ^ hashed if bits else low), local * UNIT + offset

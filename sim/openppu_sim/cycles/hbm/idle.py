@@ -1,0 +1,78 @@
+"""Why the data bus of a pseudo-channel had nothing in a clock."""
+
+from typing import TYPE_CHECKING
+
+from openppu_sim.cycles.hbm.refresh import FAR
+
+if TYPE_CHECKING:
+    from openppu_sim.cycles.hbm.pseudo_channel import PseudoChannel
+
+
+ACCESS = "access"
+
+
+class Idle:
+    """Accounts for the clocks from one decision to the next, in which the state is the same and only time passes."""
+
+    def __init__(self, pc: "PseudoChannel") -> None:
+        self.pc = pc
+        self.clock = 0
+        self.parts: list[tuple[int, str]] = [(FAR, "no_request")]
+
+    def settle(self, clock: int) -> None:
+        """Count the clocks up to this one."""
+        accounts = self.pc.accounts
+        at = self.clock
+        accounts.clocks += clock - at
+        for until, cause in self.parts:
+            stop = min(until, clock)
+            if stop > at:
+                if cause != ACCESS:
+                    accounts.idle[cause] += stop - at
+                at = stop
+        self.clock = clock
+
+    def access(self, clock: int) -> None:
+        """An access goes in this clock."""
+        self.parts = [(clock + 1, ACCESS), (FAR, "no_request")]
+
+    def note(self, clock: int, by_bank: int, by_turn: int) -> None:
+        """No access in this clock: of the open rows that are wanted, the first can be accessed at CK ``by_bank`` by the
+        rules of its bank, at ``by_turn`` by those of the bus's direction too."""
+        pc = self.pc
+        if not pc.busy:
+            self.parts = [(FAR, "no_request")]
+            return
+        if not pc.reads.ready_count and not pc.writes.ready_count:
+            self.parts = [(FAR, "hold")]
+            return
+        queue = pc.writes if pc.writing else pc.reads
+        parts: list[tuple[int, str]] = []
+        banks = (*queue.hits, *queue.conflicts, *queue.misses)
+        if banks and self._refreshed(banks):
+            blocked = any(pc.refresher.blocks(bank) for bank in banks)
+            until = FAR if blocked else min(pc.banks.refreshed_until[bank] for bank in banks) >> 1
+            parts.append((max(until, clock + 1), "refresh"))
+
+        def reached(ck: int) -> int:
+            return (ck - pc.index + 1) >> 1
+
+        parts.append((reached(by_bank), "activation" if self._spaced_only(clock) else "bank"))
+        parts.append((reached(by_turn), "turnaround"))
+        parts.append((FAR, "bank_group"))
+        self.parts = parts
+
+    def _refreshed(self, wanted: tuple[int, ...]) -> bool:
+        """Whether all these banks wait for their refresh."""
+        pc = self.pc
+        ck = 2 * self.clock + 1
+        return all(pc.refresher.blocks(bank) or pc.banks.refreshed_until[bank] > ck for bank in wanted)
+
+    def _spaced_only(self, clock: int) -> bool:
+        """Whether a bank that is wanted could be activated but for tRRD and tFAW."""
+        pc, banks = self.pc, self.pc.banks
+        ck = 2 * clock + 1
+        if max(banks.space_at, banks.window[0] + banks.timing.tFAW) <= ck:
+            return False
+        queue = pc.writes if pc.target else pc.reads
+        return any(banks.act_at[bank] <= ck and not pc.refresher.blocks(bank) for bank in queue.misses)

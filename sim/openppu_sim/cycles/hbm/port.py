@@ -1,0 +1,154 @@
+"""The request ports of a channel, and the crossbar that joins their work for a pseudo-channel."""
+
+from collections import deque
+
+from openppu.hbm.config import ChannelConfig
+
+from openppu_sim.cycles.hbm.refresh import FAR
+from openppu_sim.cycles.hbm.requests import Piece
+
+RELEASE = 2
+"""Clocks from a slot's last word to its next use."""
+
+
+class Port:
+    """Hands the pieces of its requests to the pseudo-channels, and gives out responses.
+
+    Follows `openppu.hbm.port.Port`: a piece of a read takes a clock, one of a write a clock a word; a tag's responses
+    keep their order, and take a clock a word.
+
+    Parameters
+    ----------
+    config : ChannelConfig
+    pieces : list of Piece
+        In order, with their tags.
+    arrivals : list of int
+        For each piece, the clock from which its request is there.
+    entries : int
+        Pieces that wait for each pseudo-channel.
+
+    Attributes
+    ----------
+    waiting : list of deque of Piece
+        For each pseudo-channel.
+    wake : int
+        The next clock in which it can hand on a piece.
+    offered, finished : dict of int to int
+        Of requests by number: the clock in which the first piece could be handed on, or in which the request arrived if
+        it has a time; that of a read's last response, or in which a write's last word was taken.
+    """
+
+    def __init__(self, config: ChannelConfig, pieces: list[Piece], arrivals: list[int] | None, *, entries: int) -> None:
+        self.pieces = pieces
+        self.arrivals = arrivals
+        self.entries = entries
+        self.next = 0
+        self.waiting: list[deque[Piece]] = [deque(), deque()]
+        self.slots = [config.slots, config.slots]
+        self.order: list[deque[Piece]] = [deque() for _ in range(config.tags)]
+        self.turn = 0
+        self.responding_until = 0
+        self.freed: deque[tuple[int, int]] = deque()
+        self.unanswered = 0
+        self.began = -1
+        self.clock = 0
+        self.wake = 0 if pieces else FAR
+        self.offered: dict[int, int] = {}
+        self.finished: dict[int, int] = {}
+
+    @property
+    def done(self) -> bool:
+        """Whether it has handed on all its pieces, and the pseudo-channels have taken them."""
+        return self.next == len(self.pieces) and not any(self.waiting)
+
+    def step(self, clock: int) -> None:
+        """Hand on what can be in this clock."""
+        self.wake = FAR
+        if self.next == len(self.pieces):
+            return
+        piece = self.pieces[self.next]
+        if self.arrivals is not None and self.arrivals[self.next] > clock:
+            self.wake = self.arrivals[self.next]
+            return
+        if piece.request not in self.offered:
+            self.offered[piece.request] = clock if self.arrivals is None else self.arrivals[self.next]
+        if len(self.waiting[piece.pc]) >= self.entries:
+            return
+        if piece.write:
+            # Its words come first, one a clock; it is handed on with the last one.
+            if self.began < 0:
+                self.began = max(clock, self.clock)
+            last = self.began + piece.words - 1
+            if last > clock:
+                self.wake = last
+                return
+            self.began = -1
+            self.clock = clock + 1
+            if piece.last:
+                self.finished[piece.request] = clock
+        else:
+            self.respond(clock)
+            if not self.slots[piece.pc]:
+                self.wake = clock + 1
+                return
+            self.slots[piece.pc] -= 1
+            self.order[piece.tag].append(piece)
+            self.unanswered += 1
+        self.waiting[piece.pc].append(piece)
+        self.next += 1
+        self.wake = clock + 1
+
+    def respond(self, clock: int) -> None:
+        """Give out responses, as far as can be said in this clock."""
+        while True:
+            while self.freed and self.freed[0][0] <= clock:
+                self.slots[self.freed.popleft()[1]] += 1
+            tags = len(self.order)
+            pick, start = -1, FAR
+            for step in range(tags):
+                tag = (self.turn + step) % tags
+                queue = self.order[tag]
+                if queue and queue[0].ready_at >= 0:
+                    at = max(queue[0].ready_at, self.responding_until)
+                    if at < start:
+                        pick, start = tag, at
+            if pick < 0 or start > clock:
+                return
+            piece = self.order[pick].popleft()
+            self.turn = (pick + 1) % tags
+            self.responding_until = start + piece.words
+            self.freed.append((start + piece.words - 1 + RELEASE, piece.pc))
+            self.unanswered -= 1
+            if piece.last:
+                self.finished[piece.request] = start + piece.words
+
+
+class Crossbar:
+    """Lets the ports take turns with one pseudo-channel; a port that was offered stays until it is taken."""
+
+    def __init__(self, ports: list[Port], pc: int) -> None:
+        self.ports = ports
+        self.pc = pc
+        self.turn = 0
+        self.pick = -1
+
+    def offer(self) -> Piece | None:
+        """The piece that the pseudo-channel may take in this clock."""
+        if self.pick < 0:
+            count = len(self.ports)
+            for step in range(count):
+                port = (self.turn + step) % count
+                if self.ports[port].waiting[self.pc]:
+                    self.pick = port
+                    self.turn = (port + 1) % count
+                    break
+            else:
+                return None
+        return self.ports[self.pick].waiting[self.pc][0]
+
+    def taken(self, clock: int) -> None:
+        """The piece that was offered has been taken in this clock."""
+        port = self.ports[self.pick]
+        port.waiting[self.pc].popleft()
+        port.wake = min(port.wake, clock + 1)
+        self.pick = -1

@@ -1,0 +1,458 @@
+"""The scheduler of one pseudo-channel."""
+
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+from typing import NamedTuple
+
+from openppu.hbm.config import ChannelConfig
+from openppu.hbm.device import BURST
+from openppu.hbm.settings import Page, Settings
+
+from openppu_sim.cycles.hbm.accounts import Accounts
+from openppu_sim.cycles.hbm.banks import Banks
+from openppu_sim.cycles.hbm.idle import Idle
+from openppu_sim.cycles.hbm.policy import Policy
+from openppu_sim.cycles.hbm.queue import Entry, Queue
+from openppu_sim.cycles.hbm.refresh import FAR, PRE, PREA, REF, REFSB, Refresher
+from openppu_sim.cycles.hbm.requests import Piece
+from openppu_sim.cycles.hbm.row_bus import Wish
+
+ACT = "ACT"
+
+
+class Sent(NamedTuple):
+    """A command on a bus, at a memory clock."""
+
+    ck: int
+    name: str
+    pc: int
+    bank: int
+
+
+FETCH = 2
+"""Clocks before its data is on the bus at which a write's words are fetched from the write buffer."""
+
+
+class PseudoChannel:
+    """Follows `openppu.hbm.pseudo_channel.PseudoChannel`, skipping the clocks in which nothing can change.
+
+    In each clock: `decide`, from the state before it; the row bus grants; `act`, which makes the next state.
+
+    Parameters
+    ----------
+    config : ChannelConfig
+    settings : Settings
+    policy : Policy
+    index : int
+        0 or 1, which is its column slot too.
+    returned : function of Piece and clock
+        Told of each piece of a read whose last word was asked for, and the clock from which a response can begin.
+
+    Attributes
+    ----------
+    wake : int
+        The next clock in which it may have to do something.
+    act_wish, short_wish : Wish or None
+        What it would send on the row bus in this clock.
+    accounts : Accounts
+    log : list of Sent, or None
+        If a list, gets each command: each is on its bus in the clock after it was chosen.
+    """
+
+    def __init__(
+        self,
+        config: ChannelConfig,
+        settings: Settings,
+        policy: Policy,
+        *,
+        index: int,
+        returned: Callable[[Piece, int], None],
+    ) -> None:
+        timing = settings.timing
+        self.index = index
+        self.settings = settings
+        self.policy = policy
+        self.returned = returned
+        self.banks = Banks(config, timing)
+        self.refresher = Refresher(self.banks, settings, policy)
+        self.reads, self.writes = Queue(config.reads), Queue(config.writes)
+        self.near_reads, self.near_writes = (
+            max(1, int(policy.near * depth)) for depth in (config.reads, config.writes)
+        )
+        self.target = self.writing = False
+        self.clock = -1
+        self.wake = 0
+        self.act_wish: Wish | None = None
+        self.short_wish: Wish | None = None
+        self.refreshes = False
+        self.accounts = Accounts()
+        self.idle = Idle(self)
+        self.log: list[Sent] | None = None
+        self.number = 0
+        self.age_period = (settings.age_limit >> 1) + 1
+        # From a read's choice to the clock in which a response can begin: the register of the column bus, the device,
+        # correction and the reorder memory.
+        self.read_latency = 1 + -(-(index + timing.RL + BURST) // 2) + settings.read_delay + 2
+        self.merge_latency = self.read_latency + 1
+        self.release = 1 + timing.WL // 2 - FETCH
+        self.fill_free = 0
+        self.fills: deque[tuple[int, Entry]] = deque()
+        self.merges: deque[tuple[int, Entry]] = deque()
+        self.releases: deque[int] = deque()
+        self.slots = config.writes
+        self.chosen: Entry | None = None
+        self.chosen_auto = self.chosen_contended = False
+        self.next_target = self.next_writing = False
+        self.accepts = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether entries wait."""
+        return bool(self.reads.order or self.writes.order)
+
+    def decide(self, clock: int, offer: Piece | None) -> None:
+        """Choose what to send in a clock; ``offer`` is the piece that wants to join."""
+        self.idle.settle(clock)
+        self.clock = clock
+        self.wake = FAR
+        self._complete(clock)
+        self._accept_or_not(offer)
+        reserved = self._direct(clock, offer)
+        self._choose_column(clock, reserved)
+        self._choose_row(clock, reserved)
+
+    def _complete(self, clock: int) -> None:
+        """Entries whose data has become complete, write slots that have become free."""
+        for waiting in (self.fills, self.merges):
+            while waiting and waiting[0][0] <= clock:
+                entry = waiting.popleft()[1]
+                if waiting is self.fills:
+                    entry.filled = True
+                else:
+                    entry.merged = True
+                if entry.filled and entry.merged:
+                    queue = self.reads if entry.write is not None else self.writes
+                    queue.ready(entry, self.banks.row[entry.bank])
+            if waiting:
+                self.wake = min(self.wake, waiting[0][0])
+        while self.releases and self.releases[0] <= clock:
+            self.releases.popleft()
+            self.slots += 1
+
+    def _accept_or_not(self, offer: Piece | None) -> None:
+        self.accepts = False
+        if offer is None:
+            return
+        reads, writes = self.reads, self.writes
+        if offer.granule in writes.granules or (offer.write and offer.granule in reads.granules):
+            return
+        if not offer.write:
+            self.accepts = len(reads.order) < reads.depth
+        elif len(writes.order) < writes.depth and not (offer.masked and len(reads.order) >= reads.depth):
+            self.accepts = self.slots > 0
+            if not self.accepts:
+                self.wake = min(self.wake, self.releases[0])
+
+    def _aged(self, queue: Queue, clock: int) -> bool:
+        """Whether the oldest entry has waited too long: two ticks have passed."""
+        if not queue.order:
+            return False
+        head = queue.order[0]
+        ticks = clock // self.age_period
+        if ticks - (head.birth + 1) // self.age_period < 2:
+            self.wake = min(self.wake, (ticks + 1) * self.age_period)
+            return False
+        return head.filled and head.merged
+
+    def _direct(self, clock: int, offer: Piece | None) -> int:
+        """Decide on the directions of the next clock; return the bank reserved for an entry that is too old, or -1."""
+        reads, writes = self.reads, self.writes
+        aged = (self._aged(reads, clock), self._aged(writes, clock))
+        urgent_reads, urgent_writes = aged
+        if offer is not None:
+            urgent_reads = urgent_reads or (offer.write and offer.granule in reads.granules)
+            urgent_writes = urgent_writes or offer.granule in writes.granules
+        level, full = writes.ready_count, len(writes.order) == writes.depth
+        target = self.target
+        if not target:
+            high = level >= self.settings.write_high or full
+            if level and (not reads.order or (not urgent_reads and (high or urgent_writes))):
+                target = True
+        else:
+            low = level <= self.settings.write_low and not full
+            if reads.order and (not level or (not urgent_writes and (low or urgent_reads))):
+                target = False
+        self.next_target = target
+        self.next_writing = self.writing
+        if self.target != self.writing:
+            present, other = (writes, reads) if self.writing else (reads, writes)
+            urgent = urgent_writes if self.target else urgent_reads
+            if not present.hit_count or other.hit_count >= self.policy.many or (other.hit_count and urgent):
+                self.next_writing = self.target
+        if aged[self.target]:
+            return (writes if self.target else reads).order[0].bank
+        return -1
+
+    def _choose_column(self, clock: int, reserved: int) -> None:
+        """The oldest entry whose row is open and whose bank can take an access."""
+        banks, writing = self.banks, self.writing
+        queue = self.writes if writing else self.reads
+        self.chosen = None
+        ck = 2 * clock + self.index
+        ready_at = banks.wr_at if writing else banks.rd_at
+        group, column_at, read_at = banks.group, banks.column_at, banks.read_at
+        blocked = self.refresher.chosen
+        best: Entry | None = None
+        oldest = FAR
+        if queue.hits and not self.refresher.closing and not (writing and banks.write_at > ck):
+            for bank, entries in queue.hits.items():
+                entry = entries[0]
+                if (
+                    entry.number < oldest
+                    and ready_at[bank] <= ck
+                    and column_at[group[bank]] <= ck
+                    and (writing or read_at[group[bank]] <= ck)
+                    and bank != blocked
+                    and (bank != reserved or (writing == self.target and entry is queue.order[0]))
+                ):
+                    best, oldest = entry, entry.number
+        if best is None:
+            self._wait_for_column(clock, queue, ready_at)
+            return
+        self.idle.access(clock)
+        self.chosen = best
+        self.chosen_auto = self.chosen_contended = False
+        if best.left > 1:
+            return
+        bank = best.bank
+        reads, writes = self.reads, self.writes
+        self.chosen_contended = bank in reads.conflicts or bank in writes.conflicts
+        page = self.settings.page
+        closes = page == Page.CLOSED or (page == Page.ADAPTIVE and banks.keep[bank] < 2)
+        self.chosen_auto = (self.chosen_contended or closes) and not (
+            len(queue.hits[bank]) > 1
+            or bank in (reads if writing else writes).hits
+            or any(entry.bank == bank and entry.row == best.row for entry in (*reads.unready, *writes.unready))
+        )
+
+    def _wait_for_column(self, clock: int, queue: Queue, ready_at: list[int]) -> None:
+        """Nothing can be accessed in this clock: find when something can, and why not now."""
+        banks = self.banks
+        by_bank = by_turn = by_group = FAR
+        for bank in queue.hits:
+            if self.refresher.blocks(bank):
+                continue
+            group = banks.group[bank]
+            at = ready_at[bank]
+            by_bank = min(by_bank, at)
+            at = max(at, banks.write_at if self.writing else banks.read_at[group])
+            by_turn = min(by_turn, at)
+            by_group = min(by_group, max(at, banks.column_at[group]))
+        self.wake = min(self.wake, max(clock + 1, (by_group - self.index + 1) >> 1))
+        self.idle.note(clock, by_bank, by_turn)
+
+    def _choose_row(self, clock: int, reserved: int) -> None:
+        """An ACT and another command that could go in this clock."""
+        banks = self.banks
+        refresh = self.refresher.request()
+        self.act_wish = self.short_wish = None
+        self.refreshes = False
+        ck = 2 * clock + 1
+        gate = max(banks.space_at, banks.rest_at, banks.window[0] + banks.timing.tFAW)
+        shut = gate > ck
+        if shut:
+            self.wake = min(self.wake, gate >> 1)
+        target, other = (self.writes, self.reads) if self.target else (self.reads, self.writes)
+        act: Entry | None = None
+        if not shut and not self.refresher.holds(ck):
+            act = self._activation(ck, target, None, reserved) or self._activation(ck, other, target, reserved)
+        pre: Entry | None = None
+        if target.conflicts or other.conflicts:
+            pre = self._precharge(ck, target, None, reserved) or self._precharge(ck, other, target, reserved)
+        if act is not None:
+            bank = act.bank
+            early = max(banks.act_at[bank], banks.row_at[banks.group[bank]], gate) < ck
+            self.act_wish = Wish(ACT, bank, act.row, early)
+        if refresh is not None:
+            command, bank, at = refresh
+            if at <= ck:
+                self.short_wish = Wish(command, bank, 0, at < ck)
+                self.refreshes = True
+                return
+            self.wake = min(self.wake, at >> 1)
+            settled = banks.act_at[bank]
+            if settled > ck:
+                self.wake = min(self.wake, settled >> 1)
+        if pre is not None:
+            early = max(banks.pre_at[pre.bank], banks.rest_at) < ck
+            self.short_wish = Wish(PRE, pre.bank, 0, early)
+
+    def _activation(self, ck: int, queue: Queue, target: Queue | None, reserved: int) -> Entry | None:
+        """The oldest entry of a queue whose bank can be activated at a CK, but for banks that the ``target`` needs."""
+        banks = self.banks
+        act_at, row_at, group = banks.act_at, banks.row_at, banks.group
+        blocked = self.refresher.chosen
+        best: Entry | None = None
+        wake = self.wake
+        for bank, entries in queue.misses.items():
+            if bank == blocked or (target is not None and (bank in target.hits or bank in target.misses)):
+                continue
+            entry = entries[0]
+            if bank == reserved and (target is not None or entry is not queue.order[0]):
+                continue
+            at = act_at[bank]
+            if row_at[group[bank]] > at:
+                at = row_at[group[bank]]
+            if at > ck:
+                if at >> 1 < wake:
+                    wake = at >> 1
+            elif best is None or entry.number < best.number:
+                best = entry
+        self.wake = wake
+        return best
+
+    def _precharge(self, ck: int, queue: Queue, target: Queue | None, reserved: int) -> Entry | None:
+        """Likewise, of those whose bank has another row open that can be closed, and that nobody else waits for."""
+        banks, refresher = self.banks, self.refresher
+        present = self.writes if self.writing else self.reads
+        aimed = self.writes if self.target else self.reads
+        best: Entry | None = None
+        for bank, entries in queue.conflicts.items():
+            if refresher.blocks(bank) or (target is not None and (bank in target.hits or bank in target.conflicts)):
+                continue
+            if (bank in present.hits or bank in aimed.hits) and not (bank == reserved and self._head_misses(bank)):
+                continue
+            at = max(banks.pre_at[bank], banks.rest_at)
+            if at > ck:
+                self.wake = min(self.wake, at >> 1)
+            elif best is None or entries[0].number < best.number:
+                best = entries[0]
+        return best
+
+    def _head_misses(self, bank: int) -> bool:
+        """Whether the oldest entry of the target, which is for this bank, does not find its row open."""
+        queue = self.writes if self.target else self.reads
+        return queue.order[0].row != self.banks.row[bank]
+
+    def act(self, clock: int, act_slot: int, short_slot: int, offer: Piece | None) -> None:
+        """Send what was chosen, as the row bus granted it, and take in the piece that was offered, if accepted."""
+        events = self.accounts.events
+        if self.log is not None:
+            self._note(self.log, clock + 1, act_slot, short_slot)
+        changed = (
+            self.chosen is not None
+            or self.act_wish is not None
+            or self.short_wish is not None
+            or self.next_target != self.target
+            or self.next_writing != self.writing
+        )
+        granted = self.short_wish.command if self.refreshes and short_slot >= 0 and self.short_wish else None
+        idle = not self.busy and offer is None
+        refresh_wake = self.refresher.choose(clock, near=self._near, idle=idle, granted=granted)
+        if self.chosen is not None:
+            self._access(clock, self.chosen)
+        if act_slot >= 0 and self.act_wish is not None:
+            wish = self.act_wish
+            self.banks.activate(wish.bank, wish.row, 2 * clock + act_slot)
+            self.reads.opened(wish.bank, wish.row)
+            self.writes.opened(wish.bank, wish.row)
+            events["activates"] += 1
+        if short_slot >= 0 and self.short_wish is not None:
+            self._short(self.short_wish, 2 * clock + short_slot)
+        events["turnarounds"] += self.next_writing != self.writing
+        self.target, self.writing = self.next_target, self.next_writing
+        if self.accepts and offer is not None:
+            self._take(offer, clock)
+            changed = True
+        self.wake = min(self.wake, refresh_wake)
+        if changed:
+            self.refresher.in_vain = False
+            self.wake = clock + 1
+
+    def _note(self, log: list[Sent], clock: int, act_slot: int, short_slot: int) -> None:
+        """Log what is sent."""
+        if self.chosen is not None:
+            name = ("WR" if self.writing else "RD") + ("A" if self.chosen_auto else "")
+            log.append(Sent(2 * clock + self.index, name, self.index, self.chosen.bank))
+        for wish, slot in ((self.act_wish, act_slot), (self.short_wish, short_slot)):
+            if wish is not None and slot >= 0:
+                log.append(Sent(2 * clock + slot, wish.command, self.index, wish.bank))
+
+    def _near(self) -> set[int]:
+        """Banks that are needed soon; a batch of the other direction is too far off to count."""
+        queue, count = (self.writes, self.near_writes) if self.target else (self.reads, self.near_reads)
+        near = {entry.bank for entry in islice(queue.order, count)}
+        if self.target != self.writing:
+            near.update((self.writes if self.writing else self.reads).hits)
+        return near
+
+    def _access(self, clock: int, entry: Entry) -> None:
+        banks, events, writing = self.banks, self.accounts.events, self.writing
+        bank = entry.bank
+        events["writes" if writing else "reads"] += 1
+        if not banks.first[bank]:
+            events["row_hits"] += 1
+        elif banks.missed[bank]:
+            events["row_conflicts"] += 1
+        else:
+            events["row_misses"] += 1
+        banks.access(
+            bank,
+            2 * clock + self.index,
+            write=writing,
+            auto=self.chosen_auto,
+            contended=self.chosen_contended,
+        )
+        entry.left -= 1
+        if not entry.left:
+            (self.writes if writing else self.reads).leave(entry)
+            if writing:
+                self.releases.append(clock + self.release)
+            elif entry.write is not None:
+                self.merges.append((clock + self.merge_latency, entry.write))
+            else:
+                self.returned(entry.piece, clock + self.read_latency)
+        if self.chosen_auto:
+            self.reads.closed(bank)
+            self.writes.closed(bank)
+
+    def _short(self, wish: Wish, ck: int) -> None:
+        banks, events = self.banks, self.accounts.events
+        if wish.command == REFSB:
+            banks.refresh(wish.bank, ck)
+            events["refreshes"] += 1
+        elif wish.command == REF:
+            banks.refresh_all(ck)
+            events["refreshes"] += 1
+        else:
+            events["precharges"] += 1
+            closing = range(banks.count) if wish.command == PREA else (wish.bank,)
+            for bank in closing:
+                if banks.row[bank] >= 0:
+                    banks.precharge(bank, ck, contended=not self.refreshes)
+                    self.reads.closed(bank)
+                    self.writes.closed(bank)
+
+    def _take(self, piece: Piece, clock: int) -> None:
+        """An entry joins, and with a masked write, the read of its old words."""
+        open_row = self.banks.row[piece.bank]
+        if not piece.write:
+            entry = Entry(piece, self.number, clock, filled=True, merged=True)
+            self.reads.join(entry, open_row)
+        else:
+            self.slots -= 1
+            entry = Entry(piece, self.number, clock, filled=False, merged=not piece.masked)
+            self.writes.join(entry, open_row)
+            ready_at = self.filled_at(clock, piece.words)
+            self.fills.append((ready_at, entry))
+            if piece.masked:
+                read = Entry(piece, self.number, clock, filled=False, merged=True, write=entry)
+                self.reads.join(read, open_row)
+                self.fills.append((ready_at, read))
+        self.number += 1
+
+    def filled_at(self, clock: int, words: int) -> int:
+        """From when on the words of a write, taken in this clock, are in the write buffer: they come one a clock."""
+        self.fill_free = max(self.fill_free, clock + 1) + words
+        return self.fill_free

@@ -1,0 +1,49 @@
+"""Where the model puts addresses: in a channel as the hardware does, over the channels evenly."""
+
+import numpy as np
+import pytest
+from openppu.hbm.config import ChannelConfig
+from openppu.hbm.settings import Mapping, Settings
+from openppu_sim.cycles.hbm.address import UNIT, Interleave, split
+from openppu_sim.errors import UserError
+from places import split as place_of
+
+
+@pytest.mark.parametrize("height", [4, 8, 12])
+@pytest.mark.parametrize("mapping", list(Mapping))
+@pytest.mark.parametrize("hash_banks", [False, True])
+def test_places_are_as_the_page_defines_them(height: int, mapping: Mapping, hash_banks: bool) -> None:
+    config = ChannelConfig(height=height)
+    of = config.organisation
+    accesses = of.pseudo_channels * of.banks * of.rows * of.columns
+    address = np.concatenate(
+        [np.arange(600), accesses - 1 - np.arange(40), np.random.default_rng(1).integers(0, accesses, 900)]
+    )
+    places = split(address, config, Settings(mapping=mapping, hash_banks=hash_banks))
+    for index, one in enumerate(address.tolist()):
+        pc, place = place_of(one, height, mapping, hash_banks)
+        got = {"row": places.row[index], "bank": places.bank[index], "column": places.column[index]}
+        assert (places.pc[index], got) == (pc, place), f"access {one:#x}"
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 8, 16, 24, 48, 96])
+def test_channels_have_every_address_once_and_a_run_visits_each(channels: int) -> None:
+    units = 96 * 50
+    channel, local = Interleave(channels).locate(np.arange(units) * UNIT + 7)
+    assert len(set(zip(channel.tolist(), local.tolist(), strict=True))) == units
+    assert local.max() == (units // channels - 1) * UNIT + 7
+    assert (np.sort(channel.reshape(-1, channels)) == np.arange(channels)).all()
+
+
+@pytest.mark.parametrize("channels", [8, 48])
+def test_strides_of_powers_of_two_use_all_channels(channels: int) -> None:
+    for bits in range(8, 24):
+        channel, _ = Interleave(channels).locate(np.arange(4096, dtype=np.int64) << bits)
+        counts = np.bincount(channel, minlength=channels)
+        assert counts.max() < 1.5 * 4096 / channels, f"stride 2**{bits}: {counts}"
+
+
+@pytest.mark.parametrize("channels", [0, 5, 9, 36, 128])
+def test_other_numbers_of_channels_are_refused(channels: int) -> None:
+    with pytest.raises(UserError, match=f"^{channels} channels: give a power of two, or three times one"):
+        Interleave(channels)
