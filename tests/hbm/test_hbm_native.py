@@ -9,6 +9,8 @@ from openppu.hbm.accounts import IDLE_CAUSES
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.settings import Mapping, Page, Settings
 from openppu_sim.errors import SimulationError
+from openppu_sim.report.json_report import benchmark_json
+from openppu_verif.hbm.efficiency import CASES, Case, row
 from openppu_verif.hbm.native import Measurement, Pattern, as_json, build_channel, run
 
 CONFIG = ChannelConfig(height=4, reads=8, writes=8, slots=8)
@@ -150,3 +152,11 @@ def test_refresh_follows_the_temperature(executable: Path) -> None:
         assert measured.commands["REFSB"] == pytest.approx(due, abs=2 * 8 * 16 + 8), f"temperature code {code}"
         refreshes.append(measured.commands["REFSB"])
     assert refreshes == sorted(set(refreshes))
+
+
+def test_efficiency_is_reported_as_rows_of_a_benchmark(executable: Path, build_root: Path, tmp_path: Path) -> None:
+    one = Case(name="stream", pattern=STREAM, goal=50, peer="none: 1", settings=SETTINGS, config=CONFIG)
+    measured = row(one, build_root, warmup=500, clocks=2000)
+    benchmark_json("hbm", [measured], folder=tmp_path)
+    assert 50 < measured["value"] <= 100
+    assert len({case.name for case in CASES}) == len(CASES)
