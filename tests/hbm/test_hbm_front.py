@@ -61,7 +61,12 @@ class Slots:
 
 
 def exercise(
-    config: ChannelConfig, requests: list[list[dict[str, int]]], *, rate: float = 1.0, seed: int = 0
+    config: ChannelConfig,
+    requests: list[list[dict[str, int]]],
+    *,
+    rate: float = 1.0,
+    fill_rate: float = 1.0,
+    seed: int = 0,
 ) -> tuple[int, list[int]]:
     """Put each port's requests through; cycles it took, and how often each port's entries were taken."""
     front = Front(config)
@@ -76,7 +81,7 @@ def exercise(
         ask.waiting.extend(asked)
         word.waiting.extend({"data": data, "mask": mask} for data, mask in item.words)
     entries = [Take(crossbar.entries, chance, rate) for crossbar in front.crossbars]
-    fills = [Take(crossbar.fill, chance, rate) for crossbar in front.crossbars]
+    fills = [Take(crossbar.fill, chance, rate * fill_rate) for crossbar in front.crossbars]
     channels = [PseudoChannel(pc, chance, rate, delay=20) for pc in range(2)]
     slots = [Slots(config.writes, chance) for _ in range(2)]
     taken = [0] * config.ports
@@ -167,6 +172,12 @@ def test_two_ports_keep_both_pseudo_channels_busy(write: int) -> None:
     cycles, taken = exercise(config, streams(2, words, write=write))
     assert cycles <= words + 20 + 24, f"{cycles} cycles for {words} words a port"
     assert taken == [words // 8] * 2
+
+
+def test_words_that_find_their_slots_late_are_all_there() -> None:
+    config = ChannelConfig(ports=2, slots=8, writes=16, tags=2)
+    single = [{"write": 1, "address": 16 * number, "last": 0, "tag": 0} for number in range(40)]
+    exercise(config, [single, [request | {"address": request["address"] + 8192} for request in single]], fill_rate=0.15)
 
 
 def test_no_port_waits_for_more_than_one_entry_of_each_other_port() -> None:
