@@ -10,7 +10,7 @@ STEP = "ind -F {depth} -C 50000"
 """ABC: from any state, after ``depth`` cycles without a difference, is there none in the next?"""
 SEARCH = "bmc3 -F 30 -T {seconds}"
 """ABC: look for a run from reset that shows a difference."""
-REACH = "scorr; pdr -T {seconds}"
+REACH = "pdr -T {seconds}"
 """ABC: none in any state that can be reached; finds the invariants by itself."""
 
 MOST_CYCLES = 6

@@ -91,7 +91,7 @@ def scenarios(config: TileConfig, *, randoms: int = 30, resets: int = 15, seed: 
 
 def directed(config: TileConfig, rng: np.random.Generator) -> Iterator[Case]:
     """For each format: corner values against each other, sums carried from command to command, a held result."""
-    for name in config.formats:
+    for number, name in enumerate(config.formats):
         fmt = FORMATS[name]
         corners = rng.permutation(corner_operands(fmt))[: 3 * config.accumulators]
         shape = corners.size, corners.size
@@ -108,12 +108,13 @@ def directed(config: TileConfig, rng: np.random.Generator) -> Iterator[Case]:
         ]  # fmt: skip
         yield filled_case(config, rng, commands, f"{name} carried sums")
         every = block_command(config, name, m=config.accumulators, n_blocks=1, k_blocks=2)
-        held = Stalls(results=[False] * (4 * config.accumulators + 60))
-        yield filled_case(config, rng, [every, replace(every, accumulator=1)], f"{name} results held", held)
+        held = Stalls(results=[False] * (4 * config.accumulators + 60 + number))
+        for again in (replace(every, accumulator=1), replace(every, k_blocks=1)):  # the last finds one row free
+            yield filled_case(config, rng, [every, again], f"{name} results held", held)
         for lane in range(config.rows):
-            for number in range(TRIPLES):
-                draw = near_ties if fmt.is_float and number % 2 else random_triples
-                yield triples(config, rng, name, lane, draw, f"{name} triples {number} in lane {lane}")
+            for turn in range(TRIPLES):
+                draw = near_ties if fmt.is_float and turn % 2 else random_triples
+                yield triples(config, rng, name, lane, draw, f"{name} triples {turn} in lane {lane}")
     yield from counts(config, rng)
 
 
