@@ -23,6 +23,7 @@ from openppu.emission.names import KEYWORDS
 from openppu.emission.netlist import Netlist
 from openppu.emission.rtlil import Module, read, width_of
 from openppu.emission.simplify import simplify
+from openppu.whole_files import whole_files
 
 
 class Emission:
@@ -106,9 +107,14 @@ class Verilog:
     wiring: int
 
     def write(self, path: Path) -> None:
-        """Write the file, and the description of its ports as JSON beside it."""
+        """Write the file, and the description of its ports as JSON beside it: both, or neither.
+
+        Raises
+        ------
+        OSError
+            If one of them cannot be written; both are as they were.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.text, encoding="ascii")
         sidecar = {
             "schema": 1,
             "top": self.top,
@@ -117,7 +123,9 @@ class Verilog:
             "modules": self.modules,
             "ports": self.ports,
         }
-        path.with_suffix(".json").write_text(json.dumps(sidecar, indent=1) + "\n", encoding="ascii")
+        with whole_files(path, path.with_suffix(".json")) as (verilog, ports):
+            verilog.write_text(self.text, encoding="ascii")
+            ports.write_text(json.dumps(sidecar, indent=1) + "\n", encoding="ascii")
 
 
 def emit(component: wiring.Component, *, top: str, config: ChipConfig) -> Verilog:

@@ -1,12 +1,11 @@
 """Read and write ``.npy`` files: one line for whatever is wrong with them, and never half a file."""
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from openppu_sim.errors import UserError
-from openppu_sim.report.json_report import unwritable, whole_file
+from openppu_sim.report.json_report import whole_file
 
 
 def read_array(path: Path, dtype: np.dtype, what: str) -> np.ndarray:
@@ -43,25 +42,6 @@ def read_array(path: Path, dtype: np.dtype, what: str) -> np.ndarray:
     if array.dtype.newbyteorder("=") != dtype:
         raise UserError(f"{path}: holds {array.dtype}; {what} must be {dtype}: convert it with .astype(numpy.{dtype})")
     return np.asarray(array, dtype, order="C")
-
-
-def writable(path: Path) -> None:
-    """Check that a file can be made at ``path``, without making anything.
-
-    Raises
-    ------
-    UserError
-        If the path is a folder, or its folder is not there or cannot be written.
-    """
-    if path.is_dir():
-        raise UserError(f"cannot write {path}: it is a folder; give a file name")
-    if not path.parent.is_dir():
-        raise UserError(f"cannot write {path}: there is no folder {path.parent}; make it, or choose another")
-    try:
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise unwritable(path, error) from None
 
 
 def write_array(path: Path, array: np.ndarray) -> Path:

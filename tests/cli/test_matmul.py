@@ -1,6 +1,7 @@
 """``openppu matmul``: right accumulators and figures from the RTL, and one line for whatever is wrong in the input."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,11 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("text.npy").write_text("1 2 3")
     Path("none.npy").write_bytes(b"")
     Path("folder").mkdir()
+    os.mkfifo("pipe")
+    Path("link_to_pipe").symlink_to("pipe")
+    Path("round").symlink_to("round")
+    Path("kept.npy").write_text("kept")
+    Path("kept.npy").chmod(0o444)
     Path("broken.toml").write_text("[tile\n")
     return tmp_path
 
@@ -161,8 +167,15 @@ BAD_INPUT = {
     (*GOOD, "-o", "a.npy"): "--output a.npy: the same file as A; choose another",
     (*GOOD, "-o", "folder/../b.npy"): "--output folder/../b.npy: the same file as B",
     (*GOOD, "-o", "d", "--json", "d"): "--json d: the same file as --output",
-    (*GOOD, "-o", "folder"): "cannot write folder: it is a folder; give a file name",
+    (*GOOD, "-o", "folder"): "cannot write folder: it is a folder; choose another place",
     (*GOOD, "-o", "missing/d.npy"): "cannot write missing/d.npy: there is no folder missing; make it",
+    (*GOOD, "-o", "pipe"): "cannot write pipe: it is not a regular file; choose another place",
+    (*GOOD, "--json", "link_to_pipe"): "cannot write link_to_pipe: it is not a regular file",
+    (*GOOD, "--timeline", "pipe"): "cannot write pipe: it is not a regular file",
+    (*GOOD, "-o", "kept.npy"): "cannot write kept.npy: it is read-only",
+    (*GOOD, "-o", "round"): "cannot write round: Too many levels of symbolic links",
+    (*GOOD, "-o", "n" * 300): "nnn: File name too long; choose another place",
+    (*GOOD, "--json", "n" * 300): "nnn: File name too long; choose another place",
     (*GOOD, "--json", "/proc/d.json"): "cannot write /proc/d.json: No such file or directory",
     (*GOOD, "--timeline", "d.jpg"): "--timeline d.jpg: the picture is a PNG; give a name that ends in .png",
     (*GOOD, "--config", "broken.toml"): "broken.toml: not valid TOML: Expected ']' at the end of a table declaration",
@@ -170,7 +183,7 @@ BAD_INPUT = {
 }
 
 
-@pytest.mark.parametrize(("arguments", "told"), BAD_INPUT.items(), ids=map(" ".join, BAD_INPUT))
+@pytest.mark.parametrize(("arguments", "told"), BAD_INPUT.items(), ids=[" ".join(words)[:60] for words in BAD_INPUT])
 def test_bad_input_gives_one_line_and_writes_nothing(
     files: Path,
     arguments: tuple[str, ...],
@@ -204,7 +217,7 @@ def test_a_missing_tool_gives_one_line_and_writes_nothing(
 
 def test_a_build_folder_that_cannot_be_written_gives_one_line(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [*GOOD, "-o", "d.npy", "--build-dir", "a.npy"]
-    refused(arguments, "cannot write a.npy: File exists; choose another folder", files, capsys)
+    refused(arguments, "cannot write a.npy: File exists; choose another place", files, capsys)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from openppu_sim.errors import UserError
 from openppu_sim.report import json_report
-from openppu_sim.report.json_report import benchmark_json, commit, machine, write_json
+from openppu_sim.report.json_report import benchmark_json, commit, machine, writable, write_json
 
 ROW: dict[str, Any] = {"name": "gemm 8x8x8", "value": 12.5, "unit": "%", "goal": 10, "better": "higher"}
 
@@ -45,6 +45,33 @@ def test_an_unwritable_place_is_named_in_one_line(tmp_path: Path, place: str) ->
     assert str(tmp_path / place) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+
+
+def test_a_link_stays_a_link_and_the_file_behind_it_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "real.json").write_text("old")
+    (tmp_path / "link.json").symlink_to("real.json")
+    (tmp_path / "new.json").symlink_to("made.json")
+    write_json(tmp_path / "link.json", 1)
+    write_json(tmp_path / "new.json", 2)
+    assert (tmp_path / "link.json").is_symlink()
+    assert (tmp_path / "real.json").read_text() == "1\n"
+    assert (tmp_path / "made.json").read_text() == "2\n"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "read-only file"])
+def test_what_is_no_file_to_write_is_refused_and_stays(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "there"
+    if kind == "read-only file":
+        path.write_text("kept")
+        path.chmod(0o444)
+    else:
+        os.mkfifo(tmp_path / "pipe")
+        path.symlink_to("pipe") if kind == "link to a pipe" else (tmp_path / "pipe").rename(path)
+    before = path.lstat()
+    for refuse in (lambda: write_json(path, 1), lambda: writable(path)):
+        with pytest.raises(UserError, match=r"cannot write .*there: it is (not a regular file|read-only); choose"):
+            refuse()
+    assert path.lstat() == before
 
 
 def test_benchmark_json_holds_schema_origin_and_rows(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """``openppu verilog`` writes a file and its description, says so, and refuses what it cannot do in one line."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from openppu.parts import PARTS
@@ -47,8 +49,26 @@ def test_a_folder_that_cannot_be_written_is_refused(where, tmp_path, capsys):
     assert main(["verilog", "--config", "tiny", "-o", str(folder)]) == 2
     error = capsys.readouterr().err
     assert f"cannot write {folder}" in error
-    assert "choose another folder" in error
+    assert "choose another place" in error
     assert "Traceback" not in error
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path, capsys):
+    (tmp_path / "pe.json").mkdir()
+    assert main(["verilog", "--config", "tiny", "--part", "pe", "-o", str(tmp_path)]) == 2
+    assert f"cannot write {tmp_path / 'pe.json'}: it is a folder" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["pe.json"]
+
+
+def test_a_full_disk_leaves_the_files_as_they_were(tmp_path):
+    (tmp_path / "pe.v").write_text("old")
+    command = [sys.executable, "-m", "openppu_sim.cli", "verilog", "--config", "tiny", "--part", "pe", "-o", tmp_path]
+    result = subprocess.run(
+        ["bash", "-c", 'ulimit -f 2; exec "$@"', "bash", *command], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2, result.stderr
+    assert f"cannot write {tmp_path / 'pe.v'}: File too large" in result.stderr
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("pe.v", "old")]
 
 
 def test_an_unknown_part_is_refused(capsys):

@@ -1,6 +1,7 @@
 """``openppu matmul``: the user's own matrices on the tile's RTL, every bit and cycle checked."""
 
 import argparse
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -11,10 +12,10 @@ from openppu.config import FORMATS as FORMAT_NAMES
 from openppu.config import ChipConfig, TileConfig
 from openppu.formats.spec import FORMATS, Format
 
-from openppu_sim.arrays import read_array, writable, write_array
+from openppu_sim.arrays import read_array, write_array
 from openppu_sim.errors import UserError
 from openppu_sim.reference.formats import accumulator_dtype, encode
-from openppu_sim.report.json_report import SCHEMA, commit, make_folder, write_json
+from openppu_sim.report.json_report import SCHEMA, commit, make_folder, writable, write_json
 from openppu_sim.report.run import TileRun
 from openppu_sim.report.run_table import cause_table, run_table
 from openppu_sim.simulator.tile import run_matmul
@@ -148,7 +149,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
         if path is None:
             continue
         for other, given in taken.items():
-            if given is not None and path.resolve() == given.resolve():
+            if given is not None and os.path.realpath(path) == os.path.realpath(given):
                 raise UserError(f"--{name} {path}: the same file as {other}; choose another")
         taken[f"--{name}"] = path
         writable(path)

@@ -8,7 +8,7 @@ from openppu.parts import PARTS, emit_part, parts_of
 
 from openppu_sim.errors import SimulationError
 from openppu_sim.progress import step
-from openppu_sim.report.json_report import make_folder, unwritable
+from openppu_sim.report.json_report import make_folder, unwritable, writable
 from openppu_sim.simulator.lint import lint
 
 ALL = "all"
@@ -51,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _write(part: str, chip: ChipConfig, folder: Path, *, check: bool) -> None:
     path = folder / f"{part}.v"
+    for file in (path, path.with_suffix(".json")):
+        writable(file)
     with step(f"writing the Verilog of the {part}"):
         verilog = emit_part(part, chip)
         try:

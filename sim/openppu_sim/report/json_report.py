@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from openppu.whole_files import place, whole_files
+
 from openppu_sim.errors import UserError
 
 SCHEMA = 1
@@ -35,8 +37,8 @@ def write_json(path: str | os.PathLike[str], obj: object) -> Path:
     """
     path = Path(path)
     text = json.dumps(obj, indent=2, allow_nan=False) + "\n"
+    make_parents(path)
     with whole_file(path) as temporary:
-        path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(text, encoding="utf-8")
     return path
 
@@ -48,21 +50,50 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises
     ------
     UserError
-        If the file cannot be written; ``path`` is as it was.
+        If the file cannot be written, or something else than a regular, writable file is there; ``path`` is as it was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        yield temporary
-        temporary.replace(path)
+        with whole_files(path) as (temporary,):
+            yield temporary
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise unwritable(path, error) from error
+
+
+def writable(path: Path) -> None:
+    """Check that a file can be made at ``path``, without making anything.
+
+    Raises
+    ------
+    UserError
+        If something else than a regular, writable file is there, or its folder is not there or cannot be written.
+    """
+    try:
+        folder = place(path).parent
+        if not folder.is_dir():
+            raise UserError(f"cannot write {path}: there is no folder {path.parent}; make it, or choose another")
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise unwritable(path, error) from None
 
 
 def unwritable(path: Path, error: OSError) -> UserError:
     """The message for a file or folder that cannot be written."""
-    return UserError(f"cannot write {path}: {error.strerror or error}; choose another folder or change its permissions")
+    return UserError(f"cannot write {path}: {error.strerror or error}; choose another place or change its permissions")
+
+
+def make_parents(path: Path) -> None:
+    """Make the folders that a file goes into.
+
+    Raises
+    ------
+    UserError
+        If they cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def make_folder(path: Path) -> None:

@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from openppu_sim.report.json_report import unwritable
+from openppu_sim.report.json_report import make_parents, whole_file
 from openppu_sim.report.run import CAUSES, TileRun
 
 # Okabe and Ito's colours (https://jfly.uni-koeln.de/color/), which stay apart for colour-blind readers, and two greys.
@@ -78,11 +78,9 @@ def plot_utilisation(path: str | os.PathLike[str], runs: Sequence[TileRun], *, t
         handles = [Patch(facecolor=COLOURS[cause], label=cause) for cause in used]
         if handles:
             figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(path)
-        except OSError as error:
-            raise unwritable(path, error) from error
+        make_parents(path)
+        with whole_file(path) as temporary:
+            figure.savefig(temporary, format="png")
     return path
 
 
