@@ -1,6 +1,6 @@
 """The controller of one channel."""
 
-from amaranth import Module
+from amaranth import Cat, Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -99,9 +99,10 @@ class Channel(wiring.Component):
             wiring.connect(m, port.responses, wiring.flipped(self.responses[index]))
             wiring.connect(m, port.acknowledges, wiring.flipped(self.acknowledges[index]))
 
-        for pc in range(PSEUDO_CHANNELS):
+        schedulers = [part(f"pseudo_channel_{pc}", PseudoChannel(config, index=pc)) for pc in range(PSEUDO_CHANNELS)]
+        m.d.comb += phy.update_acknowledge.eq(Cat(scheduler.stopped for scheduler in schedulers).all())
+        for pc, scheduler in enumerate(schedulers):
             crossbar = part(f"crossbar_{pc}", Crossbar(config))
-            scheduler = part(f"pseudo_channel_{pc}", PseudoChannel(config, index=pc))
             buffer = part(f"write_buffer_{pc}", WriteBuffer(config))
             write_path = part(f"write_path_{pc}", WritePath(config))
             read_path = part(f"read_path_{pc}", ReadPath(config, pc=pc))
@@ -116,6 +117,7 @@ class Channel(wiring.Component):
             m.d.comb += [
                 crossbar.write_slot.eq(scheduler.accepted.slot),
                 scheduler.enable.eq(startup.enable),
+                scheduler.stop.eq(phy.update_request),
                 scheduler.temperature.eq(phy.temperature),
                 scheduler.filled.eq(crossbar.filled),
                 scheduler.merged.eq(buffer.merged),

@@ -24,8 +24,8 @@ class Direction(wiring.Component):
     settings : In(settings_layout)
     reads, writes : In(1)
         Any read waits; any write waits whose data is complete.
-    level : In(7)
-        Number of these writes.
+    level, full : In(7), In(1)
+        Number of these writes; no other finds room.
     hits, many_hits : In(2)
         Rows are open; many are. Bit 0 for reads, bit 1 for writes.
     urgent : In(2)
@@ -43,6 +43,7 @@ class Direction(wiring.Component):
                 "reads": In(1),
                 "writes": In(1),
                 "level": In(7),
+                "full": In(1),
                 "hits": In(2),
                 "many_hits": In(2),
                 "urgent": In(2),
@@ -56,7 +57,10 @@ class Direction(wiring.Component):
         m = Module()
         high = Signal()
         low = Signal()
-        m.d.comb += [high.eq(self.level >= self.settings.write_high), low.eq(self.level <= self.settings.write_low)]
+        m.d.comb += [
+            high.eq((self.level >= self.settings.write_high) | self.full),
+            low.eq((self.level <= self.settings.write_low) & ~self.full),
+        ]
         with m.If(~self.target):
             with m.If(self.writes & (~self.reads | (~self.urgent[0] & (high | self.urgent[1])))):
                 m.d.sync += self.target.eq(1)

@@ -51,6 +51,8 @@ class PseudoChannel(wiring.Component):
     settings : In(settings_layout)
     enable : In(1)
         The device takes commands.
+    stop, stopped : In(1), Out(1)
+        Close all banks, and send no more; done.
     temperature : In(3)
         As in `openppu.hbm.phy.PhySignature`.
     entries : In(stream of entry_layout)
@@ -76,6 +78,8 @@ class PseudoChannel(wiring.Component):
             {
                 "settings": In(settings_layout()),
                 "enable": In(1),
+                "stop": In(1),
+                "stopped": Out(1),
                 "temperature": In(3),
                 "entries": In(stream.Signature(entry_layout(config))),
                 "accepted": Out(accepted_layout(config)),
@@ -143,7 +147,7 @@ class PseudoChannel(wiring.Component):
             head_aged.eq(Mux(target, aged[1], aged[0])),
             head_hit.eq(Mux(target, writes.head_hit, reads.head_hit)),
             reserved.eq(Mux(head_aged, one_hot(Mux(target, writes.head.bank, reads.head.bank), banks), 0)),
-            blocked.eq(refresh.blocked | Mux(self.enable, 0, (1 << banks) - 1)),
+            blocked.eq(refresh.blocked),
         ]
 
         # The column command.
@@ -210,11 +214,7 @@ class PseudoChannel(wiring.Component):
         may_act, may_pre, held = Signal(banks), Signal(banks), Signal(banks)
         m.d.comb += [
             may_act.eq(
-                ~is_open
-                & settled
-                & row_spaced
-                & ~blocked
-                & Mux(row_gate.may_act & ~refresh.hold & self.enable, (1 << banks) - 1, 0)
+                ~is_open & settled & row_spaced & ~blocked & Mux(row_gate.may_act & ~refresh.hold, (1 << banks) - 1, 0)
             ),
             held.eq(
                 (Mux(writing, writes.needs.hit, reads.needs.hit) | Mux(target, writes.needs.hit, reads.needs.hit))
@@ -247,7 +247,7 @@ class PseudoChannel(wiring.Component):
         ]
         with m.If(refresh.valid):
             m.d.comb += [
-                request.short.valid.eq(self.enable),
+                request.short.valid.eq(1),
                 request.short.early.eq(refresh.early),
                 request.short.command.eq(refresh.command),
                 request.short.bank.eq(refresh.bank),
@@ -334,8 +334,7 @@ class PseudoChannel(wiring.Component):
             self.accepted.write.eq(entry.write),
             self.accepted.slot.eq(slot),
             hit.eq(
-                stay_open.bit_select(entry.place.bank, 1)
-                & (rows[entry.place.bank] == entry.place.row)
+                stay_open.bit_select(entry.place.bank, 1) & (rows[entry.place.bank] == entry.place.row)
                 | (grant.act & (act.bank == entry.place.bank) & (act.row == entry.place.row))
             ),
             reads.arrives.eq(take & (~entry.write | merge)),
@@ -374,15 +373,25 @@ class PseudoChannel(wiring.Component):
             direction.reads.eq(reads.some),
             direction.writes.eq(writes.level.any()),
             direction.level.eq(writes.level),
+            direction.full.eq(writes.full),
             direction.hits.eq(Cat(reads.some_hits, writes.some_hits)),
             direction.many_hits.eq(Cat(reads.many_hits, writes.many_hits)),
             direction.urgent.eq(Cat(aged) | Mux(self.entries.valid, conflicts, 0)),
         ]
 
+        # A batch of the other direction is too far off to count.
+        near = Signal(banks)
+        m.d.comb += near.eq(
+            Mux(target, writes.needs.near, reads.needs.near)
+            | Mux(target != writing, Mux(writing, writes.needs.hit, reads.needs.hit), 0)
+        )
         m.d.comb += [
             refresh.temperature.eq(self.temperature),
             refresh.idle.eq(~reads.some & ~writes.some & ~self.entries.valid),
-            refresh.near.eq(reads.needs.near | writes.needs.near),
+            refresh.enable.eq(self.enable),
+            refresh.stop.eq(self.stop),
+            self.stopped.eq(refresh.stopped),
+            refresh.near.eq(near),
             refresh.rested.eq(row_gate.rested),
             refresh.rested_early.eq(row_gate.rested_early),
         ]

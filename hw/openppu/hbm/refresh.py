@@ -37,6 +37,12 @@ class RefreshTimer(wiring.Component):
     settings : In(settings_layout)
     temperature : In(3)
         As in `openppu.hbm.phy.PhySignature`.
+    enable : In(1)
+        The device takes commands; until then nothing becomes due.
+    stop : In(1)
+        Close all banks, and send nothing until it falls.
+    stopped : Out(1)
+        Done: all banks are closed and could be activated.
     idle : In(1)
         No entry waits.
     near : In(a bit a bank)
@@ -63,6 +69,9 @@ class RefreshTimer(wiring.Component):
             {
                 "settings": In(settings_layout()),
                 "temperature": In(3),
+                "enable": In(1),
+                "stop": In(1),
+                "stopped": Out(1),
                 "idle": In(1),
                 "near": In(banks),
                 "states": In(bank_states_layout(banks)),
@@ -103,7 +112,8 @@ class RefreshTimer(wiring.Component):
             total.eq(elapsed + step),
             due.eq((total >= period) & self.settings.refresh_enable),
         ]
-        m.d.sync += elapsed.eq(Mux(total >= period, total - period, total))
+        with m.If(self.enable):
+            m.d.sync += elapsed.eq(Mux(total >= period, total - period, total))
 
         # What is done.
         paid = Signal(range(banks + 1))
@@ -114,7 +124,7 @@ class RefreshTimer(wiring.Component):
             refresh_all.eq(self.granted & (self.command == RowCommand.REF)),
             paid.eq(Mux(refresh_all, banks, refresh_one)),
         ]
-        m.d.sync += self.debt.eq(self.debt + due - paid)
+        m.d.sync += self.debt.eq(self.debt + (due & self.enable) - paid)
 
         # One bank. In a round every bank is refreshed once.
         done = Signal(banks)
@@ -154,19 +164,28 @@ class RefreshTimer(wiring.Component):
         with m.Elif(enough):
             m.d.sync += closing.eq(1)
 
-        m.d.comb += self.blocked.eq(Mux(closing, (1 << banks) - 1, chosen))
+        shut = Signal()
+        m.d.comb += [
+            shut.eq(closing | self.stop | ~self.enable),
+            self.blocked.eq(Mux(shut, (1 << banks) - 1, chosen)),
+        ]
         for number in range(banks):
             with m.If(chosen[number]):
                 m.d.comb += self.bank.eq(number)
         is_open = Signal()
-        m.d.comb += is_open.eq((self.blocked & s.open).any())
-        with m.If(closing):
+        calm = Signal()
+        calm_early = Signal()
+        m.d.comb += [
+            is_open.eq((self.blocked & s.open).any()),
+            calm.eq(s.settled.all() & self.rested),
+            calm_early.eq(s.settled_early.all() & self.rested_early),
+            self.stopped.eq(self.stop & self.enable & ~closing & ~is_open & calm_early),
+        ]
+        with m.If(shut):
             m.d.comb += [
                 self.command.eq(Mux(is_open, RowCommand.PREA, RowCommand.REF)),
-                self.valid.eq(Mux(is_open, (~s.open | s.may_close).all(), s.settled.all()) & self.rested),
-                self.early.eq(
-                    Mux(is_open, (~s.open | s.may_close_early).all(), s.settled_early.all()) & self.rested_early
-                ),
+                self.valid.eq(Mux(is_open, (~s.open | s.may_close).all() & self.rested, calm & closing)),
+                self.early.eq(Mux(is_open, (~s.open | s.may_close_early).all() & self.rested_early, calm_early)),
                 self.hold.eq(1),
             ]
         with m.Elif(chosen.any()):

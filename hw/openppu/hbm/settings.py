@@ -6,6 +6,7 @@ from typing import Any
 
 from amaranth.lib import data, enum
 
+from openppu.config import ConfigError
 from openppu.hbm.device import TIMING_BITS, Timing, device
 
 
@@ -33,6 +34,19 @@ class Refresh(enum.Enum, shape=1):
     ALL_BANK = 1
 
 
+_LONG = (1 << TIMING_BITS) - 1
+_MOST = {"RL": 63, "WL": 31, "tRC": 1000, "tRFCSB": 1000} | dict.fromkeys(("tREFI", "tRFC", "tXS", "tMRD"), _LONG)
+_MOST_OTHER = 240
+"""The rest are summed, up to four of them, into counters of ten bits."""
+
+_ALLOWED = {
+    "write_high": range(1, 128),
+    "write_low": range(128),
+    "age_limit": range(2, 1 << 16),
+    "read_delay": range(16),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Values for a controller's registers.
@@ -52,6 +66,11 @@ class Settings:
         Controller clocks that a read or write may wait before its direction and its bank are served first.
     read_delay : int, 0 to 15
         Controller clocks that the PHY adds between a read's command and its word, as its training found.
+
+    Raises
+    ------
+    ConfigError
+        If a value is beyond what the controller's counters hold.
     """
 
     timing: Timing = field(default_factory=lambda: device("HBM2E_3200").timing)
@@ -64,6 +83,15 @@ class Settings:
     write_low: int = 8
     age_limit: int = 2000
     read_delay: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self.timing).items():
+            most = _MOST.get(name, _MOST_OTHER)
+            if value > most:
+                raise ConfigError(f"timing.{name} = {value}: the controller counts at most {most} memory clocks of it")
+        for name, allowed in _ALLOWED.items():
+            if (value := getattr(self, name)) not in allowed:
+                raise ConfigError(f"settings.{name} = {value}: give {allowed[0]} to {allowed[-1]}")
 
     def values(self) -> dict[str, Any]:
         """As a constant of `settings_layout`."""
