@@ -40,7 +40,9 @@ def test_queue_equals_amaranths_and_foretells_its_head(depth: int, seed: int) ->
             assert ctx.get(queue.o.valid) == ctx.get(model.r_rdy), where
             if ctx.get(queue.o.valid):
                 assert ctx.get(queue.o.payload) == ctx.get(model.r_data) == foretold, where
-            foretold = ctx.get(queue.if_taken if take and ctx.get(queue.o.valid) else queue.if_kept)
+            kept = ctx.get(queue.o.valid) and not take
+            after = queue.following if ctx.get(queue.several) else queue.i.payload
+            foretold = ctx.get(queue.o.payload if kept else after)
             levels.add(ctx.get(model.level))
             await ctx.tick()
 

@@ -1,6 +1,6 @@
 """The tile's counters: cycles by cause, and what was taken and given."""
 
-from amaranth import Module
+from amaranth import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,11 +13,11 @@ EVENTS = ("commands", "refused", "results")
 
 COUNTERS = data.StructLayout({name: COUNTER_BITS for name in (*(cause.name.lower() for cause in Cause), *EVENTS)})
 """One field a cause (cycles), then the events: commands run, commands refused, results taken. They are cleared by
-reset alone; every cycle adds to exactly one cause. Rows issued are the cycles of ``compute``."""
+reset alone; every cycle adds to exactly one cause, one cycle later. Rows issued are the cycles of ``compute``."""
 
 
 class Counters(wiring.Component):
-    """Counts causes and events. Latency: 1 cycle. Throughput: every cycle.
+    """Counts causes and events. Latency: 2 cycles. Throughput: every cycle.
 
     Members
     -------
@@ -32,11 +32,10 @@ class Counters(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        for cause in Cause:
-            count = self.counts[cause.name.lower()]
-            with m.If(self.cause == cause):
-                m.d.sync += count.eq(count + 1)
-        for event in EVENTS:
-            with m.If(getattr(self, event)):
-                m.d.sync += self.counts[event].eq(self.counts[event] + 1)
+        # What is counted is a register first, for the counters are many and far apart.
+        now = {cause.name.lower(): self.cause == cause for cause in Cause}
+        now |= {event: getattr(self, event) for event in EVENTS}
+        for name, happens in now.items():
+            happened = Signal(name=f"{name}_before")
+            m.d.sync += [happened.eq(happens), self.counts[name].eq(self.counts[name] + happened)]
         return m

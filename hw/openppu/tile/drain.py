@@ -46,14 +46,19 @@ class Drain(wiring.Component):
         depth = self.config.accumulators
         m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=self.config.accumulator_bits + 1, depth=depth)
         done = Signal(range(depth + 1))
+        any_done = Signal()
         m.d.comb += [
             queue.w_data.eq(Cat(self.row, self.last)),
             queue.w_en.eq(self.issued),
-            self.read.eq((done != 0) & (~self.valid | self.ready)),
+            self.read.eq(any_done & (~self.valid | self.ready)),
             self.read_row.eq(queue.r_data[:-1]),
             queue.r_en.eq(self.read),
         ]
         m.d.sync += done.eq(done + self.complete - self.read)
+        with m.If(self.complete):
+            m.d.sync += any_done.eq(1)
+        with m.Elif(self.read):
+            m.d.sync += any_done.eq(done != 1)
         with m.If(self.read):
             m.d.sync += [self.valid.eq(1), self.result_last.eq(queue.r_data[-1])]
         with m.Elif(self.ready):

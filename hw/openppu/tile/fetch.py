@@ -1,7 +1,7 @@
 """Requests one operand of the tile's commands, and says what each answer is for."""
 
 from amaranth import Cat, Module, Signal
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from openppu.common.shared import shared
@@ -46,8 +46,8 @@ class _Fetch(wiring.Component):
     requests : Out(stream of addresses)
     tags : Out(stream)
         One for each request, in order. Taken together with its answer.
-    if_taken, if_kept : Out
-        The payload of ``tags`` in the next cycle, if there is one then, as in `TagQueue`.
+    following, several, incoming : Out
+        The tag after the one that is offered on ``tags``, if there are ``several``, and the next one that will be put.
     working : Out(1)
         A command waits or is being walked.
     """
@@ -60,8 +60,9 @@ class _Fetch(wiring.Component):
                 "commands": In(stream.Signature(command_layout(config))),
                 "requests": Out(stream.Signature(config.address_bits)),
                 "tags": Out(stream.Signature(tag)),
-                "if_taken": Out(tag),
-                "if_kept": Out(tag),
+                "following": Out(tag),
+                "several": Out(1),
+                "incoming": Out(tag),
                 "working": Out(1),
             }
         )
@@ -69,7 +70,7 @@ class _Fetch(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         command = self.commands.payload
-        m.submodules.queue = queue = fifo.SyncFIFO(width=self.nest.size, depth=COMMAND_QUEUE)
+        m.submodules.queue = queue = TagQueue(self.nest, depth=COMMAND_QUEUE)
         loops = LoopNest(self.nest)
         m.submodules.loops = shared(loops, platform)
         m.submodules.pending = pending = TagQueue(self.tags.payload.shape(), depth=self.config.outstanding)
@@ -77,13 +78,10 @@ class _Fetch(wiring.Component):
         nest = Signal(self.nest)
         self.fill_nest(m, nest, command)
         m.d.comb += [
-            queue.w_data.eq(nest),
-            queue.w_en.eq(self.commands.valid),
-            self.commands.ready.eq(queue.w_rdy),
-            loops.nests.payload.eq(queue.r_data),
-            loops.nests.valid.eq(queue.r_rdy),
-            queue.r_en.eq(loops.nests.ready),
-            self.working.eq(queue.r_rdy | loops.steps.valid),
+            queue.i.payload.eq(nest),
+            queue.i.valid.eq(self.commands.valid),
+            self.commands.ready.eq(queue.i.ready),
+            self.working.eq(queue.o.valid | loops.steps.valid),
         ]
 
         tag = Signal(self.tags.payload.shape())
@@ -94,9 +92,11 @@ class _Fetch(wiring.Component):
             loops.steps.ready.eq(self.requests.ready & pending.i.ready),
             pending.i.payload.eq(tag),
             pending.i.valid.eq(loops.steps.valid & self.requests.ready),
-            self.if_taken.eq(pending.if_taken),
-            self.if_kept.eq(pending.if_kept),
+            self.following.eq(pending.following),
+            self.several.eq(pending.several),
+            self.incoming.eq(tag),
         ]
+        wiring.connect(m, queue.o, loops.nests)
         wiring.connect(m, pending.o, wiring.flipped(self.tags))
         return m
 

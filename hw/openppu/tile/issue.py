@@ -1,6 +1,6 @@
 """Decides in which cycle a row of activations enters the array."""
 
-from amaranth import Const, Module, Mux, Signal
+from amaranth import Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -21,10 +21,12 @@ class Issue(wiring.Component):
     Members
     -------
     rows : In(stream)
-        Tags of rows whose activations are there.
-    row_if_issued, row_if_kept : In
-        The accumulators of the tag that is there in the next cycle, if ``rows`` is taken in this one, and if not; so
-        that looking them up need not be done in the cycle of the issue.
+        Tags of rows whose activations are there, or on their way.
+    following_row, follows, incoming_row : In
+        The accumulators of the tag that comes after ``rows``, if it ``follows``, and if not, those of the one that is
+        next to come: they are looked up in the cycle before their issue.
+    activations_valid, issued : In(1), Out(1)
+        Handshake of the activations' stream: a row is issued.
     full : In(1)
         The next block's weights are loaded.
     swap : Out(1)
@@ -46,8 +48,11 @@ class Issue(wiring.Component):
         super().__init__(
             {
                 "rows": In(stream.Signature(activation_tag_layout(config))),
-                "row_if_issued": In(config.accumulator_bits),
-                "row_if_kept": In(config.accumulator_bits),
+                "following_row": In(config.accumulator_bits),
+                "follows": In(1),
+                "incoming_row": In(config.accumulator_bits),
+                "activations_valid": In(1),
+                "issued": Out(1),
                 "full": In(1),
                 "swap": Out(1),
                 "addend_valid": In(1),
@@ -68,55 +73,72 @@ class Issue(wiring.Component):
         m = Module()
         tag = self.rows.payload
         busy = Signal(self.config.accumulators)
+        in_flight = Signal(range(self.config.accumulators + 1))
         row_busy = Signal()
+        went = Signal()
+        went_row = Signal(self.config.accumulator_bits)
         needs_weights = Signal()
         needs_addend = Signal()
+        there = Signal()
         go = Signal()
         m.d.comb += [
             needs_weights.eq(tag.first & ~self.full),
             needs_addend.eq((tag.source == Addend.STREAM) & ~self.addend_valid),
-            self.rows.ready.eq(~(row_busy | needs_weights | needs_addend)),
-            go.eq(self.rows.valid & self.rows.ready),
+            there.eq(self.rows.valid & self.activations_valid),
+            go.eq(there & ~(row_busy | needs_weights | needs_addend)),
+            self.rows.ready.eq(go),
+            self.issued.eq(go),
             self.swap.eq(go & tag.first),
-            self.addend_ready.eq(self.rows.valid & (tag.source == Addend.STREAM) & ~(row_busy | needs_weights)),
+            self.addend_ready.eq(there & (tag.source == Addend.STREAM) & ~(row_busy | needs_weights)),
         ]
 
         one = Const(1, self.config.accumulators)
         taken = Signal(self.config.accumulators)
         freed = Signal(self.config.accumulators)
-        with m.If(go):
-            m.d.comb += taken.eq(one << tag.row)
         returns = Signal(self.config.accumulators)
         drains = Signal(self.config.accumulators)
+        # A row is marked in the cycle after its issue, which has no time for it; a look-up asks for that row, too.
+        m.d.sync += [went.eq(go), went_row.eq(tag.row)]
+        with m.If(went):
+            m.d.comb += taken.eq(one << went_row)
         with m.If(self.returned):
             m.d.comb += returns.eq(one << self.returned_row)
         with m.If(self.drained):
             m.d.comb += drains.eq(one << self.drained_row)
         m.d.comb += freed.eq(returns | drains)
         m.d.sync += busy.eq((busy | taken) & ~freed)
+        m.d.sync += in_flight.eq(in_flight + go - self.returned - self.drained)
 
-        def stays_busy(row):
+        def stays_busy(row, busy):
             freed = (self.returned & (self.returned_row == row)) | (self.drained & (self.drained_row == row))
-            return busy.bit_select(row, 1) & ~freed
+            return busy & ~freed
 
-        after_issue = stays_busy(self.row_if_issued) | (self.row_if_issued == tag.row)
-        m.d.sync += row_busy.eq(Mux(go, after_issue, stays_busy(self.row_if_kept)))
+        def will_be_busy(row):
+            is_busy = busy.bit_select(row, 1) | (went & (row == went_row))
+            return stays_busy(row, is_busy) | (go & (row == tag.row))
+
+        with m.If(self.rows.valid & ~go):
+            m.d.sync += row_busy.eq(stays_busy(tag.row, row_busy))
+        with m.Elif(self.follows):
+            m.d.sync += row_busy.eq(will_be_busy(self.following_row))
+        with m.Else():
+            m.d.sync += row_busy.eq(will_be_busy(self.incoming_row))
 
         with m.If(go):
             m.d.comb += self.cause.eq(Cause.COMPUTE)
-        with m.Elif(self.rows.valid & needs_weights):
+        with m.Elif(there & needs_weights):
             m.d.comb += self.cause.eq(Cause.WEIGHTS)
-        with m.Elif(self.rows.valid & needs_addend):
+        with m.Elif(there & needs_addend):
             m.d.comb += self.cause.eq(Cause.ADDENDS)
-        with m.Elif(self.rows.valid & self.held):
+        with m.Elif(there & self.held):
             m.d.comb += self.cause.eq(Cause.OUTPUT)
-        with m.Elif(self.rows.valid):
+        with m.Elif(there):
             m.d.comb += self.cause.eq(Cause.DEPENDENCE)
         with m.Elif(self.waiting):
             m.d.comb += self.cause.eq(Cause.ACTIVATIONS)
         with m.Elif(self.fetching):
             m.d.comb += self.cause.eq(Cause.FILL)
-        with m.Elif(busy.any() | self.result_waits):
+        with m.Elif((in_flight != 0) | self.result_waits):
             m.d.comb += self.cause.eq(Cause.DRAIN)
         with m.Else():
             m.d.comb += self.cause.eq(Cause.IDLE)

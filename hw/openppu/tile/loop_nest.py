@@ -69,8 +69,10 @@ class LoopNest(wiring.Component):
         m = Module()
         nest = Signal(self.nest)
         step = self.steps.payload
+        # Turns of each loop that are left, this one included; to count them down is quicker than to compare.
         outer = Signal.like(nest.outer)
         middle = Signal.like(nest.middle)
+        inner = Signal.like(nest.inner)
         address = Signal.like(nest.base)
         middle_base = Signal.like(nest.base)
         outer_base = Signal.like(nest.base)
@@ -79,17 +81,18 @@ class LoopNest(wiring.Component):
 
         # Whether this is a loop's last turn is known beforehand, for what follows from it to be in time. (Signals of
         # their own: a struct that depends on its own fields looks like a loop to simulators.)
-        last_index = Signal()
+        inner_last = Signal()
         middle_last = Signal()
         outer_last = Signal()
+        outer_first = Signal()
         last = Signal()
         m.d.comb += [
-            last.eq(last_index & middle_last & outer_last),
+            last.eq(inner_last & middle_last & outer_last),
             step.address.eq(address),
             step.index.eq(index),
-            step.last_index.eq(last_index),
+            step.last_index.eq(inner_last),
             step.place.eq(place),
-            step.outer_first.eq(outer == 0),
+            step.outer_first.eq(outer_first),
             step.outer_last.eq(outer_last),
             step.last.eq(last),
             step.context.eq(nest.context),
@@ -99,50 +102,60 @@ class LoopNest(wiring.Component):
         next_outer = Signal.like(nest.base)
         m.d.comb += next_middle.eq(middle_base + nest.middle_stride)
         m.d.comb += next_outer.eq(outer_base + nest.outer_stride)
-        outer_ends = Signal()
-        m.d.comb += outer_ends.eq(outer + 2 == nest.outer)
+        inner_again = Signal.like(nest.inner)
+        inner_then = Signal.like(nest.inner)
+        m.d.comb += inner_again.eq(Mux(outer_last, nest.inner_last, nest.inner))
+        m.d.comb += inner_then.eq(Mux(outer == 2, nest.inner_last, nest.inner))
         with m.If(self.steps.ready):
             m.d.sync += [
                 index.eq(index + 1),
-                last_index.eq(index + 2 == Mux(outer_last, nest.inner_last, nest.inner)),
+                inner.eq(inner - 1),
+                inner_last.eq(inner == 2),
                 place.eq(place + 1),
                 address.eq(address + nest.inner_stride),
             ]
-            with m.If(last_index):
+            with m.If(inner_last):
                 m.d.sync += [
                     index.eq(0),
-                    last_index.eq(Mux(outer_last, nest.inner_last, nest.inner) == 1),
-                    middle.eq(middle + 1),
-                    middle_last.eq(middle + 2 == nest.middle),
+                    inner.eq(inner_again),
+                    inner_last.eq(inner_again == 1),
+                    middle.eq(middle - 1),
+                    middle_last.eq(middle == 2),
                     address.eq(next_middle),
                     middle_base.eq(next_middle),
                 ]
                 with m.If(middle_last):
                     m.d.sync += [
-                        last_index.eq(Mux(outer_ends, nest.inner_last, nest.inner) == 1),
-                        middle.eq(0),
+                        inner.eq(inner_then),
+                        inner_last.eq(inner_then == 1),
+                        middle.eq(nest.middle),
                         middle_last.eq(nest.middle == 1),
                         place.eq(nest.start),
-                        outer.eq(outer + 1),
-                        outer_last.eq(outer_ends),
+                        outer.eq(outer - 1),
+                        outer_last.eq(outer == 2),
+                        outer_first.eq(0),
                         address.eq(next_outer),
                         middle_base.eq(next_outer),
                         outer_base.eq(next_outer),
                     ]
 
         first = self.nests.payload
+        inner_first = Signal.like(nest.inner)
+        m.d.comb += inner_first.eq(Mux(first.outer == 1, first.inner_last, first.inner))
         m.d.comb += self.nests.ready.eq(~self.steps.valid | (self.steps.ready & last))
         with m.If(self.nests.ready):
             m.d.sync += [
                 self.steps.valid.eq(self.nests.valid),
                 nest.eq(first),
                 index.eq(0),
-                last_index.eq(Mux(first.outer == 1, first.inner_last, first.inner) == 1),
+                inner.eq(inner_first),
+                inner_last.eq(inner_first == 1),
                 place.eq(first.start),
-                middle.eq(0),
+                middle.eq(first.middle),
                 middle_last.eq(first.middle == 1),
-                outer.eq(0),
+                outer.eq(first.outer),
                 outer_last.eq(first.outer == 1),
+                outer_first.eq(1),
                 address.eq(first.base),
                 middle_base.eq(first.base),
                 outer_base.eq(first.base),

@@ -1,4 +1,4 @@
-"""A queue whose head is a register, so that what depends on the head need not wait for a memory."""
+"""A queue whose first two items are registers, so that what depends on them need not wait for a memory."""
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 
 class TagQueue(wiring.Component):
-    """A queue with the timing of `amaranth.lib.fifo.SyncFIFO`, which also tells what its head will be.
+    """A queue with the timing of `amaranth.lib.fifo.SyncFIFO`, which also tells what follows its head.
 
     Latency: an item is there in the cycle after it was put. Throughput: one item a cycle.
 
@@ -22,9 +22,9 @@ class TagQueue(wiring.Component):
     i : In(stream)
     o : Out(stream)
         Its payload is a register.
-    if_taken, if_kept : Out(shape)
-        The payload of ``o`` in the next cycle, if it is taken in this one, and if not. Meaningless if there will be
-        none.
+    following : Out(shape)
+    several : Out(1)
+        A register, too: what comes after the head, if there are ``several`` items.
 
     Raises
     ------
@@ -38,38 +38,66 @@ class TagQueue(wiring.Component):
         self.shape = shape
         self.depth = depth
         item = stream.Signature(shape)
-        super().__init__({"i": In(item), "o": Out(item), "if_taken": Out(shape), "if_kept": Out(shape)})
+        super().__init__({"i": In(item), "o": Out(item), "following": Out(shape), "several": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
-        # The memory holds the head, too.
+        level = Signal(range(self.depth + 1))
+        full = Signal()
+        put = Signal()
+        taken = Signal()
+        grows = Signal()
+        shrinks = Signal()
+
+        m.d.comb += [
+            self.i.ready.eq(~full),
+            put.eq(self.i.valid & self.i.ready),
+            taken.eq(self.o.valid & self.o.ready),
+            grows.eq(put & ~taken),
+            shrinks.eq(taken & ~put),
+        ]
+        # What the level means is known beforehand, for what follows from it to be in time.
+        with m.If(grows):
+            m.d.sync += [
+                level.eq(level + 1),
+                self.o.valid.eq(1),
+                self.several.eq(self.o.valid),
+                full.eq(level == self.depth - 1),
+            ]
+        with m.If(shrinks):
+            m.d.sync += [
+                level.eq(level - 1),
+                self.o.valid.eq(self.several),
+                self.several.eq(level > 2),
+                full.eq(0),
+            ]
+        with m.If(taken | ~self.o.valid):
+            m.d.sync += self.o.payload.eq(Mux(self.several, self.following, self.i.payload))
+        with m.If(taken | ~self.several):
+            m.d.sync += self.following.eq(self.i.payload)
+        if self.depth == 2:
+            return m
+
+        # The memory holds the first two, too.
         m.submodules.storage = storage = memory.Memory(shape=self.shape, depth=self.depth, init=[])
         write = storage.write_port()
         read = storage.read_port(domain="comb")
-        level = Signal(range(self.depth + 1))
         produce = Signal(range(self.depth))
         consume = Signal(range(self.depth))
-        put = Signal()
-        taken = Signal()
 
         def after(place):
             return Mux(place == self.depth - 1, 0, place + 1)
 
         m.d.comb += [
-            self.i.ready.eq(level != self.depth),
-            self.o.valid.eq(level != 0),
-            put.eq(self.i.valid & self.i.ready),
-            taken.eq(self.o.valid & self.o.ready),
             write.addr.eq(produce),
             write.data.eq(self.i.payload),
             write.en.eq(put),
-            read.addr.eq(after(consume)),
-            self.if_taken.eq(Mux(level == 1, self.i.payload, read.data)),
-            self.if_kept.eq(Mux(level == 0, self.i.payload, self.o.payload)),
+            read.addr.eq(after(after(consume))),
         ]
-        m.d.sync += [level.eq(level + put - taken), self.o.payload.eq(Mux(taken, self.if_taken, self.if_kept))]
         with m.If(put):
             m.d.sync += produce.eq(after(produce))
         with m.If(taken):
             m.d.sync += consume.eq(after(consume))
+        with m.If(taken & (level > 2)):
+            m.d.sync += self.following.eq(read.data)
         return m

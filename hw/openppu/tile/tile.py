@@ -135,11 +135,13 @@ class Tile(wiring.Component):
         issued = Signal()
         m.d.comb += [
             issue.rows.payload.eq(tag),
-            issue.rows.valid.eq(activation_fetch.tags.valid & self.activations.valid),
-            issue.row_if_issued.eq(activation_fetch.if_taken.row),
-            issue.row_if_kept.eq(activation_fetch.if_kept.row),
-            issued.eq(issue.rows.valid & issue.rows.ready),
-            activation_fetch.tags.ready.eq(issued),
+            issue.rows.valid.eq(activation_fetch.tags.valid),
+            issue.activations_valid.eq(self.activations.valid),
+            issue.following_row.eq(activation_fetch.following.row),
+            issue.follows.eq(activation_fetch.several),
+            issue.incoming_row.eq(activation_fetch.incoming.row),
+            issued.eq(issue.issued),
+            activation_fetch.tags.ready.eq(issue.rows.ready),
             self.activations.ready.eq(issued),
             issue.full.eq(full),
             issue.addend_valid.eq(self.addends.valid),

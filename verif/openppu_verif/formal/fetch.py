@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import data
 from openppu.config import TileConfig
 from openppu.tile.command import Addend
@@ -112,9 +112,10 @@ def _fetch(config: TileConfig, fetch: WeightFetch | ActivationFetch, nest_of: Fi
     h.check_waits("tags", fetch.tags)
 
     # What the next tag will be is known in the cycle before.
-    taken = fetch.tags.valid & fetch.tags.ready
+    kept = fetch.tags.valid & ~fetch.tags.ready
+    next_tag = Mux(kept, fetch.tags.payload, Mux(fetch.several, fetch.following, fetch.incoming))
     announced, any_announced = Signal.like(fetch.tags.payload.as_value()), Signal()
-    h.m.d.sync += [announced.eq(Mux(taken, fetch.if_taken, fetch.if_kept)), any_announced.eq(1)]
+    h.m.d.sync += [announced.eq(next_tag), any_announced.eq(1)]
     h.check(any_announced & (fetch.tags.payload.as_value() == announced), when=fetch.tags.valid)
 
     _queue_invariants(h, probe, "queue", commands, COMMAND_QUEUE)
@@ -123,8 +124,14 @@ def _fetch(config: TileConfig, fetch: WeightFetch | ActivationFetch, nest_of: Fi
 
 
 def _queue_invariants(h: Harness, probe: Probe, path: str, watch: Watch, depth: int) -> None:
-    """The watched item of a `SyncFIFO` or `TagQueue` is where its place says."""
-    level, consume, produce = (probe.signal(path, name) for name in ("level", "consume", "produce"))
-    rows = h.memory(f"dut.{path}.storage", rows=depth, width=len(watch.item))
-    h.check(level == watch.count, consume < depth, produce == modulo(consume + level, depth))
-    h.check(choose(rows, modulo(consume + watch.place, depth)) == watch.item, when=watch.inside)
+    """The watched item of a `TagQueue` is where its place says."""
+    queue = probe.part(path)
+    level, full = (probe.signal(path, name) for name in ("level", "full"))
+    h.check(level == watch.count, full == (watch.count == depth))
+    h.check(queue.o.valid == (watch.count != 0), queue.several == (watch.count > 1))
+    h.check(Value.cast(queue.following) == watch.item, when=watch.inside & (watch.place == 1))
+    if depth > 2:
+        consume, produce = (probe.signal(path, name) for name in ("consume", "produce"))
+        rows = h.memory(f"dut.{path}.storage", rows=depth, width=len(watch.item))
+        h.check(consume < depth, produce == modulo(consume + level, depth))
+        h.check(choose(rows, modulo(consume + watch.place, depth)) == watch.item, when=watch.inside)

@@ -10,7 +10,7 @@ from openppu.tile.drain import Drain
 from openppu.tile.issue import Issue
 from openppu.tile.loop_nest import LoopNest, nest_layout
 
-from openppu_verif.formal.harness import Harness, Watch, bits, choose, modulo
+from openppu_verif.formal.harness import Harness, Watch, bits, choose, modulo, ones
 from openppu_verif.formal.probe import Probe
 
 SMALL = TileConfig(
@@ -96,8 +96,9 @@ def loop_nest() -> Harness:
         (outer < nest.outer) & (middle < nest.middle) & (inner < turns),
         Value.cast(probe.signal("", "nest")) == Value.cast(nest),
         probe.signal("", "middle_last") == middle_ends,
-        probe.signal("", "outer") == outer,
-        probe.signal("", "middle") == middle,
+        probe.signal("", "outer") == nest.outer - outer,
+        probe.signal("", "middle") == nest.middle - middle,
+        probe.signal("", "inner") == turns - inner,
         probe.signal("", "outer_base") == outer_base,
         probe.signal("", "middle_base") == middle_base,
         when=walking,
@@ -145,8 +146,19 @@ def drain() -> Harness:
     h.check(produce < most - 1, consume < most - 1, produce == modulo(consume + inner, most - 1))
     h.check(queue.r_data == watch.item, when=at_register)
     h.check(choose(memory, modulo(place_in_memory, most - 1)) == watch.item, when=watch.inside & ~at_register)
-    h.check(flying <= watch.count, probe.signal("", "done") == complete, offered | ~offers_watched)
+    h.check(
+        flying <= watch.count,
+        probe.signal("", "done") == complete,
+        probe.signal("", "any_done") == (complete != 0),
+        offered | ~offers_watched,
+    )
     return h
+
+
+def busy_rows(probe: Probe, path: str) -> Value:
+    """One bit for each row of accumulators: those that are marked, and the one that was issued in the last cycle."""
+    marked, went, row = (probe.signal(path, name) for name in ("busy", "went", "went_row"))
+    return (marked | (went << row))[: len(marked)]
 
 
 def issue() -> Harness:
@@ -156,43 +168,48 @@ def issue() -> Harness:
     probe = Probe(Issue(SMALL))
     m.submodules.dut = probe.fragment
     dut = probe.part("")
-    inputs = ("full", "addend_valid", "fetching", "waiting", "held", "result_waits")
-    rows = ("returned", "returned_row", "drained", "drained_row", "row_if_issued", "row_if_kept")
+    inputs = ("activations_valid", "full", "addend_valid", "fetching", "waiting", "held", "result_waits")
+    rows = ("returned", "returned_row", "drained", "drained_row", "following_row", "follows", "incoming_row")
     h.drive(**{name: getattr(dut, name) for name in (*inputs, *rows)})
     h.source("rows", dut.rows)
     tag = dut.rows.payload
     issued = dut.rows.valid & dut.rows.ready
     # The fetcher's guarantee: a row was announced in the cycle before.
     announced, any_announced = Signal(SMALL.accumulator_bits), Signal()
-    m.d.sync += [announced.eq(Mux(issued, dut.row_if_issued, dut.row_if_kept)), any_announced.eq(1)]
+    kept = dut.rows.valid & ~issued
+    after = Mux(dut.follows, dut.following_row, dut.incoming_row)
+    m.d.sync += [announced.eq(Mux(kept, tag.row, after)), any_announced.eq(1)]
     m.d.comb += Assume(~dut.rows.valid | (any_announced & (tag.row == announced)))
 
     # One accumulator stands for all.
     watched = h.fixed("watched", SMALL.accumulator_bits)
     busy = Signal()
-    all_busy = probe.signal("", "busy")
+    all_busy = busy_rows(probe, "")
     freed = (dut.returned & (dut.returned_row == watched)) | (dut.drained & (dut.drained_row == watched))
     # What comes back is on its way.
     m.d.comb += Assume(~dut.returned | all_busy.bit_select(dut.returned_row, 1))
     m.d.comb += Assume(~dut.drained | all_busy.bit_select(dut.drained_row, 1))
+    m.d.comb += Assume(~(dut.returned & dut.drained) | (dut.returned_row != dut.drained_row))
     m.d.sync += busy.eq((busy | (issued & (tag.row == watched))) & ~freed)
     h.check(all_busy.bit_select(watched, 1) == busy, ~(issued & (tag.row == watched) & busy))
 
+    there = dut.rows.valid & dut.activations_valid
     lacks_weights = tag.first & ~dut.full
     takes_addend = tag.source == Addend.STREAM
     lacks_addend = takes_addend & ~dut.addend_valid
     row_busy = all_busy.bit_select(tag.row, 1)
     h.check(
-        issued == (dut.rows.valid & ~lacks_weights & ~lacks_addend & ~row_busy),
+        issued == (there & ~lacks_weights & ~lacks_addend & ~row_busy),
+        dut.issued == issued,
         dut.swap == (issued & tag.first),
         (dut.addend_ready & dut.addend_valid) == (issued & takes_addend),
     )
     causes = [
         (Cause.COMPUTE, issued),
-        (Cause.WEIGHTS, dut.rows.valid & lacks_weights),
-        (Cause.ADDENDS, dut.rows.valid & lacks_addend),
-        (Cause.OUTPUT, dut.rows.valid & row_busy & dut.held),
-        (Cause.DEPENDENCE, dut.rows.valid & row_busy),
+        (Cause.WEIGHTS, there & lacks_weights),
+        (Cause.ADDENDS, there & lacks_addend),
+        (Cause.OUTPUT, there & row_busy & dut.held),
+        (Cause.DEPENDENCE, there & row_busy),
         (Cause.ACTIVATIONS, dut.waiting),
         (Cause.FILL, dut.fetching),
         (Cause.DRAIN, all_busy.any() | dut.result_waits),
@@ -201,7 +218,8 @@ def issue() -> Harness:
     for place, (cause, holds) in enumerate(causes):
         earlier = Cat(before for _, before in causes[:place]).any()
         h.check((dut.cause == cause) == (holds & ~earlier))
-    # Invariant.
+    # Invariants.
+    h.check(probe.signal("", "in_flight") == ones(all_busy))
     h.check(probe.signal("", "row_busy") == all_busy.bit_select(announced, 1), when=any_announced)
     return h
 

@@ -20,7 +20,7 @@ def _of_fetchers(size: str, config: TileConfig) -> tuple[Proof, ...]:
             depth=2,
             faults={
                 "more requests than tags": "dut.pending.i__ready",
-                "commands lost and repeated": "dut.queue.consume",
+                "commands lost and repeated": "dut.queue.several",
             },
         ),
         Proof(
@@ -30,7 +30,7 @@ def _of_fetchers(size: str, config: TileConfig) -> tuple[Proof, ...]:
             method=Method.INDUCTION,
             depth=2,
             faults={
-                "any next tag": "dut.pending.if_kept",
+                "any next tag": "dut.pending.several",
                 "tags lost": "dut.pending.put",
             },
         ),

@@ -11,6 +11,7 @@ from openppu.tile.fetch import ActivationFetch, WeightFetch
 from openppu.tile.tile import Tile
 
 from openppu_verif.formal.harness import Harness, choose, ones
+from openppu_verif.formal.parts import busy_rows
 from openppu_verif.formal.probe import Probe
 
 DEEP = TileConfig(
@@ -70,9 +71,10 @@ class TileHarness(Harness):
 
         # A row of activations waits unchanged, and its accumulator was announced in the cycle before.
         fetch = self.probe.part("activation_fetch")
-        self.drive(row_if_taken=fetch.if_taken.row, row_if_kept=fetch.if_kept.row)
+        self.drive(following_row=fetch.following.row, several=fetch.several, incoming_row=fetch.incoming.row)
+        after = Mux(fetch.several, fetch.following.row, fetch.incoming.row)
         self.announced, self.any_announced = Signal(config.accumulator_bits, name="announced"), Signal()
-        m.d.sync += self.announced.eq(Mux(self.issued, fetch.if_taken.row, fetch.if_kept.row))
+        m.d.sync += self.announced.eq(Mux(rows.valid & ~self.issued, self.row.row, after))
         m.d.sync += self.any_announced.eq(1)
         m.d.comb += Assume(~rows.valid | (self.any_announced & (self.row.row == self.announced)))
 
@@ -191,7 +193,7 @@ def scoreboard(config: TileConfig) -> Harness:
     h.probe.replace(Array, lambda array: Module())
     back = config.rows * config.latency + 3
     readable = config.rows * config.latency + config.columns + 5
-    busy = h.probe.signal("issue", "busy")
+    busy = busy_rows(h.probe, "issue")
 
     # One row of accumulators stands for all: when was it issued, and is its sum back?
     watched = h.fixed("watched", config.accumulator_bits)

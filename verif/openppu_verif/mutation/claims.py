@@ -20,8 +20,8 @@ proc
 flatten
 chformal -lower
 """
-STEP = "ind -F 2"
-"""ABC: from any state, after a cycle or two in which no assertion broke, does none in the next?"""
+STEP = "ind -F 3"
+"""ABC: from any state, after up to three cycles in which no assertion broke, does none in the next?"""
 
 
 def mutated(h: Harness, component: wiring.Component, top: str) -> Instance:

@@ -130,7 +130,7 @@ class Environment:
         await self._half
 
     def read_counters(self) -> dict[str, int]:
-        """The tile's counters by name, up to the cycle before."""
+        """The tile's counters by name; they count each cycle one cycle later."""
         bits = int(self._counters.value)
         return {str(name): bits >> place.offset & ((1 << place.width) - 1) for name, place in COUNTERS}
 
@@ -184,10 +184,11 @@ class Environment:
         cycle = 0
         while cycle < limit:
             await self.drive(cycle)
+            if start >= 0 and not before:
+                before = self.read_counters()
             cause = int(self._cause.value)
             if self.commands.sample() and start < 0:
                 start = cycle
-                before = self.read_counters()
             if cause == Cause.IDLE and not self.commands.waiting:
                 break
             timeline.append(cause)
@@ -212,9 +213,9 @@ class Environment:
             await self.drive(cycle)
 
         start = max(start, 0)
-        counted = {name: value - before.get(name, value) for name, value in self.read_counters().items()}
         held = {end.name: np.array(end.held, np.int64) - start for end in (*self.sources, *self.sinks)}
         await self.rise()
+        counted = {name: value - before.get(name, value) for name, value in self.read_counters().items()}
         if cycle < limit:
             await self._stay_idle(cycle + 1)
         beats, last = unpack_results(results, self.config)
