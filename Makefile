@@ -28,7 +28,7 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv sim test test-slow formal mutation verilog bench lint format docs synth pnr clean distclean
+.PHONY: help venv sim test test-slow formal mutation verilog bench lint format docs synth pnr synthesis-page clean distclean
 
 help: ## list the targets
 	@echo "usage: make TARGET [CONFIG=demo] [SET='tile.rows=16 tile.columns=16'] [WAVES=1] [JOBS=2]"
@@ -75,6 +75,9 @@ synth: $(INSTALLED) ## map the tile with Yosys; cells, LUTs, flip-flops by forma
 
 pnr: $(VENV)/.installed-pnr ## place and route the ecp5 tile; Fmax
 	$(BIN)/python -m openppu_sim.synthesis pnr
+
+synthesis-page: synth pnr ## write docs/synthesis.md from the figures of both
+	$(BIN)/python -m openppu_sim.synthesis page > docs/synthesis.md
 
 clean: ## delete build/ and caches
 	rm -rf $(BUILD) .pytest_cache .mypy_cache .ruff_cache .hypothesis

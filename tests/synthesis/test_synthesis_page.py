@@ -24,9 +24,9 @@ def test_page_shows_figures_goals_and_paths(tmp_path: Path, capsys: pytest.Captu
     text = capsys.readouterr().out
     assert "| cell bf16 | 4 | 1,234 |" in text
     assert "Goal for `cell bf16`: 620 LUT4, reached." in text
-    assert "| tile 4x4 bf16 | 84.26 | 85 |" in text
+    assert "| tile 4x4 bf16 | 84.26 | 85 | no | 84.3 |" in text
     assert "from `first` to `second`: 2.20 ns in cells, 9.67 ns in wires" in text
-    assert "with 1 seed." in text
+    assert "with 1 seed of its random numbers." in text
 
 
 @pytest.mark.parametrize("missing", ["synth", "pnr"])

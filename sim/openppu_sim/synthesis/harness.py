@@ -5,6 +5,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from openppu.common.shared import shared
 
+FOLD = 15
+"""Outputs that go into one bit of the register that folds them."""
+
 
 class Harness(wiring.Component):
     """Feeds all inputs of a part from a shift register, and folds all its outputs into another.
@@ -39,7 +42,8 @@ class Harness(wiring.Component):
             start += len(port)
 
         taken = Signal(len(outputs), reset_less=True)
-        folded = Signal(len(outputs), reset_less=True)
-        m.d.sync += [taken.eq(outputs), folded.eq(taken ^ Cat(self.serial_in, folded))]
+        parities = Cat(taken[low : low + FOLD].xor() for low in range(0, len(outputs), FOLD))
+        folded = Signal(len(parities), reset_less=True)
+        m.d.sync += [taken.eq(outputs), folded.eq(parities ^ Cat(self.serial_in, folded))]
         m.d.comb += self.serial_out.eq(folded[-1])
         return m

@@ -14,7 +14,7 @@ PAGE = """\
 # Area and clock
 
 What the tile costs in gates and on a Lattice ECP5, and how fast it is there. This page is generated:
-`make synth pnr`, then `python -m openppu_sim.synthesis page > docs/synthesis.md`.
+`make synthesis-page`.
 
 ## Area
 
@@ -36,8 +36,8 @@ Latency: cycles that a partial sum spends in a processing element.
 
 `make pnr` puts a tile into a harness (shift registers that feed every input and fold every output, so that all paths
 begin and end in registers and few pins are needed), maps it with Yosys and places and routes it with nextpnr for
-{device}, with {seeds}. MHz is the best seed's; the frequency that
-the tools were told to aim at is the goal where there is one. Tables are all look-up tables, those of carry chains and
+{device}, with {seeds}. MHz is the best seed's; the tools were
+told to aim at the goal. Tables are all look-up tables, those of carry chains and
 memories counted, with the harness's. Figures: `build/pnr/pnr.json`.
 
 {clock}
@@ -69,7 +69,7 @@ def page(build: Path) -> str:
             for row in clock
         ),
         device=f"an LFE5UM-85F ({PACKAGE}, speed grade {SPEED_GRADE})",
-        seeds=f"{seeds} seed{'s' * (seeds > 1)}",
+        seeds=f"{seeds} seed{'s' * (seeds > 1)} of its random numbers",
     )
 
 
