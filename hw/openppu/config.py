@@ -9,7 +9,6 @@ import dataclasses
 import difflib
 import hashlib
 import json
-import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -184,13 +183,15 @@ def load(name: str | Path, overrides: Iterable[str] = ()) -> ChipConfig:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{_shown(path)}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{_shown(path)}: not valid TOML: {error}") from None
+    except (ValueError, RecursionError):
+        raise ConfigError(f"{_shown(path)}: not valid TOML: a number is too long, or brackets too deep") from None
 
     where = _shown(path)
     try:
         for override in overrides:
-            where += f" --set {override}"
+            where += f" --set {_cut(override)}"
             _override(tables, override)
         return _build(tables, str(path))
     except ConfigError as error:
@@ -223,7 +224,7 @@ def _override(tables: dict[str, Any], override: str) -> None:
     try:
         parsed = tomllib.loads(f"value = {text}")
         value = parsed["value"] if len(parsed) == 1 else text
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, a number of thousands of digits, thousands of brackets
         value = text.strip()
     if section in SECTIONS and isinstance(value, str):
         types = {f.name: f.type for f in options(SECTIONS[section])}
@@ -271,7 +272,7 @@ def _checked(f: Field[Any], key: str, value: Any) -> Any:
         good = type(value) is int and limits["least"] <= value <= limits["most"]
         good = good and not (limits["power_of_two"] and value.bit_count() != 1)
     elif f.type is float:
-        good = type(value) in (int, float) and math.isfinite(value) and limits["above"] < value <= limits["most"]
+        good = type(value) in (int, float) and limits["above"] < value <= limits["most"]
         value = float(value) if good else value
     elif f.type is str:
         good = isinstance(value, str) and value.isprintable()
@@ -299,7 +300,11 @@ def allowed_values(f: Field[Any]) -> str:
 
 
 def _show(value: Any) -> str:
-    text = json.dumps(value, default=str, ensure_ascii=False)
+    number = value if type(value) is not int or abs(value) < 10**60 else hex(value)  # no limit of digits for hex
+    return _cut(json.dumps(number, default=str, ensure_ascii=False))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -1,11 +1,15 @@
 """Read and write ``.npy`` files: one line for whatever is wrong with them, and never half a file."""
 
+import tokenize
 from pathlib import Path
 
 import numpy as np
 
 from openppu_sim.errors import UserError
 from openppu_sim.report.json_report import whole_file
+
+DAMAGED = (ValueError, TypeError, OverflowError, EOFError, SyntaxError, RecursionError, tokenize.TokenError)
+"""What numpy and Python's own parser raise for a header that is no header."""
 
 
 def read_array(path: Path, dtype: np.dtype, what: str) -> np.ndarray:
@@ -35,7 +39,7 @@ def read_array(path: Path, dtype: np.dtype, what: str) -> np.ndarray:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
     except MemoryError:
         raise UserError(f"{path}: does not fit the memory") from None
-    except (ValueError, EOFError, SyntaxError) as error:
+    except DAMAGED as error:
         objects = "Object arrays" in str(error)
         reason = "holds Python objects, which are refused" if objects else "damaged"
         raise UserError(f"{path}: {reason}; write an array of {dtype} with numpy.save") from None

@@ -1,8 +1,10 @@
 """The ``openppu`` command: options that every subcommand has, and errors as one line."""
 
 import argparse
+import errno
 import importlib
 import importlib.metadata
+import io
 import os
 import pkgutil
 import sys
@@ -21,6 +23,8 @@ exit codes: 0 done, 1 the simulation failed, 2 bad input or a missing tool, 130 
 examples:
   openppu info --config ppu810e
   openppu info --config demo --set tile.rows=16 --set tile.columns=16"""
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class Parser(argparse.ArgumentParser):
@@ -91,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def guarded(work: Callable[[], int]) -> int:
     """Run a command's work; turn what the user can mend into one line on standard error and an exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without the character shows its number
     try:
         code = work()
         sys.stdout.flush()
@@ -105,8 +111,19 @@ def guarded(work: Callable[[], int]) -> int:
         print("openppu: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output went away, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        _drop_output()
+        print(f"openppu: error: cannot write the output: {error.strerror}; make room", file=sys.stderr)
+        return 2
+
+
+def _drop_output() -> None:
+    """Send what is still to be printed nowhere: the process would else complain of it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(args: argparse.Namespace) -> int:

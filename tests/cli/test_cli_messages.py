@@ -1,5 +1,6 @@
 """The command's help, its exit codes, and one line on standard error for everything the user can mend."""
 
+import os
 import subprocess
 import sys
 
@@ -61,6 +62,27 @@ def test_a_closed_pipe_is_no_traceback():
     command = f"{sys.executable} -m openppu_sim.cli info | true"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert result.stderr == ""
+
+
+def test_output_that_cannot_be_written_is_no_traceback():
+    if not os.path.exists("/dev/full"):
+        pytest.skip("this system has no /dev/full")
+    command = f"{sys.executable} -m openppu_sim.cli info > /dev/full"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr == "openppu: error: cannot write the output: No space left on device; make room\n"
+
+
+def test_what_the_terminal_cannot_show_is_shown_by_its_number():
+    result = subprocess.run(
+        [sys.executable, "-m", "openppu_sim.cli", "info", "--set", "chip.description=gr\u00fcn"],
+        env=os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "gr\\xfcn" in result.stdout
 
 
 def test_the_version_is_the_project_s(capsys, project_root):

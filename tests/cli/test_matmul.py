@@ -30,6 +30,17 @@ def operands(dtype: type[np.generic], seed: int = 0) -> tuple[np.ndarray, np.nda
     return a.astype(dtype), b.astype(dtype), c.astype(np.int32 if dtype is np.int8 else np.float32)
 
 
+BAD_HEADERS = {
+    "open_bracket": "{'descr': '<f4', 'fortran_order': False, 'shape': (5, 7",
+    "deep": "(" * 5000,
+    "dedent": "  1\n 2\n",
+    "negative": "{'descr': '<f4', 'fortran_order': False, 'shape': (-5, -7)}",
+    "huge": "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999, 7)}",
+    "keys": "{'descr': '<f4', 1: 2}",
+    "dtype": "{'descr': [('a', 3)], 'fortran_order': False, 'shape': (5, 7)}",
+}
+
+
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to work in, with a good product of floats (a, b, c) and what is wrong in many ways."""
@@ -48,6 +59,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     whole = Path("a.npy").read_bytes()
     Path("cut.npy").write_bytes(whole[:-1])
     Path("garbled.npy").write_bytes(whole[:12] + b"garbage" + whole[19:])
+    for name, header in BAD_HEADERS.items():
+        Path(f"{name}.npy").write_bytes(whole[:8] + len(header).to_bytes(2, "little") + header.encode() + whole[128:])
     Path("text.npy").write_text("1 2 3")
     Path("none.npy").write_bytes(b"")
     Path("folder").mkdir()
@@ -154,6 +167,7 @@ BAD_INPUT = {
     ("none.npy", "b.npy", "--format", "bf16"): "none.npy: not a .npy file",
     ("cut.npy", "b.npy", "--format", "bf16"): "cut.npy: damaged; write an array of float32 with numpy.save",
     ("garbled.npy", "b.npy", "--format", "bf16"): "garbled.npy: damaged",
+    **{(f"{name}.npy", "b.npy", "--format", "bf16"): f"{name}.npy: damaged" for name in BAD_HEADERS},
     ("nothing.npy", "b.npy", "--format", "bf16"): "nothing.npy: cannot be read: No such file or directory",
     ("a.npy", "folder", "--format", "bf16"): "folder: cannot be read: Is a directory",
     (*GOOD, "--addend", "a.npy"): "a.npy: shape (5, 7): to be added to A x B it must be (5, 9)",

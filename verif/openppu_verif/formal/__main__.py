@@ -1,10 +1,10 @@
 """Prove the properties of the tile's control: ``make formal``, ``python -m openppu_verif.formal [NAME ...]``."""
 
-import argparse
 import sys
 import tempfile
 from pathlib import Path
 
+from openppu_sim.cli import Parser, guarded
 from openppu_sim.progress import step
 from openppu_sim.report.table import print_table
 
@@ -14,12 +14,16 @@ from openppu_verif.formal.proofs import PROOFS
 
 def main() -> int:
     """Prove all, or those named; 1 if one does not hold, or a fault goes unnoticed."""
-    parser = argparse.ArgumentParser(prog="python -m openppu_verif.formal", description=__doc__)
+    parser = Parser(prog="python -m openppu_verif.formal", description=__doc__)
     names = [proof.name for proof in PROOFS]
     parser.add_argument("proofs", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; all if there is none")
-    chosen = parser.parse_args().proofs or names
+    chosen: list[str] = parser.parse_args().proofs or names
     if unknown := set(chosen) - set(names):
         parser.error(f"no proof {', '.join(sorted(unknown))}: there are {', '.join(names)}")
+    return guarded(lambda: _run(chosen))
+
+
+def _run(chosen: list[str]) -> int:
     rows: list[list[str | int | float | None]] = []
     good = True
     for proof in PROOFS:
