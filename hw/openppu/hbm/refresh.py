@@ -144,7 +144,7 @@ class RefreshTimer(wiring.Component):
             quiet.eq(~done_next & ~self.near),
             closed.eq(quiet & ~s.open & s.settled),
             choice.eq(oldest(Mux(closed.any(), closed, Mux(urgent & ~quiet.any(), ~done_next, quiet)))),
-            ahead.eq(self.idle & (self.debt > -LIMIT * banks) & ~s.refreshing.any()),
+            ahead.eq(self.idle & (self.debt - paid > -LIMIT * banks) & ~s.refreshing.any()),
             wanted.eq(self.settings.refresh_enable & ~whole & ((self.debt > paid) | ahead)),
         ]
         with m.If(refresh_one | ~chosen.any()):
