@@ -53,7 +53,7 @@ def test_other_statistics_are_refused(stat: object) -> None:
 
 def test_int8_cell_is_one_multiplier_one_adder_and_its_registers(tmp_path: Path) -> None:
     chip = synth.with_formats(("int8",))
-    area = map_ecp5(Cell(chip.tile), top="tile_cell", config=chip, folder=tmp_path, target=130)
+    area = map_ecp5(Cell(chip.tile), top="tile_cell", config=chip, folder=tmp_path)
     # A 32-bit adder is 16 carry cells; registers: two weights, a shifted weight, an activation, the sum, swap, load.
     assert (area.dsp, area.ccu2c, area.lut4, area.ff) == (1, 16, 0, 4 * 8 + 16 + 32 + 2), area
     netlist = json.loads((tmp_path / "tile_cell.netlist.json").read_text(encoding="utf-8"))

@@ -15,13 +15,10 @@ from openppu_sim.synthesis.yowasp import read_result, run_tool
 
 ECP5 = """\
 read_verilog {top}.v
-scratchpad -set abc9.D {delay}
 synth_ecp5 -top {top} -json {top}.netlist.json
 delete t:$scopeinfo
 tee -q -o {top}.ecp5.json stat -json
 """
-LOGIC_SHARE = 0.43
-"""Of a clock's period, what the mapper may spend in tables before it trades area for depth; wires take the rest."""
 GATES = """\
 read_verilog {top}.v
 synth -flatten -top {top}
@@ -77,18 +74,15 @@ class GateArea:
     ff: int
 
 
-def map_ecp5(component: wiring.Component, *, top: str, config: ChipConfig, folder: Path, target: float) -> Ecp5Area:
+def map_ecp5(component: wiring.Component, *, top: str, config: ChipConfig, folder: Path) -> Ecp5Area:
     """Emit ``component``, map it to ECP5, leave ``<top>.netlist.json`` in ``folder`` and count its cells.
-
-    ``target`` is the clock frequency to map for, MHz.
 
     Raises
     ------
     SimulationError
         If Yosys does not write whole results.
     """
-    script = ECP5.format(top=top, delay=round(LOGIC_SHARE * 1e6 / target))
-    return ecp5_area(_count(component, script, top=top, config=config, folder=folder, result=f"{top}.ecp5.json"))
+    return ecp5_area(_count(component, ECP5, top=top, config=config, folder=folder, result=f"{top}.ecp5.json"))
 
 
 def map_gates(component: wiring.Component, *, top: str, config: ChipConfig, folder: Path) -> GateArea:
@@ -99,8 +93,7 @@ def map_gates(component: wiring.Component, *, top: str, config: ChipConfig, fold
     SimulationError
         If Yosys does not write whole results.
     """
-    script = GATES.format(top=top)
-    return gate_area(_count(component, script, top=top, config=config, folder=folder, result=f"{top}.gates.json"))
+    return gate_area(_count(component, GATES, top=top, config=config, folder=folder, result=f"{top}.gates.json"))
 
 
 def _count(
@@ -108,8 +101,8 @@ def _count(
 ) -> dict[str, int]:
     make_folder(folder)
     emit(component, top=top, config=config).write(folder / f"{top}.v")
-    (folder / "map.ys").write_text(script, encoding="ascii")
-    netlists = [name for name in (f"{top}.netlist.json",) if name in script]
+    (folder / "map.ys").write_text(script.format(top=top), encoding="ascii")
+    netlists = [f"{top}.netlist.json"] if script is ECP5 else []
     run_tool("yosys", ["-Q", "-q", "map.ys"], folder=folder, results=[*netlists, result])
     path = folder / result
     return cells_by_type(read_result(path, blame="run again"), source=path)

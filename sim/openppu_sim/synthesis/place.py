@@ -67,14 +67,7 @@ def arguments(top: str, report: str, *, seed: int, target: float) -> list[str]:
         *(f"--{DEVICE}", "--package", PACKAGE, "--speed", str(SPEED_GRADE)),
         *("--json", f"{top}.netlist.json", "--report", report),
         *("--seed", str(seed), "--freq", f"{target:g}"),
-        *(
-            "--placer-heap-timingweight",
-            "40",
-            "--router",
-            "router2",
-            "--timing-allow-fail",
-            "--lpf-allow-unconstrained",
-        ),
+        *("--router", "router2", "--timing-allow-fail", "--lpf-allow-unconstrained"),
     ]
 
 

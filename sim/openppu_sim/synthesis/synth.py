@@ -54,7 +54,7 @@ def tile_row(folder: Path) -> dict[str, Any]:
 def _row(name: str, component: Cell | Tile, chip: ChipConfig, folder: Path) -> dict[str, Any]:
     top = name.replace(" ", "_")
     with step(f"synthesis of {name}"):
-        ecp5 = map_ecp5(component, top=top, config=chip, folder=folder, target=chip.clock_mhz)
+        ecp5 = map_ecp5(component, top=top, config=chip, folder=folder)
         gates = map_gates(component, top=top, config=chip, folder=folder)
     row = {"name": name, "value": ecp5.lut4, "unit": "LUT4", "latency": chip.tile.latency}
     return row | asdict(ecp5) | {"gates": gates.gates, "gate_ff": gates.ff, "command": COMMAND}
