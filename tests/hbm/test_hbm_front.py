@@ -22,7 +22,7 @@ class Front:
 
     def __init__(self, config: ChannelConfig) -> None:
         self.m = Module()
-        self.ports = [Port(config, index=index) for index in range(config.ports)]
+        self.ports = [Port(config) for _ in range(config.ports)]
         self.crossbars = [Crossbar(config) for _ in range(2)]
         self.m.submodules += self.ports + self.crossbars
         for index, port in enumerate(self.ports):

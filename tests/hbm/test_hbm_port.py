@@ -11,8 +11,6 @@ from openppu.hbm.port import Port
 from openppu.hbm.reorder import Reorder
 from openppu.hbm.settings import Mapping, Settings
 
-INDEX = 1
-
 
 def random_requests(config: ChannelConfig, count: int, chance: random.Random) -> list[dict[str, int]]:
     """Requests that often meet, and some beyond the capacity."""
@@ -39,7 +37,7 @@ def exercise(
     seed: int = 0,
 ) -> int:
     """Put requests through a port, compare everything, and return the cycles it took."""
-    dut = Port(config, index=INDEX)
+    dut = Port(config)
     chance = random.Random(seed)
     expected = expect(config, settings, requests, chance, {})
     responses = Responses(expected)
@@ -73,7 +71,7 @@ def exercise(
             if entry is not None:
                 write, masked, place, last = expected.entries[pc].pop(0)
                 shown = {name: getattr(entry.place, name) for name in place}
-                assert (entry.write, entry.last, shown, entry.port) == (write, last, place, INDEX)
+                assert (entry.write, entry.last, shown) == (write, last, place)
                 assert entry.masked == masked
                 taken_writes[pc] += write
                 channel.accept(entry, cycle)

@@ -36,7 +36,7 @@ def flips(bits: list[tuple[int, int]]) -> tuple[int, int]:
 )
 def test_words_go_to_whom_they_are_for(name: str, pc: int, read_delay: int, ecc: str) -> None:
     config = ChannelConfig(ports=3, slots=8, writes=8, ecc=ecc)
-    dut = ReadPath(config, pc=pc)
+    dut = ReadPath(config)
     settings = Settings(timing=device(name).timing, read_delay=read_delay)
     delay = -(-(pc + settings.timing.RL + 2) // 2) + read_delay
     chance = random.Random(delay)
@@ -47,6 +47,7 @@ def test_words_go_to_whom_they_are_for(name: str, pc: int, read_delay: int, ecc:
     def step(ctx, cycle):  # type: ignore[no-untyped-def]
         where = f"{name}, PC {pc}, {ecc}, cycle {cycle}"
         ctx.set(dut.settings, settings.values())
+        ctx.set(dut.pc, pc)
         # Each word as it was issued, in any density.
         issue = {
             "valid": chance.random() < (1.0 if cycle // 50 % 2 else 0.4),
@@ -119,7 +120,7 @@ def test_words_go_to_whom_they_are_for(name: str, pc: int, read_delay: int, ecc:
 
 
 def test_a_word_that_nobody_asked_for_is_told_and_goes_nowhere() -> None:
-    dut = ReadPath(ChannelConfig(), pc=0)
+    dut = ReadPath(ChannelConfig())
 
     def step(ctx, cycle):  # type: ignore[no-untyped-def]
         ctx.set(dut.settings, Settings().values())
@@ -133,7 +134,7 @@ def test_a_word_that_nobody_asked_for_is_told_and_goes_nowhere() -> None:
 
 
 def test_after_a_reset_nothing_is_due() -> None:
-    dut = ReadPath(ChannelConfig(), pc=0)
+    dut = ReadPath(ChannelConfig())
     m = Module()
     m.domains.sync = sync = ClockDomain()
     m.submodules.dut = dut

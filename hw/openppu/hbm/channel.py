@@ -79,7 +79,7 @@ class Channel(wiring.Component):
             m.submodules[name] = shared(component, platform)
             return component
 
-        ports = [part(f"port_{index}", Port(config, index=index)) for index in range(config.ports)]
+        ports = [part(f"port_{index}", Port(config)) for index in range(config.ports)]
         startup = part("startup", Startup(clocks=self.reset_clocks))
         bus = part("row_bus", RowArbiter(config.organisation))
         phy = self.phy
@@ -105,7 +105,7 @@ class Channel(wiring.Component):
             crossbar = part(f"crossbar_{pc}", Crossbar(config))
             buffer = part(f"write_buffer_{pc}", WriteBuffer(config))
             write_path = part(f"write_path_{pc}", WritePath(config))
-            read_path = part(f"read_path_{pc}", ReadPath(config, pc=pc))
+            read_path = part(f"read_path_{pc}", ReadPath(config))
             for index, port in enumerate(ports):
                 wiring.connect(m, port.entries[pc], crossbar.ports[index])
                 wiring.connect(m, port.entry_words[pc], crossbar.port_words[index])
@@ -134,6 +134,7 @@ class Channel(wiring.Component):
                 phy.write[pc].eq(write_path.write),
                 phy.write_mask[pc].eq(write_path.write_mask),
                 phy.write_valid[pc].eq(write_path.write_valid),
+                read_path.pc.eq(pc),
                 read_path.issue.eq(scheduler.read_issue),
                 read_path.read.eq(phy.read[pc]),
                 read_path.read_valid.eq(phy.read_valid[pc]),

@@ -24,6 +24,7 @@ class Crossbar(wiring.Component):
     port_words : In(stream of write_word_layout()), array of one a port
         The words of the port's write entries, in order.
     entries : Out(stream of entry_layout(config))
+        With the number of its port.
     write_slot : In(range(config.writes))
         The slot for the words of the entry that is taken in this cycle, if it is a write.
     fill : Out(stream of fill_layout(config))
@@ -71,6 +72,7 @@ class Crossbar(wiring.Component):
             pick.eq(Mux(waits, waiting, turns.pick)),
             self.entries.valid.eq(turns.valid),
             entry.eq(Array(port.payload.as_value() for port in self.ports)[pick]),
+            entry.port.eq(pick),
             taken.eq(self.entries.valid & self.entries.ready),
         ]
         m.d.sync += [waits.eq(self.entries.valid & ~self.entries.ready), waiting.eq(pick)]

@@ -37,12 +37,6 @@ class Port(wiring.Component):
     Latency: 1 cycle from a read to its entry; 2 from a piece's last word returned to its first response. Throughput:
     one word in and one out a cycle.
 
-    Parameters
-    ----------
-    config : ChannelConfig
-    index : int
-        The port's number, which its entries bear.
-
     Members
     -------
     settings : In(settings_layout())
@@ -51,6 +45,7 @@ class Port(wiring.Component):
     responses : Out(stream of response_layout(config))
     acknowledges : Out(stream of acknowledge_layout(config))
     entries : Out(stream of entry_layout(config)), array of one a PC
+        Without ``port``, which the crossbar fills in.
     entry_words : Out(stream of write_word_layout()), array of one a PC
         The words of the PC's write entries, in order; they come at one a cycle, from the cycle after their entry was
         offered at the latest.
@@ -60,9 +55,8 @@ class Port(wiring.Component):
     LATENCY = 1
     """Cycles from a read to its entry."""
 
-    def __init__(self, config: ChannelConfig, *, index: int):
+    def __init__(self, config: ChannelConfig):
         self.config = config
-        self.index = index
         words = stream.Signature(write_word_layout())
         super().__init__(
             {
@@ -141,7 +135,6 @@ class Port(wiring.Component):
             entry.entry.masked.eq(granule.write & word_masked),
             entry.entry.place.eq(granule.place),
             entry.entry.last.eq(granule.last),
-            entry.entry.port.eq(self.index),
             entry.entry.slot.eq(of_pc([slots.payload for slots in reorder.free])),
             entry.end.eq(granule.write & granule.end_of_pc),
         ]

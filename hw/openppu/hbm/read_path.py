@@ -58,16 +58,12 @@ class ReadPath(wiring.Component):
 
     Latency: 1 cycle from the PHY to ``returned`` and ``merge``. Throughput: one word a cycle.
 
-    Parameters
-    ----------
-    config : ChannelConfig
-    pc : int
-        The pseudo-channel.
-
     Members
     -------
     settings : In(settings_layout())
         Such that a word is due at most `MOST_DELAY` clocks after its command.
+    pc : In(1)
+        The pseudo-channel, a constant.
     issue : In(read_issue_layout(config))
         In the clock in which the command is on the column bus.
     read, read_valid : In
@@ -84,12 +80,12 @@ class ReadPath(wiring.Component):
     LATENCY = 1
     """Cycles from the PHY to a port."""
 
-    def __init__(self, config: ChannelConfig, *, pc: int):
+    def __init__(self, config: ChannelConfig):
         self.config = config
-        self.pc = pc
         super().__init__(
             {
                 "settings": In(settings_layout()),
+                "pc": In(1),
                 "issue": In(read_issue_layout(config)),
                 "read": In(phy.word_layout()),
                 "read_valid": In(1),
