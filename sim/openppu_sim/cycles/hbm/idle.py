@@ -51,7 +51,8 @@ class Idle:
         banks = (*queue.hits, *queue.conflicts, *queue.misses)
         if banks and self._refreshed(banks):
             blocked = any(pc.refresher.blocks(bank) for bank in banks)
-            until = FAR if blocked else min(pc.banks.refreshed_until[bank] for bank in banks) >> 1
+            own = min(pc.banks.refreshed_until[bank] for bank in banks)
+            until = FAR if blocked else max(own, pc.banks.rest_at) >> 1
             parts.append((max(until, clock + 1), "refresh"))
 
         def reached(ck: int) -> int:
@@ -66,13 +67,17 @@ class Idle:
         """Whether all these banks wait for their refresh."""
         pc = self.pc
         ck = 2 * self.clock + 1
-        return all(pc.refresher.blocks(bank) or pc.banks.refreshed_until[bank] > ck for bank in wanted)
+        return pc.banks.rest_at > ck or all(
+            pc.refresher.blocks(bank) or pc.banks.refreshed_until[bank] > ck for bank in wanted
+        )
 
     def _spaced_only(self, clock: int) -> bool:
-        """Whether a bank that is wanted could be activated but for tRRD and tFAW."""
+        """Whether activations go as close as tRRD and tFAW let them, and banks that are wanted wait for these."""
         pc, banks = self.pc, self.pc.banks
         ck = 2 * clock + 1
-        if max(banks.space_at, banks.window[0] + banks.timing.tFAW) <= ck:
-            return False
+        timing = banks.timing
+        if max(banks.space_at, banks.window[0] + timing.tFAW) <= ck:
+            # They go as close as may be: one is sent in this very clock.
+            return pc.act_wish is not None and ck - banks.window[-1] <= max(timing.tRRDS, timing.tFAW // 4) + 2
         queue = pc.writes if pc.target else pc.reads
         return any(banks.act_at[bank] <= ck and not pc.refresher.blocks(bank) for bank in queue.misses)

@@ -119,8 +119,8 @@ class PseudoChannel:
         self._complete(clock)
         self._accept_or_not(offer)
         reserved = self._direct(clock, offer)
-        self._choose_column(clock, reserved)
         self._choose_row(clock, reserved)
+        self._choose_column(clock, reserved)
 
     def _complete(self, clock: int) -> None:
         """Entries whose data has become complete, write slots that have become free."""

@@ -1,0 +1,187 @@
+"""``openppu hbm``: a trace of requests on the modelled HBM2e memory, and why it is as slow as it is."""
+
+import argparse
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+from openppu.hbm.config import ChannelConfig
+from openppu.hbm.device import DEVICES, HEIGHTS, Timing, device
+from openppu.hbm.settings import Mapping, Page, Refresh, Settings
+
+from openppu_sim.cycles.hbm.address import Interleave
+from openppu_sim.cycles.hbm.memory import Memory, Outcome, unloaded_ns
+from openppu_sim.cycles.hbm.memory import run as run_memory
+from openppu_sim.cycles.hbm.requests import Requests
+from openppu_sim.cycles.hbm.traces import FORMATS, read_trace
+from openppu_sim.errors import UserError
+from openppu_sim.report import hbm as report
+from openppu_sim.report.hbm_explain import WORTH, changes, reasons
+from openppu_sim.report.json_report import SCHEMA, commit, writable, write_json
+from openppu_sim.report.table import Cell, format_table
+
+DESCRIPTION = """\
+Run a trace of memory requests on the model of the HBM2e controller (docs/hbm-model.md).
+
+A trace has a request a line, in one of three formats, told by the first line:
+  plain     read|write ADDRESS BYTES [NANOSECONDS]    such as: read 0x1000 256
+  ramulator LD|ST ADDRESS, or R|W ADDRESS             such as: LD 0x12345680
+  dramsim3  ADDRESS READ|WRITE CYCLE                  such as: 0x12345680 READ 120
+Without times, each request is made as soon as the one before it is taken."""
+
+
+MAPPINGS, PAGES = report.choices(Mapping), report.choices(Page)
+REFRESHES = {"single-bank": Refresh(0), "all-bank": Refresh(1), "off": Refresh(0)}
+
+EXPLAINED = 20_000
+"""Requests that ``explain`` takes of a longer trace, since it runs it several times."""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+    """Add the parser of ``hbm`` and those of its own commands."""
+    parser = subparsers.add_parser(
+        "hbm",
+        help="model a trace on HBM2e memory",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    own = parser.add_subparsers(title="commands", metavar="COMMAND", dest="action", required=True)
+    for name, text in (
+        ("run", "print bandwidth, latency and where the clocks went"),
+        ("explain", "say in words why it is not faster, and what a change would gain"),
+    ):
+        command = own.add_parser(
+            name, help=text, description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        _add_options(command, explains=name == "explain")
+    return parser
+
+
+def _add_options(parser: argparse.ArgumentParser, *, explains: bool) -> None:
+    parser.add_argument("trace", type=Path, metavar="TRACE", help="the file of requests")
+    trace = parser.add_argument_group("trace")
+    trace.add_argument("--format", choices=FORMATS, help="its format (default: told by the first line)")
+    trace.add_argument(
+        "--bytes", type=int, default=64, metavar="N", help="size of a request of the other formats (default: 64)"
+    )
+    trace.add_argument("--wrap", action="store_true", help="take addresses modulo the capacity")
+    most = EXPLAINED if explains else None
+    trace.add_argument(
+        "--requests",
+        type=int,
+        default=most,
+        metavar="N",
+        help=f"take the first N requests (default: {most or 'all'})",
+    )
+    memory = parser.add_argument_group("memory")
+    memory.add_argument("--device", default=DEVICES[0], metavar="NAME", help=f"timing: {', '.join(DEVICES)}")
+    memory.add_argument("--height", type=int, choices=HEIGHTS, default=8, help="dies of a stack (default: 8)")
+    memory.add_argument(
+        "--channels", type=int, default=1, metavar="N", help="channels; a stack has 8 (default: 1; ppu810e: 48)"
+    )
+    memory.add_argument(
+        "--timing",
+        action="append",
+        default=[],
+        metavar="NAME=CLOCKS",
+        help="change one timing value, in memory clocks, such as tRC=80; may be repeated",
+    )
+    memory.add_argument("--ecc", choices=("secded", "none"), default="secded", help="(default: secded)")
+    memory.add_argument("--ports", type=int, default=2, metavar="N", help="request ports of a channel (default: 2)")
+    policy = parser.add_argument_group("policy")
+    policy.add_argument(
+        "--mapping", choices=MAPPINGS, default="interleaved", help="of addresses (default: interleaved)"
+    )
+    policy.add_argument("--hash", action=argparse.BooleanOptionalAction, default=False, help="XOR row bits onto banks")
+    policy.add_argument("--page", choices=PAGES, default="adaptive", help="when rows close (default: adaptive)")
+    policy.add_argument("--refresh", choices=REFRESHES, default="single-bank", help="(default: single-bank)")
+    policy.add_argument("--write-high", type=int, default=48, metavar="N", help="writes that begin a batch")
+    policy.add_argument("--write-low", type=int, default=8, metavar="N", help="writes left when it ends")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the trace and print what was asked for."""
+    memory = _memory(args)
+    if args.bytes < 1:
+        raise UserError(f"--bytes {args.bytes}: give at least 1")
+    if args.requests is not None and args.requests < 1:
+        raise UserError(f"--requests {args.requests}: give at least 1")
+    if args.json is not None:
+        if args.json.resolve() == args.trace.resolve():
+            raise UserError(f"--json {args.json}: the same file as the trace; choose another")
+        writable(args.json)
+    requests = read_trace(
+        args.trace,
+        form=args.format,
+        line_bytes=args.bytes,
+        clock_ns=float(memory.device.clock_ns),
+        capacity=memory.capacity,
+        wrap=args.wrap,
+    )
+    whole = len(requests)
+    if args.requests is not None and args.requests < whole:
+        requests = requests.take(np.arange(args.requests))
+    print(f"{args.trace}: {report.title(memory)}")
+    if len(requests) < whole:
+        print(f"(the first {len(requests):,} of {whole:,} requests)")
+    outcome = run_memory(requests, memory)
+    unloaded = unloaded_ns(memory)
+    record = {"schema": SCHEMA, "commit": commit(), "trace": str(args.trace), **report.record(outcome, unloaded)}
+    print(f"\n{report.figure_table(outcome)}")
+    if args.action == "explain":
+        record["changes"] = _explain(requests, memory, outcome)
+    else:
+        print(f"\nLatency\n\n{report.latency_table(outcome, unloaded)}")
+        print(f"\nWhere the clocks went\n\n{report.clock_table(outcome)}")
+        print(f"\nRows and commands\n\n{report.command_table(outcome)}")
+    if args.json is not None:
+        print(f"\nWrote {write_json(args.json, record)}")
+    return 0
+
+
+def _memory(args: argparse.Namespace) -> Memory:
+    """The memory that the options describe."""
+    table = device(args.device)
+    Interleave(args.channels)
+    timing = table.timing
+    names = {item.name for item in fields(Timing)}
+    for text in args.timing:
+        name, _, value = text.partition("=")
+        if name not in names or not value.isdigit():
+            raise UserError(f"--timing {text}: give NAME=CLOCKS, NAME one of {', '.join(sorted(names))}")
+        timing = replace(timing, **{name: int(value)})
+    if args.write_low >= args.write_high:
+        raise UserError(f"--write-low {args.write_low}: give less than --write-high, {args.write_high}")
+    settings = Settings(
+        timing=timing,
+        mapping=MAPPINGS[args.mapping],
+        hash_banks=args.hash,
+        page=PAGES[args.page],
+        refresh=REFRESHES[args.refresh],
+        refresh_enable=args.refresh != "off",
+        write_high=args.write_high,
+        write_low=args.write_low,
+    )
+    config = ChannelConfig(height=args.height, ports=args.ports, ecc=args.ecc)
+    return Memory(device=table, config=config, settings=settings, channels=args.channels)
+
+
+def _explain(requests: Requests, memory: Memory, outcome: Outcome) -> list[dict[str, object]]:
+    """Print the reasons, and what changes would give; return the latter."""
+    print("\nWhy it is not faster\n")
+    for text in reasons(outcome):
+        print(f"- {text}")
+    rows: list[list[Cell]] = []
+    for change in changes(requests, memory):
+        tried = run_memory(change.requests, change.memory)
+        rows.append([change.text, tried.gbs, 100 * tried.efficiency, 100 * (tried.gbs / outcome.gbs - 1)])
+    rows.sort(key=lambda row: -float(row[1] or 0))
+    print(f"\nWhat a change would give\n\n{format_table(['change', 'GB/s', 'of peak %', 'gain %'], rows)}")
+    best = rows[0]
+    gain = float(best[3] or 0) / 100
+    if gain < WORTH:
+        print(f"\nNone of these changes gains {100 * WORTH:g} % or more.")
+    else:
+        print(f"\nMost is gained by this change: {best[0]}.")
+    return [dict(zip(("change", "gbs", "of_peak_percent", "gain_percent"), row, strict=True)) for row in rows]

@@ -1,0 +1,150 @@
+"""``openppu hbm``: figures that add up, reasons that fit the pattern, and one line for what cannot be."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from openppu_sim import cli
+
+
+def write(path: Path, lines: list[str]) -> str:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def stream(tmp_path: Path) -> str:
+    return write(tmp_path / "stream.txt", [f"read {256 * n:#x} 256" for n in range(600)])
+
+
+def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert cli.main(["hbm", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_run_prints_figures_and_an_account_that_adds_up(
+    stream: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = shown(capsys, "run", stream, "--json", str(tmp_path / "run.json"))
+    assert "1 channel of HBM2E_3200, 8-high, 51.2 GB/s at most: interleaved mapping, banks not hashed" in out
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["bytes"] == 600 * 256
+    assert record["gbs"] == pytest.approx(600 * 256 / record["seconds"] / 1e9)
+    assert record["efficiency"] == pytest.approx(record["gbs"] / 51.2)
+    assert record["efficiency"] > 0.9
+    accounts = record["accounts"]
+    assert accounts["events"]["reads"] == 600 * 8
+    assert accounts["clocks"] == 2 * record["clocks"]
+    assert accounts["events"]["reads"] + sum(accounts["idle"].values()) == accounts["clocks"]
+    assert record["read_latency_ns"]["p50"] <= record["read_latency_ns"]["p99"] <= record["read_latency_ns"]["most"]
+    table = re.findall(
+        r"^(?:reads|writes|no request|hold|refresh|turnaround|bank group|activation|bank)  +([\d,]+)", out, re.M
+    )
+    assert sum(int(count.replace(",", "")) for count in table[1:]) == accounts["clocks"], "the first is the latency's"
+
+
+def test_explain_finds_the_stride_that_meets_one_bank(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace = write(tmp_path / "stride.txt", [f"read {65536 * n} 64" for n in range(300)])
+    out = shown(capsys, "explain", trace)
+    assert "the rows that were wanted were not open: a bank takes 47.5 ns (tRC)" in out
+    assert "100 % of a pseudo-channel's accesses are to four of its 32 banks (1 are used at all)" in out
+    assert "the busiest of 2 pseudo-channels has 100 % of the accesses" in out
+    assert "Most is gained by this change: hash the banks: --hash." in out or "both: --mapping" in out
+
+
+@pytest.mark.parametrize(
+    ("lines", "options", "reason", "change"),
+    [
+        ([f"read {n * 40_503_233 % (1 << 26) * 32} 32" for n in range(900)], [], "tRRD and tFAW allow", None),
+        (
+            [f"{'write' if n % 2 else 'read'} {n // 2 * 256 + n % 2 * (1 << 30)} 256" for n in range(900)],
+            ["--write-high", "16", "--timing", "tRTW=120"],
+            "was turning between reads and writes",
+            "make reads and writes in turns of 512 each",
+        ),
+        ([f"read {n * 32} 32" for n in range(3000)], ["--ports", "1"], None, "join neighbouring requests: 256 bytes"),
+        (
+            [f"read {n * 256} 256 {n * 100}" for n in range(200)],
+            [],
+            "does not ask for more",
+            "as fast as they are taken",
+        ),
+        ([f"write {n * 4096 + 5} 20" for n in range(200)], [], "100 % of the writes cover a part of 32", None),
+        ([f"read {n * 256} 256" for n in range(1500)], [], "there is little to gain", None),
+        (
+            [f"read {n * 256} 256" for n in range(1500)],
+            ["--refresh", "all-bank", "--timing", "tREFI=1200"],
+            "all that waited was for banks in refresh: an all-bank refresh stops everything",
+            "refresh bank by bank",
+        ),
+    ],
+    ids=["random", "turns", "short", "slow", "merges", "good", "all-bank"],
+)
+def test_explain_says_what_it_is(
+    lines: list[str],
+    options: list[str],
+    reason: str | None,
+    change: str | None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = shown(capsys, "explain", write(tmp_path / "trace.txt", lines), *options)
+    if reason:
+        assert reason in out
+    if change:
+        assert change in out
+        assert change in out.rpartition("Most is gained by this change: ")[2], (
+            f"another change is named as the best:\n{out}"
+        )
+
+
+def test_formats_channels_and_first_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ramulator = write(tmp_path / "a.trace", [f"{'ST' if n % 3 == 0 else 'LD'} {64 * n:#x}" for n in range(90)])
+    dramsim = write(tmp_path / "b.trace", [f"{64 * n:#x} {'WRITE' if n % 3 == 0 else 'READ'} {n}" for n in range(90)])
+    for trace in (ramulator, dramsim):
+        out = shown(capsys, "run", trace, "--channels", "48", "--requests", "60", "--bytes", "128")
+        assert "48 channels of HBM2E_3200, 8-high, 2,457.6 GB/s at most" in out
+        assert "(the first 60 of 90 requests)" in out
+        assert re.search(r"^ +60  +7,680  +33\.33 ", out, re.M)
+
+
+@pytest.mark.parametrize(
+    ("line", "options", "told"),
+    [
+        ("read 0x10", [], ":2: 'read 0x10': give read|write ADDRESS BYTES [NANOSECONDS], such as: read 0x1000 256"),
+        ("raed 0x10 64", [], ":2: 'raed 0x10 64': give read|write ADDRESS"),
+        ("read zero 64", [], ":2: 'read zero 64': 'zero' is no address; give read|write"),
+        ("read 0x10 8192", [], ":2: 'read 0x10 8192': 8192 bytes; give a size from 1 to 4096"),
+        ("read 0x80000000 64", [], "beyond the capacity of 0x80000000 bytes; give more --channels, or --wrap"),
+        ("read 0x10 64 5", [], "give a time in every line or in none"),
+        ("read 0x0 64", ["--device", "HBM9"], "hbm.device = 'HBM9': unknown device; give one of HBM2E_3200"),
+        ("read 0x0 64", ["--timing", "tRC=40"], "timing.tRC = 40: impossible; at least tRAS + tRP, 75 clocks"),
+        ("read 0x0 64", ["--timing", "tXYZ=40"], "--timing tXYZ=40: give NAME=CLOCKS, NAME one of RL, WL, tCCDL"),
+        ("read 0x0 64", ["--timing", "tRC"], "--timing tRC: give NAME=CLOCKS"),
+        ("read 0x0 64", ["--channels", "7"], "7 channels: give a power of two, or three times one"),
+        ("read 0x0 64", ["--ports", "9"], "hbm.ports = 9: give one of 1, 2"),
+        ("read 0x0 64", ["--write-high", "4"], "--write-low 8: give less than --write-high, 4"),
+        ("read 0x0 64", ["--bytes", "0"], "--bytes 0: give at least 1"),
+        ("read 0x0 64", ["--requests", "0"], "--requests 0: give at least 1"),
+        ("read 0x0 64", ["--height", "5"], "argument --height: invalid choice: 5"),
+        ("read 0x0 64", ["--format", "ramulator"], ":1: 'read 0 64': give LD|ST ADDRESS or R|W ADDRESS"),
+    ],
+)
+@pytest.mark.parametrize("action", ["run", "explain"])
+def test_bad_input_gives_one_line(
+    action: str, line: str, options: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = write(tmp_path / "trace.txt", ["read 0 64", line])
+    try:
+        code = cli.main(["hbm", action, trace, *options])
+    except SystemExit as leave:
+        code = int(leave.code or 0)
+    captured = capsys.readouterr()
+    assert (code, captured.out, captured.err.count("\n")) == (2, "", 1), captured
+    assert told in captured.err
+
+
+def test_a_json_file_never_replaces_the_trace(stream: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["hbm", "run", stream, "--json", stream]) == 2
+    assert "the same file as the trace" in capsys.readouterr().err
