@@ -28,6 +28,10 @@ def test_a_larger_array_and_operands_past_the_buffers_are_predicted(capsys: pyte
     ("arguments", "told"),
     [
         (("0", "1", "1"), "M = 0: a matrix product needs M, K and N of at least 1"),
+        (("9" * 26, "1", "1"), "a more than 10**25 x 1 x 1 product takes more than 10**22 pieces, at most 500,000"),
+        (("1", "9" * 26, "1"), "pieces, at most 500,000 are planned"),
+        (("1", "1", "1000000000"), "takes 125,000,000 pieces, at most 500,000 are planned: give a larger tile.accum"),
+        (("1000000", "512", "512", "--set", "tile.accumulators=8", "--set", "tile.rows=256"), "8,000,000 pieces"),
         (("1", "1", "1", "--format", "fp16"), "format 'fp16' is not built in"),
         (("1", "x", "1"), "argument K: invalid int value: 'x'"),
     ],

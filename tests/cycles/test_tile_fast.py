@@ -48,6 +48,15 @@ def test_nothing_takes_no_time() -> None:
     assert predict([], load("tiny").tile).cycles == 0
 
 
+@pytest.mark.parametrize(("m", "n"), [(1, 400_000), (100_000, 256)])
+def test_a_tenth_of_the_most_pieces_is_predicted_in_seconds(m: int, n: int) -> None:
+    config = load("demo").replace(accumulators=64).tile
+    start = time.perf_counter()
+    planned = plan(m, 10, n, "bf16", config, resident=False)
+    assert predict(planned.commands, config).rows == m * 2 * -(-n // 8)
+    assert time.perf_counter() - start < 30
+
+
 def test_a_large_language_model_is_predicted_in_seconds() -> None:
     """One layer of each projection of a model with 8192 features, 2048 tokens at a time and one at a time."""
     config = load("ppu810e").tile

@@ -1,11 +1,11 @@
-"""``openppu predict``: the cycles of a matrix product from the cycle model alone, at any size, without a simulator."""
+"""``openppu predict``: the cycles of a matrix product from the cycle model alone, without a simulator."""
 
 import argparse
 
 from openppu.config import FORMATS, TileConfig
 
 from openppu_sim.cycles.tile_fast import predict
-from openppu_sim.lowering.tile import plan
+from openppu_sim.lowering.tile import MOST_PIECES, plan
 from openppu_sim.report.table import print_table
 
 
@@ -15,7 +15,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "predict",
         help="predict the cycles of a matrix product, without a simulator",
         description="Predict the cycles of an m x k by k x n product on one tile with the cycle model, which equals "
-        "the RTL exactly when no stream stalls. Operand buffers are taken as large enough.",
+        "the RTL exactly when no stream stalls. Operand buffers are taken as large enough. "
+        f"A product may be cut into {MOST_PIECES:,} pieces, about half a minute's work.",
     )
     for name in "mkn":
         parser.add_argument(name, type=int, metavar=name.upper(), help=f"{name}, at least 1")

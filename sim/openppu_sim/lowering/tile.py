@@ -10,6 +10,9 @@ from openppu.formats.spec import FORMATS
 
 from openppu_sim.errors import UserError
 
+MOST_PIECES = 500_000
+"""N blocks of all commands together that a plan may have: half a minute's work for the cycle model."""
+
 
 class Addend(IntEnum):
     """What the first K block of a command adds to."""
@@ -205,7 +208,8 @@ def plan(
     Raises
     ------
     UserError
-        If a size is not positive, the format is not built in, or an operand does not fit its buffer.
+        If a size is not positive, the format is not built in, an operand does not fit its buffer, or the product is
+        cut into more than `MOST_PIECES` pieces.
     """
     for name, size in (("M", m), ("K", k), ("N", n)):
         if size < 1:
@@ -221,9 +225,16 @@ def plan(
         _check_fits("A", f"{m} x {k}", m * k_blocks, a_base, "activation", "M", config)
         _check_fits("B", f"{k} x {n}", k * n_blocks, b_base, "weight", "N", config)
 
-    chunks, groups = _cut(m, k_blocks, n_blocks, config)
-    address_mask = (1 << config.address_bits) - 1
     k_most = (1 << config.count_bits) - 1
+    least = n_blocks * -(-k_blocks // k_most)
+    pieces = least * -(-m // config.accumulators)
+    if pieces > MOST_PIECES:
+        raise UserError(
+            f"a {_size(m)} x {_size(k)} x {_size(n)} product takes {_size(pieces)} pieces, at most {MOST_PIECES:,} are "
+            "planned: give a larger tile.accumulators, tile.rows or tile.columns, or a smaller product"
+        )
+    chunks, groups = _cut(m, k_blocks, n_blocks, config, most=MOST_PIECES // least)
+    address_mask = (1 << config.address_bits) - 1
     commands = []
     for row, chunk_m in chunks:
         for block, group_blocks in groups:
@@ -267,13 +278,13 @@ def plan(
 Pieces = tuple[tuple[int, int], ...]
 
 
-def _cut(m: int, k_blocks: int, n_blocks: int, config: TileConfig) -> tuple[Pieces, Pieces]:
-    """Chunks of M and groups of N blocks: the fewest chunks among those that cost the fewest cycles."""
+def _cut(m: int, k_blocks: int, n_blocks: int, config: TileConfig, *, most: int) -> tuple[Pieces, Pieces]:
+    """At most ``most`` chunks of M, and groups of N blocks: the fewest chunks among those that cost fewest cycles."""
     rows, accumulators = config.rows, config.accumulators
     round_trip = rows * config.latency + 3 if k_blocks > 1 else 0
     best: tuple[int, int, int] | None = None
     least = -(-m // min(m, accumulators))
-    for chunk_count in range(least, max(least, m // rows) + 1):
+    for chunk_count in range(least, max(least, min(m // rows, most)) + 1):
         largest = -(-m // chunk_count)
         group_most = min(n_blocks, accumulators // largest, (1 << config.count_bits) - 1)
         group_count = -(-n_blocks // group_most)
@@ -292,6 +303,11 @@ def _cut(m: int, k_blocks: int, n_blocks: int, config: TileConfig) -> tuple[Piec
             break
     assert best is not None
     return _even(m, best[1]), _even(n_blocks, best[2])
+
+
+def _size(number: int) -> str:
+    """A size in a message, however large."""
+    return f"{number:,}" if number < 10**15 else f"more than 10**{(len(hex(number)) - 3) * 6 // 5}"
 
 
 def _even(total: int, count: int) -> Pieces:
