@@ -148,21 +148,16 @@ class AxiWrites(wiring.Component):
             pieces.r_en.eq(self.pieces.ready),
         ]
 
-        # A burst is answered with its last piece; one bad piece makes it bad.
+        # A burst is answered with its last piece. All of it lies within the capacity, or all beyond, as its 4 KiB do.
         owed = Signal(answer_shape)
-        bad = Signal()
-        any_bad = Signal()
         m.d.comb += [
             unanswered.w_data.eq(Cat(burst.id, end)),
             unanswered.w_en.eq(step & piece_end),
             owed.eq(unanswered.r_data),
-            any_bad.eq(bad | self.acknowledges.payload.error),
             self.answers.valid.eq(self.acknowledges.valid & owed.end),
             self.answers.payload.id.eq(owed.id),
-            self.answers.payload.response.eq(Mux(any_bad, Response.SLVERR, Response.OKAY)),
+            self.answers.payload.response.eq(Mux(self.acknowledges.payload.error, Response.SLVERR, Response.OKAY)),
             self.acknowledges.ready.eq(~owed.end | self.answers.ready),
             unanswered.r_en.eq(self.acknowledges.valid & self.acknowledges.ready),
         ]
-        with m.If(unanswered.r_en):
-            m.d.sync += bad.eq(any_bad & ~owed.end)
         return m

@@ -178,3 +178,22 @@ async def reads_pass_a_write_whose_data_does_not_come(dut: Any) -> None:
 
     await bench.run([late()], manager)
     assert all(bench.memory.words_held[address] == 5 for address in range(16))
+
+
+@cocotb.test()
+async def answers_that_nobody_takes_for_long_are_all_there(dut: Any) -> None:
+    """As many short writes as may be, while the manager takes no answer."""
+    bench = Bench(dut)
+    await bench.begin()
+    manager = Manager(dut)
+    manager.b.pause = True
+    beat = (7, (1 << BUS_BYTES) - 1)
+    count = 80
+
+    async def release() -> None:
+        await Timer(2 * 4 * count, "ns")
+        manager.b.pause = False
+
+    writes = [manager.write(Burst(BUS_BYTES * n, 1, BUS_BYTES, INCR), [beat], number=n % 5) for n in range(count)]
+    await bench.run([release(), *writes], manager)
+    assert all(bench.memory.words_held[address] == 7 for address in range(count))
