@@ -142,6 +142,8 @@ def test_queue_equals_a_list(seed: int) -> None:
             work = {"place": new.place(), "last": new.last, "source": {"merge": 0, "port": 0, "slot": new.slot}}
             marks = {"hit": new.hit, "unfilled": new.unfilled, "unmerged": new.unmerged}
             ctx.set(queue.arrival, {"work": work, **marks})
+            leaves = issue and column is not None and column is model[0] and column.last == 0
+            assert ctx.get(queue.head_leaves) == leaves, where
             await ctx.tick()
             for entry in model:
                 entry.hit = (entry.hit and not closed >> entry.bank & 1) or (entry.bank, entry.row) == opened

@@ -13,7 +13,7 @@ from scheduler_pair import Run, run_pair
 
 CONFIG = ChannelConfig(height=4, reads=8, writes=8)
 CLOCKS = 3000
-ENTRIES = 60
+ENTRIES = 40
 
 
 def traffic(seed: int, *, banks: int, rows: int, writes: float, masked: float, most: int = 8) -> list[dict[str, Any]]:
@@ -88,3 +88,25 @@ def test_commands_are_legal_and_every_access_is_made_once_in_order(
     values = Settings(write_high=6, write_low=2, age_limit=200, **settings)
     run = run_pair(CONFIG, values, entries, clocks=CLOCKS, seed=seed, build_root=build_root)
     check(run, entries, f"{name}, seed {seed}")
+
+
+def entry(*, write: bool, bank: int, row: int, column: int = 0) -> dict[str, Any]:
+    """A whole granule."""
+    place = {"column": column, "bank": bank, "row": row}
+    return {"write": write, "masked": False, "place": place, "last": 7, "port": 0, "slot": 0}
+
+
+@pytest.mark.parametrize(("write", "bank"), [(False, 0), (True, 0), (True, 1)])
+def test_an_old_entry_is_served_though_younger_ones_would_be_quicker(write: bool, bank: int, build_root: Path) -> None:
+    limit, slack = 100, 80
+    others = [entry(write=False, bank=0, row=0, column=8 * (place % 4)) for place in range(40)]
+    entries = [[*others[:6], entry(write=write, bank=bank, row=1), *others[6:]], []]
+    settings = Settings(write_high=6, write_low=0, age_limit=limit, page=Page.OPEN, refresh_enable=False)
+    run = run_pair(CONFIG, settings, entries, clocks=CLOCKS, seed=0, build_root=build_root)
+    where = f"write {write}, bank {bank}"
+    check(run, entries, where)
+    taken = next(clock for clock, _, entry in run.taken if entry["place"]["row"] == 1)
+    served = [clock for clock, _, _, of, row, _ in run.accesses if (of, row) == (bank, 1)]
+    assert len(served) == 8, where
+    assert served[-1] - taken <= limit + slack, f"{where}: {served[-1] - taken} clocks"
+    assert served[-1] - taken >= limit // 2, f"{where}: {served[-1] - taken} clocks: nothing was quicker"

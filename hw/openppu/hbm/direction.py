@@ -1,10 +1,13 @@
 """Which way a pseudo-channel's data bus goes, and which way it is about to."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from openppu.hbm.settings import settings_layout
+
+TURN = 8
+"""Entries that have their turn if the other direction cannot wait either."""
 
 
 class Direction(wiring.Component):
@@ -12,7 +15,8 @@ class Direction(wiring.Component):
 
     The target turns to writes when enough of them wait, when no read does, when a read has to wait for one (both are of
     one granule), or when the oldest has waited too long; to reads when few writes are left, or for the last two
-    reasons. As long as one of these two holds for the present target, it does not turn.
+    reasons. As long as one of these two holds for the present target, it does not turn; but if one holds for either, it
+    turns when `TURN` oldest entries have left.
 
     The data bus turns when it has no row open in its present direction, or the target has many, or one for such a
     reason.
@@ -30,6 +34,8 @@ class Direction(wiring.Component):
         Rows are open; many are. Bit 0 for reads, bit 1 for writes.
     urgent : In(2)
         An arrival waits for an entry; the oldest entry has waited too long.
+    head_leaves : In(2)
+        The oldest entry leaves.
     target, writing : Out(1)
         0 for reads, 1 for writes.
     turned : Out(1)
@@ -47,6 +53,7 @@ class Direction(wiring.Component):
                 "hits": In(2),
                 "many_hits": In(2),
                 "urgent": In(2),
+                "head_leaves": In(2),
                 "target": Out(1),
                 "writing": Out(1),
                 "turned": Out(1),
@@ -61,12 +68,21 @@ class Direction(wiring.Component):
             high.eq((self.level >= self.settings.write_high) | self.full),
             low.eq((self.level <= self.settings.write_low) & ~self.full),
         ]
-        with m.If(~self.target):
-            with m.If(self.writes & (~self.reads | (~self.urgent[0] & (high | self.urgent[1])))):
-                m.d.sync += self.target.eq(1)
-        with m.Else():
-            with m.If(self.reads & (~self.writes | (~self.urgent[1] & (low | self.urgent[0])))):
-                m.d.sync += self.target.eq(0)
+        left = Signal(range(TURN + 1))
+        over = Signal()
+        turn = Signal()
+        m.d.comb += over.eq(left == TURN)
+
+        def wanted(mine, other, mark):
+            """Whether to turn from the one with work and urgency ``mine`` to the ``other``, if at that mark."""
+            return other[0] & (~mine[0] | Mux(mine[1], other[1] & over, other[1] | mark))
+
+        reads, writes = (self.reads, self.urgent[0]), (self.writes, self.urgent[1])
+        m.d.comb += turn.eq(Mux(self.target, wanted(writes, reads, low), wanted(reads, writes, high)))
+        with m.If(turn):
+            m.d.sync += [self.target.eq(~self.target), left.eq(0)]
+        with m.Elif(self.head_leaves.bit_select(self.target, 1) & ~over):
+            m.d.sync += left.eq(left + 1)
 
         enough = Signal(2)
         worth = Signal()

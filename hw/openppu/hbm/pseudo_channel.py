@@ -376,6 +376,7 @@ class PseudoChannel(wiring.Component):
             direction.full.eq(writes.full),
             direction.hits.eq(Cat(reads.some_hits, writes.some_hits)),
             direction.many_hits.eq(Cat(reads.many_hits, writes.many_hits)),
+            direction.head_leaves.eq(Cat(reads.head_leaves, writes.head_leaves)),
             direction.urgent.eq(Cat(aged) | Mux(self.entries.valid, conflicts, 0)),
         ]
 

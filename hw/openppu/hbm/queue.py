@@ -73,8 +73,9 @@ class EntryQueue(wiring.Component):
         entry wants another row of it.
     tick : In(1)
         Half of the age limit has passed.
-    head, head_valid, head_hit, head_aged : Out(place_layout), Out(1), Out(1), Out(1)
-        The oldest entry, valid if ready; it has waited for longer than half of the age limit, and at most for all.
+    head, head_valid, head_hit, head_aged, head_leaves : Out(place_layout), Out(1), Out(1), Out(1), Out(1)
+        The oldest entry, valid if ready; its row is open; it has waited for longer than half of the age limit, and at
+        most for all; it leaves in this clock.
     needs : Out(needs_layout)
     some, full, level, many_hits, some_hits : Out
         Some entry waits; none can join; how many are ready; `MANY`, or any of these, find their row open.
@@ -117,6 +118,7 @@ class EntryQueue(wiring.Component):
                 "head_valid": Out(1),
                 "head_hit": Out(1),
                 "head_aged": Out(1),
+                "head_leaves": Out(1),
                 "needs": Out(needs_layout(banks)),
                 "some": Out(1),
                 "full": Out(1),
@@ -240,6 +242,7 @@ class EntryQueue(wiring.Component):
             self.head_valid.eq(ready[0]),
             self.head_hit.eq(hit[0]),
             self.head_aged.eq(aged[0]),
+            self.head_leaves.eq(leave & picked[0]),
         ]
 
         def banks_of(mark, count=depth):
