@@ -182,18 +182,36 @@ async def reads_pass_a_write_whose_data_does_not_come(dut: Any) -> None:
 
 @cocotb.test()
 async def answers_that_nobody_takes_for_long_are_all_there(dut: Any) -> None:
-    """As many short writes as may be, while the manager takes no answer."""
+    """As many short writes, then reads, as may be, while the manager takes no answer."""
     bench = Bench(dut)
     await bench.begin()
     manager = Manager(dut)
-    manager.b.pause = True
-    beat = (7, (1 << BUS_BYTES) - 1)
     count = 80
+    bursts = [Burst(BUS_BYTES * number, 1, BUS_BYTES, INCR) for number in range(count)]
+    beats = [(number + 1, (1 << BUS_BYTES) - 1) for number in range(count)]
+    got = {}
 
-    async def release() -> None:
+    async def hold(channel: Any) -> None:
+        channel.pause = True
         await Timer(2 * 4 * count, "ns")
-        manager.b.pause = False
+        channel.pause = False
 
-    writes = [manager.write(Burst(BUS_BYTES * n, 1, BUS_BYTES, INCR), [beat], number=n % 5) for n in range(count)]
-    await bench.run([release(), *writes], manager)
-    assert all(bench.memory.words_held[address] == 7 for address in range(count))
+    async def read(number: int) -> None:
+        got[number] = await manager.read(bursts[number], number=number * 7 % 16)
+
+    writes = [manager.write(burst, [beat], number=beat[0] % 5) for burst, beat in zip(bursts, beats, strict=True)]
+    await bench.run([hold(manager.b), *writes], manager)
+    await bench.run([hold(manager.r), *(read(number) for number in range(count))], manager)
+    assert got == {number: [(number + 1, OKAY)] for number in range(count)}
+
+
+@cocotb.test()
+async def data_that_the_memory_takes_late_are_all_there(dut: Any) -> None:
+    """A memory that is much slower than the manager."""
+    bench = Bench(dut)
+    await bench.begin()
+    manager = Manager(dut)
+    bench.memory.rate = 0.2
+    beats = [(number + 1, (1 << BUS_BYTES) - 1) for number in range(128)]
+    await bench.run([manager.write(Burst(0, 128, BUS_BYTES, INCR), beats, number=0)], manager)
+    assert [bench.memory.words_held[address] for address in range(128)] == list(range(1, 129))
