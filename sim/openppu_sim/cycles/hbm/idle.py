@@ -46,7 +46,7 @@ class Idle:
         if not pc.reads.ready_count and not pc.writes.ready_count:
             self.parts = [(FAR, "hold")]
             return
-        queue = pc.writes if pc.writing else pc.reads
+        queue = pc.direction.queue
         parts: list[tuple[int, str]] = []
         banks = (*queue.hits, *queue.conflicts, *queue.misses)
         if banks and self._refreshed(banks):
@@ -79,5 +79,5 @@ class Idle:
         if max(banks.space_at, banks.window[0] + timing.tFAW) <= ck:
             # They go as close as may be: one is sent in this very clock.
             return pc.act_wish is not None and ck - banks.window[-1] <= max(timing.tRRDS, timing.tFAW // 4) + 2
-        queue = pc.writes if pc.target else pc.reads
+        queue = pc.direction.target_queue
         return any(banks.act_at[bank] <= ck and not pc.refresher.blocks(bank) for bank in queue.misses)

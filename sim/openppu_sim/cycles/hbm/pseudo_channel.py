@@ -1,6 +1,5 @@
 """The scheduler of one pseudo-channel."""
 
-from collections import deque
 from collections.abc import Callable
 from itertools import islice
 from typing import NamedTuple
@@ -11,12 +10,14 @@ from openppu.hbm.settings import Page, Settings
 
 from openppu_sim.cycles.hbm.accounts import Accounts
 from openppu_sim.cycles.hbm.banks import Banks
+from openppu_sim.cycles.hbm.direction import Direction
 from openppu_sim.cycles.hbm.idle import Idle
 from openppu_sim.cycles.hbm.policy import Policy
 from openppu_sim.cycles.hbm.queue import Entry, Queue
 from openppu_sim.cycles.hbm.refresh import FAR, PRE, PREA, REF, REFSB, Refresher
 from openppu_sim.cycles.hbm.requests import Piece
 from openppu_sim.cycles.hbm.row_bus import Wish
+from openppu_sim.cycles.hbm.write_buffer import WriteBuffer
 
 ACT = "ACT"
 
@@ -80,7 +81,8 @@ class PseudoChannel:
         self.near_reads, self.near_writes = (
             max(1, int(policy.near * depth)) for depth in (config.reads, config.writes)
         )
-        self.target = self.writing = False
+        self.direction = Direction(self.reads, self.writes, settings, policy.many)
+        self.buffer = WriteBuffer(config.writes)
         self.clock = -1
         self.wake = 0
         self.act_wish: Wish | None = None
@@ -90,20 +92,13 @@ class PseudoChannel:
         self.idle = Idle(self)
         self.log: list[Sent] | None = None
         self.number = 0
-        self.age_period = (settings.age_limit >> 1) + 1
         # From a read's choice to the clock in which a response can begin: the register of the column bus, the device,
         # correction and the reorder memory.
         self.read_latency = 1 + -(-(index + timing.RL + BURST) // 2) + settings.read_delay + 2
         self.merge_latency = self.read_latency + 1
         self.release = 1 + timing.WL // 2 - FETCH
-        self.fill_free = 0
-        self.fills: deque[tuple[int, Entry]] = deque()
-        self.merges: deque[tuple[int, Entry]] = deque()
-        self.releases: deque[int] = deque()
-        self.slots = config.writes
         self.chosen: Entry | None = None
         self.chosen_auto = self.chosen_contended = False
-        self.next_target = self.next_writing = False
         self.accepts = False
 
     @property
@@ -116,29 +111,16 @@ class PseudoChannel:
         self.idle.settle(clock)
         self.clock = clock
         self.wake = FAR
-        self._complete(clock)
+        for entry in self.buffer.complete(clock):
+            queue = self.writes if entry.write is None else self.reads
+            queue.ready(entry, self.banks.row[entry.bank])
+        self.wake = self.buffer.wake()
         self._accept_or_not(offer)
-        reserved = self._direct(clock, offer)
+        self.direction.decide(clock, offer)
+        self.wake = min(self.wake, self.direction.wake)
+        reserved = self.direction.reserved
         self._choose_row(clock, reserved)
         self._choose_column(clock, reserved)
-
-    def _complete(self, clock: int) -> None:
-        """Entries whose data has become complete, write slots that have become free."""
-        for waiting in (self.fills, self.merges):
-            while waiting and waiting[0][0] <= clock:
-                entry = waiting.popleft()[1]
-                if waiting is self.fills:
-                    entry.filled = True
-                else:
-                    entry.merged = True
-                if entry.filled and entry.merged:
-                    queue = self.reads if entry.write is not None else self.writes
-                    queue.ready(entry, self.banks.row[entry.bank])
-            if waiting:
-                self.wake = min(self.wake, waiting[0][0])
-        while self.releases and self.releases[0] <= clock:
-            self.releases.popleft()
-            self.slots += 1
 
     def _accept_or_not(self, offer: Piece | None) -> None:
         self.accepts = False
@@ -150,54 +132,13 @@ class PseudoChannel:
         if not offer.write:
             self.accepts = len(reads.order) < reads.depth
         elif len(writes.order) < writes.depth and not (offer.masked and len(reads.order) >= reads.depth):
-            self.accepts = self.slots > 0
+            self.accepts = self.buffer.slots > 0
             if not self.accepts:
-                self.wake = min(self.wake, self.releases[0])
-
-    def _aged(self, queue: Queue, clock: int) -> bool:
-        """Whether the oldest entry has waited too long: two ticks have passed."""
-        if not queue.order:
-            return False
-        head = queue.order[0]
-        ticks = clock // self.age_period
-        if ticks - (head.birth + 1) // self.age_period < 2:
-            self.wake = min(self.wake, (ticks + 1) * self.age_period)
-            return False
-        return head.filled and head.merged
-
-    def _direct(self, clock: int, offer: Piece | None) -> int:
-        """Decide on the directions of the next clock; return the bank reserved for an entry that is too old, or -1."""
-        reads, writes = self.reads, self.writes
-        aged = (self._aged(reads, clock), self._aged(writes, clock))
-        urgent_reads, urgent_writes = aged
-        if offer is not None:
-            urgent_reads = urgent_reads or (offer.write and offer.granule in reads.granules)
-            urgent_writes = urgent_writes or offer.granule in writes.granules
-        level, full = writes.ready_count, len(writes.order) == writes.depth
-        target = self.target
-        if not target:
-            high = level >= self.settings.write_high or full
-            if level and (not reads.order or (not urgent_reads and (high or urgent_writes))):
-                target = True
-        else:
-            low = level <= self.settings.write_low and not full
-            if reads.order and (not level or (not urgent_writes and (low or urgent_reads))):
-                target = False
-        self.next_target = target
-        self.next_writing = self.writing
-        if self.target != self.writing:
-            present, other = (writes, reads) if self.writing else (reads, writes)
-            urgent = urgent_writes if self.target else urgent_reads
-            if not present.hit_count or other.hit_count >= self.policy.many or (other.hit_count and urgent):
-                self.next_writing = self.target
-        if aged[self.target]:
-            return (writes if self.target else reads).order[0].bank
-        return -1
+                self.wake = min(self.wake, self.buffer.releases[0])
 
     def _choose_column(self, clock: int, reserved: int) -> None:
         """The oldest entry whose row is open and whose bank can take an access."""
-        banks, writing = self.banks, self.writing
-        queue = self.writes if writing else self.reads
+        banks, writing, queue = self.banks, self.direction.writing, self.direction.queue
         self.chosen = None
         ck = 2 * clock + self.index
         ready_at = banks.wr_at if writing else banks.rd_at
@@ -214,7 +155,7 @@ class PseudoChannel:
                     and column_at[group[bank]] <= ck
                     and (writing or read_at[group[bank]] <= ck)
                     and bank != blocked
-                    and (bank != reserved or (writing == self.target and entry is queue.order[0]))
+                    and (bank != reserved or (writing == self.direction.target and entry is queue.order[0]))
                 ):
                     best, oldest = entry, entry.number
         if best is None:
@@ -246,7 +187,7 @@ class PseudoChannel:
             group = banks.group[bank]
             at = ready_at[bank]
             by_bank = min(by_bank, at)
-            at = max(at, banks.write_at if self.writing else banks.read_at[group])
+            at = max(at, banks.write_at if self.direction.writing else banks.read_at[group])
             by_turn = min(by_turn, at)
             by_group = min(by_group, max(at, banks.column_at[group]))
         self.wake = min(self.wake, max(clock + 1, (by_group - self.index + 1) >> 1))
@@ -263,7 +204,8 @@ class PseudoChannel:
         shut = gate > ck
         if shut:
             self.wake = min(self.wake, gate >> 1)
-        target, other = (self.writes, self.reads) if self.target else (self.reads, self.writes)
+        target = self.direction.target_queue
+        other = self.reads if target is self.writes else self.writes
         act: Entry | None = None
         if not shut and not self.refresher.holds(ck):
             act = self._activation(ck, target, None, reserved) or self._activation(ck, other, target, reserved)
@@ -315,8 +257,7 @@ class PseudoChannel:
     def _precharge(self, ck: int, queue: Queue, target: Queue | None, reserved: int) -> Entry | None:
         """Likewise, of those whose bank has another row open that can be closed, and that nobody else waits for."""
         banks, refresher = self.banks, self.refresher
-        present = self.writes if self.writing else self.reads
-        aimed = self.writes if self.target else self.reads
+        present, aimed = self.direction.queue, self.direction.target_queue
         best: Entry | None = None
         for bank, entries in queue.conflicts.items():
             if refresher.blocks(bank) or (target is not None and (bank in target.hits or bank in target.conflicts)):
@@ -332,8 +273,7 @@ class PseudoChannel:
 
     def _head_misses(self, bank: int) -> bool:
         """Whether the oldest entry of the target, which is for this bank, does not find its row open."""
-        queue = self.writes if self.target else self.reads
-        return queue.order[0].row != self.banks.row[bank]
+        return self.direction.target_queue.order[0].row != self.banks.row[bank]
 
     def act(self, clock: int, act_slot: int, short_slot: int, offer: Piece | None) -> None:
         """Send what was chosen, as the row bus granted it, and take in the piece that was offered, if accepted."""
@@ -344,8 +284,7 @@ class PseudoChannel:
             self.chosen is not None
             or self.act_wish is not None
             or self.short_wish is not None
-            or self.next_target != self.target
-            or self.next_writing != self.writing
+            or self.direction.changes
         )
         granted = self.short_wish.command if self.refreshes and short_slot >= 0 and self.short_wish else None
         idle = not self.busy and offer is None
@@ -360,8 +299,7 @@ class PseudoChannel:
             events["activates"] += 1
         if short_slot >= 0 and self.short_wish is not None:
             self._short(self.short_wish, 2 * clock + short_slot)
-        events["turnarounds"] += self.next_writing != self.writing
-        self.target, self.writing = self.next_target, self.next_writing
+        events["turnarounds"] += self.direction.step()
         if self.accepts and offer is not None:
             self._take(offer, clock)
             changed = True
@@ -373,7 +311,7 @@ class PseudoChannel:
     def _note(self, log: list[Sent], clock: int, act_slot: int, short_slot: int) -> None:
         """Log what is sent."""
         if self.chosen is not None:
-            name = ("WR" if self.writing else "RD") + ("A" if self.chosen_auto else "")
+            name = ("WR" if self.direction.writing else "RD") + ("A" if self.chosen_auto else "")
             log.append(Sent(2 * clock + self.index, name, self.index, self.chosen.bank))
         for wish, slot in ((self.act_wish, act_slot), (self.short_wish, short_slot)):
             if wish is not None and slot >= 0:
@@ -381,14 +319,15 @@ class PseudoChannel:
 
     def _near(self) -> set[int]:
         """Banks that are needed soon; a batch of the other direction is too far off to count."""
-        queue, count = (self.writes, self.near_writes) if self.target else (self.reads, self.near_reads)
+        direction = self.direction
+        queue, count = (self.writes, self.near_writes) if direction.target else (self.reads, self.near_reads)
         near = {entry.bank for entry in islice(queue.order, count)}
-        if self.target != self.writing:
-            near.update((self.writes if self.writing else self.reads).hits)
+        if direction.target != direction.writing:
+            near.update(direction.queue.hits)
         return near
 
     def _access(self, clock: int, entry: Entry) -> None:
-        banks, events, writing = self.banks, self.accounts.events, self.writing
+        banks, events, writing = self.banks, self.accounts.events, self.direction.writing
         bank = entry.bank
         events["writes" if writing else "reads"] += 1
         if not banks.first[bank]:
@@ -408,9 +347,9 @@ class PseudoChannel:
         if not entry.left:
             (self.writes if writing else self.reads).leave(entry)
             if writing:
-                self.releases.append(clock + self.release)
+                self.buffer.release(clock + self.release)
             elif entry.write is not None:
-                self.merges.append((clock + self.merge_latency, entry.write))
+                self.buffer.merge(entry.write, clock + self.merge_latency)
             else:
                 self.returned(entry.piece, clock + self.read_latency)
         if self.chosen_auto:
@@ -441,18 +380,11 @@ class PseudoChannel:
             entry = Entry(piece, self.number, clock, filled=True, merged=True)
             self.reads.join(entry, open_row)
         else:
-            self.slots -= 1
             entry = Entry(piece, self.number, clock, filled=False, merged=not piece.masked)
             self.writes.join(entry, open_row)
-            ready_at = self.filled_at(clock, piece.words)
-            self.fills.append((ready_at, entry))
+            entries = [entry]
             if piece.masked:
-                read = Entry(piece, self.number, clock, filled=False, merged=True, write=entry)
-                self.reads.join(read, open_row)
-                self.fills.append((ready_at, read))
+                entries.append(Entry(piece, self.number, clock, filled=False, merged=True, write=entry))
+                self.reads.join(entries[1], open_row)
+            self.buffer.fill(entries, clock, piece.words)
         self.number += 1
-
-    def filled_at(self, clock: int, words: int) -> int:
-        """From when on the words of a write, taken in this clock, are in the write buffer: they come one a clock."""
-        self.fill_free = max(self.fill_free, clock + 1) + words
-        return self.fill_free

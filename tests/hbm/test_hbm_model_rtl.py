@@ -1,0 +1,180 @@
+"""The model of the controller against the RTL: the same commands at the same times, and so the same figures."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from openppu.hbm import port, queue, refresh, row_bus
+from openppu.hbm.config import ChannelConfig
+from openppu.hbm.settings import Mapping, Page, Refresh, Settings
+from openppu_sim.cycles.hbm.accounts import EVENTS, IDLE_CAUSES
+from openppu_sim.cycles.hbm.channel import run_channel
+from openppu_sim.cycles.hbm.policy import Policy
+from openppu_sim.cycles.hbm.pseudo_channel import PseudoChannel, Sent
+from openppu_sim.cycles.hbm.requests import Piece, Requests
+from openppu_sim.cycles.hbm.row_bus import RowBus
+from openppu_sim.cycles.hbm.write_buffer import WriteBuffer
+from openppu_verif.hbm.native import Pattern, build_channel, run
+from scheduler_pair import FILL, MERGE, run_pair
+
+CONFIG = ChannelConfig(height=4, reads=8, writes=8, slots=8)
+SETTINGS = Settings(write_high=6, write_low=1)
+CLOCKS = 220
+
+
+def test_the_policy_is_the_hardware_s() -> None:
+    assert Policy() == Policy(
+        near=queue.NEAR,
+        many=queue.MANY,
+        refresh_limit=refresh.LIMIT,
+        patience=row_bus.PATIENCE,
+        port_entries=port.ENTRIES,
+    )
+
+
+class PairBuffer(WriteBuffer):
+    """The write buffer of the front end in `scheduler_pair`."""
+
+    def filled_at(self, clock: int, words: int) -> int:
+        return clock + FILL + 1
+
+
+def entries(seed: int, *, in_order: bool, writes: float, masked: float) -> list[dict[str, Any]]:
+    """More entries than a run takes, in the order of their addresses or anywhere in a few rows."""
+    chance = random.Random(seed)
+    found = []
+    for number in range(CLOCKS):
+        write = chance.random() < writes
+        place = {"bank": chance.randrange(16), "row": chance.randrange(40), "column": 8 * chance.randrange(4)}
+        if in_order:
+            place = {"bank": number % 16, "row": number // 64 + 100 * write, "column": number // 16 % 4 * 8}
+        found.append(
+            {
+                "write": write,
+                "masked": write and chance.random() < masked,
+                "place": place,
+                "last": 7 if in_order else chance.randrange(8),
+                "port": 0,
+                "slot": 0,
+            }
+        )
+    return found
+
+
+def run_model(settings: Settings, given: list[list[dict[str, Any]]]) -> tuple[list[Sent], list[PseudoChannel]]:
+    """What `run_pair` does, on the model."""
+    pcs = [
+        PseudoChannel(CONFIG, settings, Policy(), index=index, returned=lambda piece, clock: None) for index in (0, 1)
+    ]
+    log: list[Sent] = []
+    for pc in pcs:
+        pc.log = log
+        pc.buffer = PairBuffer(CONFIG.writes)
+        pc.release, pc.merge_latency = 2, MERGE + 2
+    waiting = []
+    for index in (0, 1):
+        waiting.append([])
+        for entry in given[index]:
+            place = entry["place"]
+            granule = (place["bank"] << 20) + (place["row"] << 2) + place["column"] // 8
+            words, write, masked = entry["last"] + 1, entry["write"], entry["masked"]
+            waiting[index].append(
+                Piece(0, write, index, place["bank"], place["row"], granule, words, masked, last=True)
+            )
+    bus = RowBus(Policy().patience)
+    for clock in range(CLOCKS):
+        offers = [pieces[0] if pieces else None for pieces in waiting]
+        for pc, offer in zip(pcs, offers, strict=True):
+            pc.decide(clock, offer)
+        acts, shorts = bus.grant(clock, [pc.act_wish for pc in pcs], [pc.short_wish for pc in pcs])
+        for pc, offer in zip(pcs, offers, strict=True):
+            pc.act(clock, acts[pc.index], shorts[pc.index], offer)
+            if pc.accepts and offer is not None:
+                waiting[pc.index].pop(0)
+    for pc in pcs:
+        pc.idle.settle(CLOCKS)
+    return sorted(log), pcs
+
+
+@pytest.mark.parametrize(
+    ("seed", "in_order", "writes", "masked", "settings"),
+    [
+        (1, False, 0.4, 0.3, replace(SETTINGS, timing=replace(SETTINGS.timing, tREFI=800))),
+        (2, True, 0.3, 0.0, replace(SETTINGS, page=Page.CLOSED, age_limit=80)),
+        (
+            3,
+            False,
+            0.2,
+            0.0,
+            replace(
+                SETTINGS,
+                page=Page.OPEN,
+                refresh=Refresh.ALL_BANK,
+                timing=replace(SETTINGS.timing, tREFI=300, tRFC=100, tXS=100),
+            ),
+        ),
+    ],
+    ids=["random with merges, often refreshed", "stream, closed pages, impatient", "all-bank refresh"],
+)
+def test_commands_and_counters_are_those_of_the_rtl(
+    seed: int, in_order: bool, writes: float, masked: float, settings: Settings, build_root: Path
+) -> None:
+    given = [entries(2 * seed + index, in_order=in_order, writes=writes, masked=masked) for index in (0, 1)]
+    rtl = run_pair(CONFIG, settings, given, clocks=CLOCKS, seed=seed, build_root=build_root)
+    log, pcs = run_model(settings, given)
+    expected = sorted((each.ck, each.name, each.pc, each.bank) for each in rtl.commands)
+    # The model logs a command as it is chosen; the last ones are on the bus only after the RTL's run.
+    got = [tuple(sent) for sent in log if sent.ck < 2 * CLOCKS]
+    differ = next((place for place, (a, b) in enumerate(zip(got, expected, strict=False)) if a != b), len(expected))
+    assert got == expected, (
+        f"from command {differ} on: model {got[differ : differ + 3]}, RTL {expected[differ : differ + 3]}"
+    )
+    assert len(got) > CLOCKS
+    for pc, counters in zip(pcs, rtl.counters, strict=True):
+        assert {name: pc.accounts.events[name] for name in EVENTS} == {name: counters[name] for name in EVENTS}
+        idle = dict(pc.accounts.idle)
+        idle["row"] = idle.pop("activation") + idle.pop("bank")
+        if settings.refresh == Refresh.SINGLE_BANK:
+            assert idle == {name: counters[name] for name in (*IDLE_CAUSES[:-2], "row")}
+
+
+@pytest.mark.parametrize(
+    ("order", "size", "reads", "hashed"),
+    [
+        ("sequential", 8, 1.0, False),
+        ("sequential", 8, 0.5, True),
+        ("random", 1, 1.0, False),
+        ("random", 8, 0.67, True),
+        ("random", 4, 0.5, False),
+    ],
+)
+def test_bandwidth_is_within_three_percent_of_the_whole_channel_s(
+    order: str, size: int, reads: float, hashed: bool, build_root: Path
+) -> None:
+    settings = replace(SETTINGS, hash_banks=hashed, mapping=Mapping(hashed))
+    warm_up, clocks = 3000, 12000
+    pattern = Pattern(order=order, lengths=(size, size), reads=reads, tags=CONFIG.tags)
+    measured = run(
+        build_channel(CONFIG, build_root),
+        CONFIG,
+        [pattern] * CONFIG.ports,
+        settings=settings,
+        warmup=warm_up,
+        clocks=clocks,
+        seed=1,
+    )
+    measured.check()
+    count = 2 * (warm_up + clocks) // size + 100
+    chance = np.random.default_rng(1)
+    capacity = CONFIG.organisation.pseudo_channel_bytes * 2 // (32 * size)
+    place = np.arange(count) if order == "sequential" else chance.integers(0, capacity, count)
+    requests = Requests(place * size * 32, np.full(count, size * 32), chance.random(count) >= reads)
+    modelled = run_channel(requests, CONFIG, settings, warm_up=warm_up, clocks=warm_up + clocks)
+    accesses = sum(account.accesses for account in modelled.accounts)
+    share = accesses / (2 * clocks)
+    assert share == pytest.approx(measured.bus_efficiency, rel=0.03), (
+        f"model {share:.4f}, RTL {measured.bus_efficiency:.4f}"
+    )
