@@ -88,6 +88,12 @@ def test_the_page_is_made_of_the_files(two: dict[str, list[Path]], tmp_path: Pat
         benchmark_table.page(tmp_path)
 
 
+def test_figures_of_a_changed_tree_are_shown_to_be() -> None:
+    assert benchmark_table.short_commit("0123456789abcdef") == "0123456789ab"
+    assert benchmark_table.short_commit("0123456789abcdef-dirty") == "0123456789ab-dirty"
+    assert benchmark_table.short_commit("unknown") == "unknown"
+
+
 def test_the_page_in_the_documents_is_what_is_generated(project_root: Path) -> None:
     """Every benchmark's section, text and table are as the generator makes them; the figures are another machine's."""
     text = (project_root / "docs" / "benchmarks.md").read_text(encoding="utf-8")

@@ -114,6 +114,12 @@ def test_chunks_are_even_and_cost_no_more_blocks_than_needed(m: int) -> None:
     assert planned.bound_cycles == max(m, 8 * -(-m // 16))
 
 
+def test_only_the_count_of_k_blocks_is_limited_by_its_bits() -> None:
+    config = load("tiny", ["tile.count_bits=4", "tile.accumulators=64"]).tile
+    planned = plan(1, 20 * config.rows, 40 * config.columns, "int8", config)
+    assert [(one.k_blocks, one.n_blocks) for one in planned.commands] == [(15, 40), (5, 40)]
+
+
 def test_commands_use_the_accumulators_as_a_ring() -> None:
     planned = plan(20, 4, 40, "bf16", TINY, accumulator=60)
     bases = [one.accumulator for one in planned.commands]

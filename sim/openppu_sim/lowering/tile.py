@@ -286,7 +286,7 @@ def _cut(m: int, k_blocks: int, n_blocks: int, config: TileConfig, *, most: int)
     least = -(-m // min(m, accumulators))
     for chunk_count in range(least, max(least, min(m // rows, most)) + 1):
         largest = -(-m // chunk_count)
-        group_most = min(n_blocks, accumulators // largest, (1 << config.count_bits) - 1)
+        group_most = min(n_blocks, accumulators // largest)
         group_count = -(-n_blocks // group_most)
         chunk_sizes = ((largest, m - (largest - 1) * chunk_count), (largest - 1, largest * chunk_count - m))
         group = -(-n_blocks // group_count)

@@ -76,12 +76,15 @@ def _report(path: Path) -> dict[str, Any]:
     return report
 
 
+def short_commit(commit: str) -> str:
+    """The first 12 digits of a commit, and whether files differed from it."""
+    return commit[:12] + "-dirty" * commit.endswith("-dirty")
+
+
 def _section(name: str, module: ModuleType, report: Mapping[str, Any]) -> str:
     headers, lines = table(module, report["rows"])
     machine = report["machine"]
-    where = (
-        f"Commit `{report['commit'][:12]}`, {machine['processor']}, {machine['cores']} cores: `openppu bench {name}`"
-    )
+    where = f"Commit `{short_commit(report['commit'])}`, {machine['processor']}, {machine['cores']} cores: `openppu bench {name}`"
     right = [all(isinstance(line[i], int | float | None) for line in lines) for i in range(len(headers))]
     rule = "|".join("---:" if numbers else "---" for numbers in right)
     text = [f"## {name}", "", inspect.getdoc(module) or "", "", where, "", f"| {' | '.join(headers)} |", f"|{rule}|"]

@@ -27,7 +27,8 @@ class TileRun:
     predicted_cycles : int
         The same, from the cycle model.
     bound_cycles : int
-        Sum over weight blocks of max(M', R): what no weight-stationary tile of this size can beat.
+        Sum over weight blocks of max(M', R) for their M' rows: every load hidden, and R cycles for each. A last K
+        block of fewer than R rows loads faster, so that a product with M' below R may take less.
     mismatches : int
         Elements of ``result`` whose bits differ from the numpy reference.
     result : ndarray, shape (m, n)

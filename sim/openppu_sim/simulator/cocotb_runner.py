@@ -1,8 +1,7 @@
 """Run a cocotb testbench on Verilator or Icarus.
 
 cocotb's own runners are adapted here and nowhere else: its Verilator runner looks for ``verilator`` on ``PATH`` and
-makes every signal public, which costs most of the speed; its Icarus runner asks for SystemVerilog, under which the
-``always @*`` blocks that Yosys writes can stay X for ever.
+makes every signal public, which costs most of the speed; its Icarus runner asks for SystemVerilog, while ours is Verilog-2005.
 """
 
 import contextlib

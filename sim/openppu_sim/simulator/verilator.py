@@ -10,8 +10,8 @@ from openppu_sim.errors import UserError
 from openppu_sim.simulator.model_cache import content_key, file_contents, keep_only, make_once
 from openppu_sim.simulator.toolchain import JOBS, Toolchain, find_toolchain
 
-# Amaranth resets every register and assigns every branch, so unknown values need no modelling. Warnings are held
-# by the emission's own lint test, on the same file.
+# Every register has its initial value in the file and every branch assigns, so unknown values need no modelling.
+# Warnings are held by the emission's own lint test, on the same file.
 VERILATE = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-timing", "-Wno-fatal")
 # Measured on a 16 x 16 bf16 tile: -O3 and -march=native gain nothing over -O2, -Os and -O1 lose a tenth. Verilator's
 # own library is in no hot path: -O1 builds it in two thirds of the time.
