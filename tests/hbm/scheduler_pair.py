@@ -67,11 +67,11 @@ def run_pair(
     accesses = sum((1 + entry["masked"]) * (entry["last"] + 1) for of_pc in entries for entry in of_pc)
     chance = random.Random(seed)
     m = Module()
-    pcs = [PseudoChannel(config, index=index) for index in range(2)]
+    pcs = [PseudoChannel(config) for _ in range(2)]
     m.submodules.bus = bus = RowArbiter(config.organisation)
     for index, pc in enumerate(pcs):
         m.submodules[f"pc_{index}"] = pc
-        m.d.comb += [bus.requests[index].eq(pc.row_request), pc.row_grant.eq(bus.grants[index])]
+        m.d.comb += [pc.pc.eq(index), bus.requests[index].eq(pc.row_request), pc.row_grant.eq(bus.grants[index])]
     run = Run(Checker(settings.timing, config.organisation, build_root))
 
     async def bench(ctx: Any) -> None:

@@ -50,10 +50,11 @@ def bank_latency(first: str, second: str, timing: Timing) -> int:
 @pytest.mark.parametrize("timing", [TIMING, ODD], ids=["table", "odd"])
 @pytest.mark.parametrize("slot", [0, 1])
 def test_bank_allows_each_command_from_its_clock_on(slot: int, timing: Timing) -> None:
-    bank = Bank(OF, slot=slot)
+    bank = Bank(OF)
     found, wanted = {}, {}
 
     async def bench(ctx: Any) -> None:
+        ctx.set(bank.slot, slot)
         for name, value in bank_latencies(Settings(timing=timing).timing).items():
             ctx.set(bank.latencies[name], value)
         for first, strobes in STROBES.items():
@@ -87,13 +88,14 @@ def test_bank_allows_each_command_from_its_clock_on(slot: int, timing: Timing) -
 @pytest.mark.parametrize("slot", [0, 1])
 def test_column_gate_equals_the_table_for_random_commands(slot: int, timing: Timing) -> None:
     chance = random.Random(slot)
-    gate = ColumnGate(OF, slot=slot)
+    gate = ColumnGate(OF)
     history: list[tuple[int, str, int]] = []
 
     def allowed(name: str, group: int, ck: int) -> bool:
         return all(ck >= when + group_latency(first, of, name, group, timing) for when, first, of in history[-20:])
 
     async def bench(ctx: Any) -> None:
+        ctx.set(gate.slot, slot)
         ctx.set(gate.settings, Settings(timing=timing).values())
         for clock in range(1200):
             ck = 2 * clock + slot

@@ -17,11 +17,11 @@ class Bank(wiring.Component):
     Parameters
     ----------
     organisation : Organisation
-    slot : int, 0 or 1
-        Slot of the column commands: that of the pseudo-channel.
 
     Members
     -------
+    slot : In(1)
+        Slot of the column commands: that of the pseudo-channel. Constant.
     latencies : In(latencies_layout)
     act, pre, refsb : In(1)
         The command is sent in this clock, in slot ``row_slot``.
@@ -49,11 +49,10 @@ class Bank(wiring.Component):
         No access has been made since the activation; it followed a close that was ``contended``.
     """
 
-    def __init__(self, organisation: Organisation, *, slot: int):
+    def __init__(self, organisation: Organisation):
         self.organisation = organisation
-        self.slot = slot
         row = range(organisation.rows)
-        strobes = ("act", "pre", "refsb", "row_slot", "rd", "wr", "auto", "contended")
+        strobes = ("slot", "act", "pre", "refsb", "row_slot", "rd", "wr", "auto", "contended")
         states = ("open", "settled", "settled_early", "may_close", "may_close_early", "may_read", "may_write")
         super().__init__(
             {

@@ -99,7 +99,7 @@ class Channel(wiring.Component):
             wiring.connect(m, port.responses, wiring.flipped(self.responses[index]))
             wiring.connect(m, port.acknowledges, wiring.flipped(self.acknowledges[index]))
 
-        schedulers = [part(f"pseudo_channel_{pc}", PseudoChannel(config, index=pc)) for pc in range(PSEUDO_CHANNELS)]
+        schedulers = [part(f"pseudo_channel_{pc}", PseudoChannel(config)) for pc in range(PSEUDO_CHANNELS)]
         m.d.comb += phy.update_acknowledge.eq(Cat(scheduler.stopped for scheduler in schedulers).all())
         for pc, scheduler in enumerate(schedulers):
             crossbar = part(f"crossbar_{pc}", Crossbar(config))
@@ -115,6 +115,7 @@ class Channel(wiring.Component):
             for user in (scheduler, write_path, read_path):
                 m.d.comb += user.settings.eq(self.settings)
             m.d.comb += [
+                scheduler.pc.eq(pc),
                 crossbar.write_slot.eq(scheduler.accepted.slot),
                 scheduler.enable.eq(startup.enable),
                 scheduler.stop.eq(phy.update_request),

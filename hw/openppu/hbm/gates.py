@@ -22,6 +22,8 @@ class ColumnGate(wiring.Component):
     Members
     -------
     settings : In(settings_layout)
+    slot : In(1)
+        Slot of the column commands: that of the pseudo-channel. Constant.
     rd, wr : In(1)
         Sent in this clock, to bank group ``group`` (SID and group).
     group : In
@@ -33,13 +35,13 @@ class ColumnGate(wiring.Component):
         That from reading.
     """
 
-    def __init__(self, organisation: Organisation, *, slot: int):
+    def __init__(self, organisation: Organisation):
         self.organisation = organisation
-        self.slot = slot
         count = groups(organisation)
         super().__init__(
             {
                 "settings": In(settings_layout()),
+                "slot": In(1),
                 "rd": In(1),
                 "wr": In(1),
                 "group": In(range(count)),

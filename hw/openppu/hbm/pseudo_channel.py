@@ -43,11 +43,11 @@ class PseudoChannel(wiring.Component):
     Parameters
     ----------
     config : ChannelConfig
-    index : int, 0 or 1
-        Which of the two it is, and so, its column slot.
 
     Members
     -------
+    pc : In(1)
+        Which of the two it is, and so, its column slot. Constant.
     settings : In(settings_layout)
     enable : In(1)
         The device takes commands.
@@ -70,12 +70,12 @@ class PseudoChannel(wiring.Component):
     counters : Out(counters_layout)
     """
 
-    def __init__(self, config: ChannelConfig, *, index: int):
+    def __init__(self, config: ChannelConfig):
         self.config = config
-        self.index = index
         of = config.organisation
         super().__init__(
             {
+                "pc": In(1),
                 "settings": In(settings_layout()),
                 "enable": In(1),
                 "stop": In(1),
@@ -105,14 +105,14 @@ class PseudoChannel(wiring.Component):
         reads = part("reads", EntryQueue(self.config, depth=self.config.reads))
         writes = part("writes", EntryQueue(self.config, depth=self.config.writes))
         direction = part("direction", Direction())
-        column_gate = part("column_gate", ColumnGate(self.config.organisation, slot=self.index))
+        column_gate = part("column_gate", ColumnGate(self.config.organisation))
         row_gate = part("row_gate", RowGate(self.config.organisation))
         refresh = part("refresh", RefreshTimer(self.config.organisation))
         accounts = part("accounts", Accounts())
-        each = [part(f"bank_{n}", Bank(self.config.organisation, slot=self.index)) for n in range(banks)]
+        each = [part(f"bank_{n}", Bank(self.config.organisation)) for n in range(banks)]
         for user in (direction, column_gate, row_gate, refresh):
             m.d.comb += user.settings.eq(self.settings)
-        m.d.comb += self.counters.eq(accounts.counters)
+        m.d.comb += [self.counters.eq(accounts.counters), column_gate.slot.eq(self.pc)]
 
         # The banks' states, a bit each.
         def states(name):
@@ -284,6 +284,7 @@ class PseudoChannel(wiring.Component):
         for number, bank in enumerate(each):
             m.d.comb += [
                 *(bank.latencies[name].eq(value) for name, value in latencies.items()),
+                bank.slot.eq(self.pc),
                 bank.act.eq(acts[number]),
                 bank.act_row.eq(act.row),
                 bank.pre.eq(closes[number]),

@@ -42,9 +42,11 @@ def countdown(m: Module, name: str, *events: tuple[ValueLike, Value, ValueLike],
     return left
 
 
-def allowed(left: Value, slot: int) -> Value:
+def allowed(left: Value, slot: int | Value) -> Value:
     """Whether a counter lets a command into slot 0 or 1 of this clock."""
-    return left[slot:] == 0
+    if isinstance(slot, int):
+        return left[slot:] == 0
+    return (left[1:] == 0) & (slot | ~left[0])
 
 
 def latencies_layout() -> data.StructLayout:
