@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from openppu.config import ChipConfig, load
+from openppu_sim.digits import job
 from openppu_sim.digits.__main__ import Connect, main
 from openppu_sim.digits.job import NOTE, run
+from openppu_sim.digits.network import LAYERS, TEST_IMAGES
 from openppu_sim.errors import SimulationError, UserError
 from openppu_sim.report.run import MatmulRunner, TileRun
 
@@ -110,6 +112,19 @@ def test_only_the_formats_that_are_built_in_are_run(reference_runner: MatmulRunn
     assert list(outcome.accuracy) == ["bf16"]
     with pytest.raises(UserError, match=r"tile\.formats = fp16: the digits need int8 or bf16"):
         run(reference_runner, load("demo", ["tile.formats=fp16"]))
+
+
+def test_a_layer_that_does_not_fit_is_said_before_the_training(
+    reference_runner: MatmulRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "train", None)
+    with pytest.raises(UserError, match=r"A \(360 x 64\) needs 5760 beats .*: set tile\.address_bits to 13"):
+        run(reference_runner, load("ecp5"))
+
+
+def test_the_shapes_that_are_tried_beforehand_are_those_that_run(reference_runner: MatmulRunner) -> None:
+    ran = run(reference_runner, load("ecp5", ["tile.address_bits=13"])).runs
+    assert [(one.m, one.k, one.n) for one in ran] == [(TEST_IMAGES, k, n) for k, n in LAYERS]
 
 
 def never(config: ChipConfig, waves: bool, folder: Path) -> MatmulRunner:

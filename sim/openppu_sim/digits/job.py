@@ -8,8 +8,9 @@ import numpy as np
 from openppu.config import ChipConfig
 
 from openppu_sim.digits.deploy import Deployment, deploy_bf16, deploy_int8
-from openppu_sim.digits.network import SEED, accuracy, load_digits, train
+from openppu_sim.digits.network import LAYERS, SEED, TEST_IMAGES, accuracy, load_digits, train
 from openppu_sim.errors import UserError
+from openppu_sim.lowering.tile import plan
 from openppu_sim.progress import step
 from openppu_sim.report.json_report import SCHEMA, commit, machine, write_json
 from openppu_sim.report.run import MatmulRunner, TileRun
@@ -62,6 +63,25 @@ def classify(deployment: Deployment, runner: MatmulRunner) -> tuple[np.ndarray, 
     return operand, runs
 
 
+def formats_of(config: ChipConfig) -> list[str]:
+    """The formats in which the job runs on a chip; found out at once, so that no one waits for the training in vain.
+
+    Raises
+    ------
+    UserError
+        If there is none, or a layer does not fit the tile's operand buffers.
+    """
+    formats = [name for name in FORMATS if name in config.tile.formats]
+    if not formats:
+        raise UserError(
+            f"tile.formats = {', '.join(config.tile.formats)}: the digits need {' or '.join(FORMATS)}; "
+            "add one, for example --set tile.formats=int8,bf16"
+        )
+    for k, n in LAYERS:
+        plan(TEST_IMAGES, k, n, formats[0], config.tile)
+    return formats
+
+
 def run(runner: MatmulRunner, config: ChipConfig, *, seed: int = SEED) -> Outcome:
     """Train the network, deploy it in int8 and in bf16, and classify the 360 test images.
 
@@ -77,14 +97,9 @@ def run(runner: MatmulRunner, config: ChipConfig, *, seed: int = SEED) -> Outcom
     Raises
     ------
     UserError
-        If the tile has neither int8 nor bf16.
+        If the tile has neither int8 nor bf16, or a layer does not fit its operand buffers.
     """
-    formats = [name for name in FORMATS if name in config.tile.formats]
-    if not formats:
-        raise UserError(
-            f"tile.formats = {', '.join(config.tile.formats)}: the digits need {' or '.join(FORMATS)}; "
-            "add one, for example --set tile.formats=int8,bf16"
-        )
+    formats = formats_of(config)
     with step(f"training the network (seed {seed})"):
         digits = load_digits(seed)
         network = train(digits, seed=seed)

@@ -15,6 +15,8 @@ TEST_IMAGES = 360
 PIXEL_MAX = 16
 HIDDEN = 32
 CLASSES = 10
+LAYERS = ((64, HIDDEN), (HIDDEN, CLASSES))
+"""Rows and columns of each layer's weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
