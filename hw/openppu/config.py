@@ -78,10 +78,10 @@ class TileConfig(Section):
         unit="cycles",
     )
     accumulators: int = option(
-        "rows of the accumulator memory, each one sum for every column", least=8, most=65536, power_of_two=True
+        "rows of the accumulator memory, each one sum for every column", least=8, most=16384, power_of_two=True
     )
     address_bits: int = option("width of operand buffer addresses", least=4, most=32, unit="bits", default=16)
-    count_bits: int = option("width of the block counts in a command", least=4, most=24, unit="bits", default=16)
+    count_bits: int = option("width of the count of K blocks in a command", least=4, most=24, unit="bits", default=16)
     outstanding: int = option("operand requests in flight, for each operand", least=2, most=64, default=16)
 
     def __post_init__(self) -> None:

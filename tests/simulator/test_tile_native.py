@@ -10,6 +10,7 @@ from openppu_sim.cycles.tile import Stalls, simulate
 from openppu_sim.errors import SimulationError
 from openppu_sim.lowering.tile import Addend, TilePlan, plan
 from openppu_sim.reference.matmul import matmul
+from openppu_sim.simulator import tile
 from openppu_sim.simulator.tile import Workload, build_tile, control, run
 
 CHIP = load("tiny")
@@ -35,6 +36,16 @@ def product() -> tuple[TilePlan, Workload, np.ndarray]:
         addends=planned.addend_rows(c),
     )
     return planned, workload, matmul(a, b, c, FORMATS[FORMAT])
+
+
+def test_a_chip_whose_model_is_there_is_not_written_again(
+    executable: Path, build_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("neither the chip nor the hardware has changed")
+
+    monkeypatch.setattr(tile, "emit", never)
+    assert build_tile(CHIP, build_root) == executable
 
 
 @pytest.mark.parametrize("stream", ["none", *Stalls.__dataclass_fields__])

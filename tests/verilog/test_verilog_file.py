@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -114,6 +115,16 @@ def test_a_larger_array_has_the_same_modules(fmt: str):
     assert large.instances < 8 * small.instances
     assert large.wiring < 32 * small.wiring
     assert len(large.text) < 4 * len(small.text)
+
+
+def test_many_accumulators_are_emitted_in_a_time_that_grows_with_their_number():
+    seconds = []
+    for accumulators in (256, 4096):
+        start = time.process_time()
+        text = emit_part("tile", load("tiny", [f"tile.accumulators={accumulators}"])).text
+        seconds.append(time.process_time() - start)
+    assert seconds[1] < 8 * seconds[0]  # 16 times the accumulators; with a look at all pairs of them 40 times
+    assert len(text) < 100_000
 
 
 @pytest.mark.slow

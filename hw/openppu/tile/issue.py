@@ -1,6 +1,6 @@
 """Decides in which cycle a row of activations enters the array."""
 
-from amaranth import Const, Module, Signal
+from amaranth import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -92,19 +92,12 @@ class Issue(wiring.Component):
             self.addend_ready.eq(there & (tag.source == Addend.STREAM) & ~(row_busy | needs_weights)),
         ]
 
-        one = Const(1, self.config.accumulators)
-        taken = Signal(self.config.accumulators)
         freed = Signal(self.config.accumulators)
-        returns = Signal(self.config.accumulators)
-        drains = Signal(self.config.accumulators)
         # A row is marked in the cycle after its issue, which has no time for it; a look-up asks for that row, too.
         m.d.sync += [went.eq(go), went_row.eq(tag.row)]
-        with m.If(went):
-            m.d.comb += taken.eq(one << went_row)
-        with m.If(self.returned):
-            m.d.comb += returns.eq(one << self.returned_row)
-        with m.If(self.drained):
-            m.d.comb += drains.eq(one << self.drained_row)
+        taken = self._flag(m, "taken", went, went_row)
+        returns = self._flag(m, "returns", self.returned, self.returned_row)
+        drains = self._flag(m, "drains", self.drained, self.drained_row)
         m.d.comb += freed.eq(returns | drains)
         m.d.sync += busy.eq((busy | taken) & ~freed)
         m.d.sync += in_flight.eq(in_flight + go - self.returned - self.drained)
@@ -143,3 +136,20 @@ class Issue(wiring.Component):
         with m.Else():
             m.d.comb += self.cause.eq(Cause.IDLE)
         return m
+
+    def _flag(self, m, name, given, row):
+        """A signal with a bit for each row: that of ``row`` if it is given, in groups of about the root of their number.
+
+        One shift over all rows would do, but Amaranth would look at every bit of it for every bit.
+        """
+        low = row[: len(row) // 2]
+        high = row[len(low) :]
+        place = Signal(1 << len(low), name=f"{name}_place")
+        group = Signal(1 << len(high), name=f"{name}_group")
+        flag = Signal(self.config.accumulators, name=name)
+        m.d.comb += [
+            place.eq(Const(1, 1) << low),
+            group.eq(given << high),
+            flag.eq(Cat(place & chosen.replicate(len(place)) for chosen in group)),
+        ]
+        return flag

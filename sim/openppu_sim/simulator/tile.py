@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+import amaranth
 import numpy as np
 import numpy.typing as npt
+import openppu
 from openppu.config import ChipConfig, TileConfig
 from openppu.formats.spec import FORMATS
 from openppu.tile.command import command_layout
@@ -26,6 +28,7 @@ from openppu_sim.lowering.tile import Addend, TileCommand, TilePlan, plan
 from openppu_sim.progress import step
 from openppu_sim.reference.matmul import matmul
 from openppu_sim.report.run import TileRun, count_causes, count_mismatches
+from openppu_sim.simulator.model_cache import content_key, file_contents, make_once
 from openppu_sim.simulator.verilator import build
 
 TOP = "tile"
@@ -106,9 +109,20 @@ def emit_tile(chip: ChipConfig, folder: Path) -> Path:
 
 def build_tile(chip: ChipConfig, build_root: Path) -> Path:
     """The executable for the chip's tile, from an earlier build if there is one."""
-    with tempfile.TemporaryDirectory() as folder:
-        verilog = emit_tile(chip, Path(folder))
-        return build([verilog], TOP, build_root, cpp_main=BENCH, control=control(chip.tile), verilate=VERILATE)
+    verilog = cached_verilog(chip, build_root) / f"{TOP}.v"
+    return build([verilog], TOP, build_root, cpp_main=BENCH, control=control(chip.tile), verilate=VERILATE)
+
+
+def cached_verilog(chip: ChipConfig, build_root: Path) -> Path:
+    """The folder of the tile's Verilog, kept for as long as neither the chip nor any source of the hardware changes."""
+    sources = sorted(Path(openppu.__file__).parent.rglob("*.py"))
+    key = content_key(*file_contents(sources), amaranth.__version__, chip.fingerprint())
+
+    def make(folder: Path) -> None:
+        with step(f"writing the Verilog of the {TOP}"):
+            emit_tile(chip, folder)
+
+    return make_once(build_root / "models", f"{TOP}-verilog-{key}", make)
 
 
 def control(config: TileConfig) -> str:
