@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from openppu_sim.errors import UserError
 from openppu_sim.simulator import toolchain
+from openppu_sim.simulator.lint import lint
 
 
 def program(path: Path, words: str) -> Path:
@@ -39,7 +40,7 @@ def test_a_name_is_looked_up_on_the_path(monkeypatch, tmp_path):
     assert toolchain.find_verilator().path == tmp_path / "my-verilator"
 
 
-@pytest.mark.parametrize("words", ["Verilator 5.006 2023-01-22", "Verilator 4.210", "something else"])
+@pytest.mark.parametrize("words", ["Verilator 5.006 2023-01-22", "Verilator 4.210", "true (GNU coreutils) 8.32"])
 def test_an_old_verilator_is_refused(monkeypatch, tmp_path, words):
     path = program(tmp_path / "verilator", words)
     monkeypatch.setenv("OPENPPU_VERILATOR", str(path))
@@ -74,6 +75,18 @@ def test_a_missing_tool_is_named_with_its_cure(monkeypatch, tmp_path, find, told
         find()
     assert told in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_compiler_that_does_not_run_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("CXX", str(program(tmp_path / "silent", "")))
+    with pytest.raises(UserError, match=r"CXX=.*silent: does not say its version"):
+        toolchain.find_compiler()
+
+
+def test_lint_needs_no_compiler(monkeypatch, tmp_path):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    (tmp_path / "same.v").write_text("module same (input a, output b);\n  assign b = a;\nendmodule\n")
+    assert lint(tmp_path / "same.v", "same", waivers=None) == []
 
 
 def test_a_missing_verilator_is_named_with_its_cure(monkeypatch):

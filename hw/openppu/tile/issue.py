@@ -138,9 +138,10 @@ class Issue(wiring.Component):
         return m
 
     def _flag(self, m, name, given, row):
-        """A signal with a bit for each row: that of ``row`` if it is given, in groups of about the root of their number.
+        """A signal with a bit for each row: that of ``row`` is high if it is given.
 
-        One shift over all rows would do, but Amaranth would look at every bit of it for every bit.
+        One shift over all rows would do, but Amaranth would look at every bit of it for every bit. So the rows are cut
+        into groups, about as many as each has rows.
         """
         low = row[: len(row) // 2]
         high = row[len(low) :]

@@ -18,6 +18,7 @@ from openppu_sim.reference.formats import accumulator_dtype, encode
 from openppu_sim.report.json_report import SCHEMA, commit, make_folder, writable, write_json
 from openppu_sim.report.run import TileRun
 from openppu_sim.report.run_table import cause_table, run_table
+from openppu_sim.simulator.model_cache import check_root
 from openppu_sim.simulator.tile import run_matmul
 
 WRAPS_FROM = 131_072
@@ -74,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
             "or say --allow-wrap to have them modulo 2**32"
         )
     check_addresses(m, k, n, chip.tile)
+    check_root(args.build_dir)
     make_folder(args.build_dir)
 
     result = run_matmul(

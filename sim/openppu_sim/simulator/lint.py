@@ -5,7 +5,7 @@ from pathlib import Path
 
 import openppu
 
-from openppu_sim.simulator.toolchain import find_perl, find_toolchain
+from openppu_sim.simulator.toolchain import find_perl, find_verilator
 
 WAIVERS = Path(openppu.__file__).with_name("waivers.vlt")
 """All that is waived, each with its reason."""
@@ -29,11 +29,11 @@ def lint(path: Path, top: str, *, waivers: Path | None = WAIVERS) -> list[str]:
         If Verilator is missing.
     """
     find_perl()
-    tools = find_toolchain()
+    verilator = find_verilator()
     files = [f"{file}" for file in (waivers, path) if file]
-    command = [f"{tools.verilator.path}", "--lint-only", "-Wall", "--top-module", top, *files]
+    command = [f"{verilator.path}", "--lint-only", "-Wall", "--top-module", top, *files]
     result = subprocess.run(
-        command, env=tools.environment(), capture_output=True, text=True, errors="replace", check=False
+        command, env=verilator.environment(), capture_output=True, text=True, errors="replace", check=False
     )
     lines = [line for line in result.stderr.splitlines() if line.startswith("%") and "Exiting due to" not in line]
     return lines or (["Verilator failed: " + result.stderr.strip()[-300:]] if result.returncode else [])

@@ -42,6 +42,12 @@ def file_contents(paths: Iterable[Path]) -> list[bytes]:
     return contents
 
 
+def check_root(root: Path) -> None:
+    """Raise UserError if models cannot be built in a folder, wherever it is, for the sake of its name."""
+    if len(str(root.absolute()).split()) != 1:
+        raise UserError(f"build folder {str(root)!r}: make cannot build below a path with spaces; choose another")
+
+
 def make_once(root: Path, name: str, build: Callable[[Path], None]) -> Path:
     """The folder ``root/name``, built if it is not there.
 
@@ -62,8 +68,7 @@ def make_once(root: Path, name: str, build: Callable[[Path], None]) -> Path:
     final = root.absolute() / name
     if final.is_dir():
         return final
-    if len(str(final).split()) != 1:
-        raise UserError(f"build folder {str(root)!r}: make cannot build below a path with spaces; choose another")
+    check_root(root)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         with open(final.with_name(f".{name}.lock"), "w", encoding="ascii") as lock:

