@@ -148,9 +148,8 @@ class Issue(wiring.Component):
         place = Signal(1 << len(low), name=f"{name}_place")
         group = Signal(1 << len(high), name=f"{name}_group")
         flag = Signal(self.config.accumulators, name=name)
-        m.d.comb += [
-            place.eq(Const(1, 1) << low),
-            group.eq(given << high),
-            flag.eq(Cat(place & chosen.replicate(len(place)) for chosen in group)),
-        ]
+        m.d.comb += place.eq(Const(1, 1) << low)
+        with m.If(given):  # no row needs to be known if none is given
+            m.d.comb += group.eq(Const(1, 1) << high)
+        m.d.comb += flag.eq(Cat(place & chosen.replicate(len(place)) for chosen in group))
         return flag
