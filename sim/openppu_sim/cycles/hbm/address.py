@@ -67,13 +67,14 @@ def split(access: np.ndarray, config: ChannelConfig, settings: Settings) -> Plac
 class Interleave:
     """How addresses are spread over channels: `UNIT` bytes to each, in an order that is hashed.
 
-    A unit's number, u, is cut into its lowest bits, ``low``, one value for each power of two in ``channels``, and the
-    rest, v. With three times a power of two, v is divided by three: the remainder, ``third``, says which third of the
-    channels, and the quotient is the unit's number in its channel, q; otherwise q = v. All groups of bits of q, each as
-    wide as ``low``, are XORed onto ``low``. The channel is ``third`` and ``low``, ``third`` above.
+    A unit's number, u, is cut into ``low``, its lowest bits, a value for each power of two in ``channels``, and the
+    rest, v. With three times a power of two, v is divided by three: q is the quotient, and ``third`` the remainder plus
+    q, modulo three; otherwise q = v. All groups of bits of q, each as wide as ``low``, are XORed onto ``low``. The
+    channel is ``third`` and ``low``, ``third`` above. The unit's number in its channel is q, onto whose lowest bit, which
+    chooses the pseudo-channel, each fifth bit above it is XORed.
 
     So every run of as many units as there are channels, if aligned, visits each of them once, and strides of powers of
-    two do not stay in a few of them. Of six stacks of eight channels, the stack is channel // 8.
+    two, and three times one, do not stay in a few of them. Of six stacks of eight channels, the stack is channel // 8.
 
     Parameters
     ----------
@@ -104,8 +105,16 @@ class Interleave:
         bits = lows.bit_length() - 1
         unit, offset = address // UNIT, address % UNIT
         low, upper = unit % lows, unit // lows
-        third, local = upper % thirds, upper // thirds
-        hashed = local.copy()
-        while bits and (hashed >= lows).any():
-            hashed = (hashed >> bits) ^ (hashed & (lows - 1))
-        return third * lows + (low ^ hashed if bits else low), local * UNIT + offset
+        local = upper // thirds
+        third = (upper + local) % thirds
+        channel = third * lows + (low ^ _folded(local, bits) if bits else low)
+        pc = _folded(local >> 5, 5) & 1 if self.channels > 1 else 0
+        return channel, (local ^ pc) * UNIT + offset
+
+
+def _folded(value: np.ndarray, bits: int) -> np.ndarray:
+    """The XOR of all groups of so many bits."""
+    folded = value & ((1 << bits) - 1)
+    while (value := value >> bits).any():
+        folded = folded ^ (value & ((1 << bits) - 1))
+    return folded

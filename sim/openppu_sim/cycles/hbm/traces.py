@@ -18,7 +18,15 @@ Line = tuple[int, int, bool, float | None]
 
 _PLAIN = {"read": False, "write": True}
 _RAMULATOR = {"LD": False, "ST": True, "R": False, "W": True}
-_DRAMSIM3 = {"READ": False, "WRITE": True, "read": False, "write": True, "P_MEM_RD": False, "P_MEM_WR": True}
+_DRAMSIM3 = {
+    "READ": False,
+    "WRITE": True,
+    "read": False,
+    "write": True,
+    "P_MEM_RD": False,
+    "P_FETCH": False,
+    "P_MEM_WR": True,
+}
 
 _SHAPES = {
     "plain": "read|write ADDRESS BYTES [NANOSECONDS], such as: read 0x1000 256",
