@@ -70,8 +70,8 @@ class Interleave:
     A unit's number, u, is cut into ``low``, its lowest bits, a value for each power of two in ``channels``, and the
     rest, v. With three times a power of two, v is divided by three: q is the quotient, and ``third`` the remainder plus
     q, modulo three; otherwise q = v. All groups of bits of q, each as wide as ``low``, are XORed onto ``low``. The
-    channel is ``third`` and ``low``, ``third`` above. The unit's number in its channel is q, onto whose lowest bit, which
-    chooses the pseudo-channel, each fifth bit above it is XORed.
+    channel is ``third`` and ``low``, ``third`` above. The unit's number in its channel is q, onto whose lowest bit,
+    which chooses the pseudo-channel, each fifth bit above it is XORed.
 
     So every run of as many units as there are channels, if aligned, visits each of them once, and strides of powers of
     two, and three times one, do not stay in a few of them. Of six stacks of eight channels, the stack is channel // 8.
