@@ -82,11 +82,12 @@ class Bench {
   uint32_t response_data_, word_data_, word_mask_;  // byte offsets
   std::vector<uint64_t> row_codes_, column_codes_;  // a `Command` of each code on the buses
   Pin row_, column_, write_, write_mask_, write_valid_, read_, read_valid_, cke_, reset_n_, init_start_,
-      temperature_, catastrophic_, address_error_, init_complete_, update_request_;
+      temperature_, catastrophic_, address_error_, init_complete_, update_request_, update_acknowledge_;
 
   uint64_t clock_ = 0, quiet_since_ = 0, warmup_, length_, drain_, most_violations_;
   uint64_t reads_[PCS] = {0, 0}, writes_[PCS] = {0, 0};
-  bool measuring_ = false, gave_up_ = false, waves_ = false;
+  bool measuring_ = false, gave_up_ = false, waves_ = false, resetting_ = false, updating_ = false;
+  uint64_t updates_ = 0;
   Words before_, after_;
   std::vector<std::string> complaints_;
 };
@@ -103,7 +104,7 @@ std::string joined(const std::vector<std::string>& lines) {
 
 Organisation organisation_of(const std::vector<uint64_t>& v) {
   auto number = [&](size_t index) { return static_cast<int32_t>(v.at(index)); };
-  return {number(0), number(1), number(2), number(3), number(4), number(5)};
+  return {number(0), number(1), number(2), number(3), number(4), number(5), number(6)};
 }
 
 Bench::Bench(Model& model, const Parameters& given)
@@ -145,7 +146,7 @@ Bench::Bench(Model& model, const Parameters& given)
   cke_ = port("phy.cke"), reset_n_ = port("phy.reset_n"), init_start_ = port("phy.init_start");
   temperature_ = port("phy.temperature"), catastrophic_ = port("phy.catastrophic");
   address_error_ = port("phy.address_error"), init_complete_ = port("phy.init_complete");
-  update_request_ = port("phy.update_request");
+  update_request_ = port("phy.update_request"), update_acknowledge_ = port("phy.update_acknowledge");
 
   const std::vector<uint64_t> settings = given.numbers("settings");
   for (size_t i = 0; i < port("settings").bytes && i < settings.size(); ++i) {
@@ -251,6 +252,14 @@ void Bench::memory_clock() {
       writes_[slot] += column == WR || column == WRA;
     }
   }
+  if (update_acknowledge_.number()) {
+    updates_ += !updating_;
+    for (int slot = 0; slot < 2; ++slot) {
+      if (drive.row[slot].command != NOP || drive.column[slot].command != NOP) complain("a command on the quiet bus");
+    }
+    if (device_.any_open()) complain("a bank is open on the quiet bus");
+  }
+  updating_ = update_acknowledge_.number();
   checker_.pins(drive.reset_n, drive.cke, device_.sense().temperature);
   const int lost = device_.clock(drive);
   for (int slot = 0; slot < 2; ++slot) {
@@ -267,6 +276,12 @@ void Bench::happen(const Event& event) {
   auto number = [&](size_t index) { return static_cast<int>(v.at(index)); };
   if (event.name == "temperature") {
     device_.set_temperature(number(0));
+  } else if (event.name == "update_request") {
+    device_.set_update_request(number(0));
+  } else if (event.name == "reset") {  // what was written may be lost: start with an empty memory again
+    resetting_ = true;
+    golden_.forget();
+    for (Port& each : ports_) each.traffic->forget(), each.response_waits = false;
   } else if (event.name == "flip_reads") {  // pc, skip, count, bits...
     Word mask{};
     for (size_t i = 3; i < v.size(); ++i) reinterpret_cast<uint8_t*>(&mask)[v[i] / 8] ^= 1 << v[i] % 8;
@@ -287,10 +302,21 @@ void Bench::happen(const Event& event) {
 }
 
 void Bench::step(bool more) {
+  resetting_ = false;
   while (next_event_ < events_.size() && events_[next_event_].clock <= clock_) happen(events_[next_event_++]);
-  for (Port& each : ports_) offer(each, more);
+  model_.rst.set(resetting_);
+  for (Port& each : ports_) {
+    if (resetting_) {
+      for (const Pin& pin : {each.requests.valid, each.words.valid, each.responses.ready, each.acknowledges.ready}) {
+        pin.set(0);
+      }
+    } else {
+      offer(each, more);
+    }
+  }
   const Sense& sense = device_.sense();
-  read_valid_.set(static_cast<uint64_t>(sense.read_valid[0] | sense.read_valid[1] << 1));
+  const bool in_reset = !reset_n_.number();  // which is asynchronous: no word comes any more
+  read_valid_.set(in_reset ? 0 : static_cast<uint64_t>(sense.read_valid[0] | sense.read_valid[1] << 1));
   for (int pc = 0; pc < PCS; ++pc) {
     if (sense.read_valid[pc]) std::memcpy(read_.at + pc * sizeof(Word), &sense.read[pc], sizeof(Word));
   }
@@ -302,9 +328,10 @@ void Bench::step(bool more) {
   model_.evaluate();
   if (waves_) model_.dump_waves(2 * clock_);
   bool moved = false;
-  for (Port& each : ports_) moved |= take(each);
+  for (Port& each : ports_) moved |= !resetting_ && take(each);
   if (moved || all_idle()) quiet_since_ = clock_;
   memory_clock();
+  if (resetting_) device_.erase();
   model_.clk.set(1);
   model_.evaluate();
   if (waves_) model_.dump_waves(2 * clock_ + 1);
@@ -394,24 +421,26 @@ void Bench::write(const std::string& path, double seconds) const {
   std::ofstream out(path);
   std::vector<std::string> violations, complaints = complaints_;
   for (const Violation& violation : checker_.first()) violations.push_back(checker_.describe(violation));
-  uint64_t beats = 0, words = 0, done = 0, errors = 0, wrong = complaints_.size();
+  uint64_t beats = 0, words = 0, done = 0, errors = 0, refused = 0, wrong = complaints_.size();
   std::map<size_t, uint64_t> latencies;
   for (const Port& each : ports_) {
     const Traffic& traffic = *each.traffic;
     beats += traffic.beats_read, words += traffic.words_written, done += traffic.reads_done;
-    errors += traffic.error_beats, wrong += traffic.wrong;
+    refused += traffic.refused, errors += traffic.error_beats, wrong += traffic.wrong;
     complaints.insert(complaints.end(), traffic.complaints.begin(), traffic.complaints.end());
     for (size_t clocks = 0; clocks < traffic.latencies.size(); ++clocks) {
       if (traffic.latencies[clocks]) latencies[clocks] += traffic.latencies[clocks];
     }
   }
-  std::string histogram, rules, commands;
+  std::string histogram, rules, limits, commands;
   for (const auto& [clocks, count] : latencies) {
     histogram += (histogram.empty() ? "[" : ", [") + std::to_string(clocks) + ", " + std::to_string(count) + "]";
   }
   for (size_t rule = 0; rule < checker_.rules(); ++rule) {
     const uint64_t count = checker_.count(static_cast<int>(rule));
     const std::string name = checker_.rule_name(static_cast<int>(rule));
+    const uint64_t limit = checker_.at_limit(static_cast<int>(rule));
+    if (limit) limits += (limits.empty() ? "\"" : ", \"") + name + "\": " + std::to_string(limit);
     if (count) rules += (rules.empty() ? "\"" : ", \"") + name + "\": " + std::to_string(count);
   }
   for (int what = 1; what < COMMANDS; ++what) {
@@ -424,10 +453,10 @@ void Bench::write(const std::string& path, double seconds) const {
   }
   out << "{\"clocks\": " << length_ << ", \"simulated\": " << clock_ << ", \"seconds\": " << seconds
       << ", \"beats_read\": " << beats << ", \"words_written\": " << words << ", \"reads_done\": " << done
-      << ", \"error_beats\": " << errors << ", \"bus_reads\": " << listed(Words(reads_, reads_ + PCS))
+      << ", \"updates\": " << updates_ << ", \"refused\": " << refused << ", \"error_beats\": " << errors << ", \"bus_reads\": " << listed(Words(reads_, reads_ + PCS))
       << ", \"bus_writes\": " << listed(Words(writes_, writes_ + PCS)) << ",\n\"latencies\": [" << histogram
       << "],\n\"violations\": " << checker_.violations() << ", \"rules\": {" << rules
-      << "}, \"first_violations\": " << listed(violations) << ",\n\"problems\": " << device_.problems()
+      << "}, \"at_limit\": {" << limits << "}, \"first_violations\": " << listed(violations) << ",\n\"problems\": " << device_.problems()
       << ", \"first_problems\": " << listed(device_.first_problems()) << ",\n\"wrong\": " << wrong
       << ", \"complaints\": " << listed(complaints) << ", \"lost_or_stray\": " << lost << ",\n\"commands\": {" << commands
       << "}, \"owed\": [" << checker_.owed(0) << ", " << checker_.owed(1) << "], \"pages\": " << device_.pages()

@@ -83,6 +83,7 @@ Checker::Checker(Table table) : table_(std::move(table)), banks_(table_.banks())
   payment_ = table_.refresh_interval * NORMAL_RATE;
   most_owed_ = MOST_INTERVALS * banks_ * payment_;
   counts_.assign(table_.rules.size() + STATE_RULES, 0);
+  at_limit_ = counts_;
   restart(true);
 }
 
@@ -109,6 +110,7 @@ void Checker::restart(bool initialised) {
   rate_ = NORMAL_RATE;
   reset_n_ = cke_ = initialised_ = initialised;
   counts_.assign(counts_.size(), 0);
+  at_limit_ = counts_;
   seen_ = {};
   total_ = 0;
   first_.clear();
@@ -144,9 +146,10 @@ void Checker::command(Command what, int pc, int bank) {
   record(what, pc, bank);
 }
 
-void Checker::check_pairs(Command what, int pc, int bank, Breach& breach) const {
+void Checker::check_pairs(Command what, int pc, int bank, Breach& breach) {
   auto check = [&](const Check& rule, const Last& last) {
     const int64_t from = last.ck + rule.latency;
+    if (from == now_) ++at_limit_[rule.rule];
     if (from <= now_ || from <= breach.allowed_from) return;
     breach = {rule.rule, from, last, rule.preceding, static_cast<uint8_t>(bank)};
   };

@@ -92,6 +92,8 @@ class Checker {
   const std::vector<Violation>& first() const { return first_; }  // the first few
   std::string describe(const Violation& violation) const;
   uint64_t commands(Command what) const { return seen_[what]; }
+  // How often a command came in the very clock from which a pair rule allowed it.
+  uint64_t at_limit(int rule) const { return at_limit_[rule]; }
   // Bank refreshes owed by a pseudo-channel; negative when done in advance.
   double owed(int pc) const;
 
@@ -116,7 +118,7 @@ class Checker {
   };
 
   void forget();
-  void check_pairs(Command what, int pc, int bank, Breach& breach) const;
+  void check_pairs(Command what, int pc, int bank, Breach& breach);
   void check_state(Command what, int pc, int bank);
   void refresh(Command what, int pc, int bank);
   void record(Command what, int pc, int bank);
@@ -148,7 +150,7 @@ class Checker {
   bool reset_n_, cke_, initialised_;
   Command asleep_;  // the entry, or NOP
 
-  std::vector<uint64_t> counts_;
+  std::vector<uint64_t> counts_, at_limit_;
   std::array<uint64_t, COMMANDS> seen_;
   uint64_t total_ = 0;
   std::vector<Violation> first_;

@@ -184,11 +184,20 @@ void Device::column_command(const ColumnSlot& slot, int pc) {
   if (what == RDA || what == WRA) bank.open = false;
 }
 
+bool Device::any_open() const {
+  for (const auto& banks : banks_) {
+    for (const Bank& bank : banks) {
+      if (bank.open) return true;
+    }
+  }
+  return false;
+}
+
 void Device::start_read(int pc, const ColumnSlot& slot) {
   ++reads_[pc];
   const Bank& bank = banks_[pc][slot.bank];
   const int burst = BEATS / 2;
-  const int clocks = (pc + organisation_.read_latency + burst + 1) / 2;
+  const int clocks = (pc + organisation_.read_latency + burst + 1) / 2 + organisation_.read_delay;
   Arrival& arrival = arrivals_[pc][(now_ + clocks) % AHEAD];
   arrival.valid = true;
   if (bank.open) {
@@ -196,22 +205,16 @@ void Device::start_read(int pc, const ColumnSlot& slot) {
   } else {
     std::memset(&arrival.word, 0xdb, sizeof(arrival.word));
   }
-  for (size_t index = 0; index < read_faults_.size();) {
-    ReadFault& fault = read_faults_[index];
-    if (fault.pc == pc) {
-      if (fault.skip) {
-        --fault.skip;
-      } else {
-        if (fault.lost) arrival.valid = false;
-        apply(arrival.word, fault.mask);
-        if (--fault.count == 0) {
-          read_faults_.erase(read_faults_.begin() + static_cast<std::ptrdiff_t>(index));
-          continue;
-        }
-      }
-    }
-    ++index;
+  auto& faults = read_faults_[pc];
+  if (faults.empty()) return;
+  ReadFault& fault = faults.front();
+  if (fault.skip) {
+    --fault.skip;
+    return;
   }
+  if (fault.lost) arrival.valid = false;
+  apply(arrival.word, fault.mask);
+  if (--fault.count == 0) faults.pop_front();
 }
 
 void Device::take_write(int pc, const Drive& drive) {
@@ -280,11 +283,11 @@ void Device::stick_bit(int pc, int bank, uint32_t row, int column, int bit, bool
 }
 
 void Device::flip_reads(int pc, uint64_t skip, uint64_t count, const Word& mask) {
-  if (count) read_faults_.push_back({pc, skip, count, false, mask});
+  if (count) read_faults_[pc].push_back({skip, count, false, mask});
 }
 
 void Device::lose_strobes(int pc, uint64_t skip, uint64_t count) {
-  if (count) read_faults_.push_back({pc, skip, count, true, Word{}});
+  if (count) read_faults_[pc].push_back({skip, count, true, Word{}});
 }
 
 void Device::spoil_command(bool column_bus, uint64_t skip) { spoil_[column_bus].push_back(skip); }
@@ -304,7 +307,7 @@ bool Device::spoiled(bool column_bus) {
 }
 
 void Device::clear_faults() {
-  read_faults_.clear();
+  for (auto& each : read_faults_) each.clear();
   stuck_.clear();
   for (auto& each : spoil_) each.clear();
 }

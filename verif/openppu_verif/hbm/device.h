@@ -1,5 +1,5 @@
-// A behavioural HBM2e channel of two pseudo-channels (PCs) behind a PHY without delay (docs/hbm.md), a controller clock
-// at a time: bank state, power, data at their exact time, faults on demand.
+// A behavioural HBM2e channel of two pseudo-channels (PCs) behind a PHY (docs/hbm.md), a controller clock at a time:
+// bank state, power, data at their exact time, faults on demand.
 //
 // It obeys what it can and reports what it cannot; how far commands must be apart is the checker's business. Memory is
 // kept for the words that were written; the others read as the background says, zeros by default.
@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -53,7 +54,7 @@ struct Sense {
 };
 
 struct Organisation {
-  int32_t banks, rows, read_latency, write_latency, training_clocks, address_error_clocks;
+  int32_t banks, rows, read_latency, write_latency, training_clocks, address_error_clocks, read_delay;
 };
 
 class Device {
@@ -76,7 +77,8 @@ class Device {
   uint64_t pages() const { return pages_.size(); }
   void erase() { pages_.clear(); }
 
-  // Faults. A bit is 0 to 255 of the data or 256 to 287 of the check bits.
+  // Faults. A bit is 0 to 255 of the data or 256 to 287 of the check bits. Those on the wires of a PC come one after the
+  // other: the next begins to count when one is over.
   void flip_bit(int pc, int bank, uint32_t row, int column, int bit);         // once, in the memory
   void stick_bit(int pc, int bank, uint32_t row, int column, int bit, bool value);
   void flip_reads(int pc, uint64_t skip, uint64_t count, const Word& mask);   // on the wires
@@ -91,6 +93,7 @@ class Device {
   uint64_t problems() const { return problems_; }
   const std::vector<std::string>& first_problems() const { return texts_; }
   int mode_register(int number) const { return mode_[number & 15]; }
+  bool any_open() const;
   bool open(int pc, int bank) const { return banks_[pc][bank].open; }
   uint64_t reads(int pc) const { return reads_[pc]; }
   uint64_t writes(int pc) const { return writes_[pc]; }
@@ -116,7 +119,6 @@ class Device {
     uint32_t row = 0;
   };
   struct ReadFault {
-    int pc;
     uint64_t skip, count;
     bool lost;
     Word mask;
@@ -152,7 +154,7 @@ class Device {
   uint64_t now_ = 0, training_until_ = 0;
   std::array<bool, AHEAD> alarms_{};  // of parity
 
-  std::vector<ReadFault> read_faults_;
+  std::array<std::deque<ReadFault>, PCS> read_faults_;
   std::unordered_map<uint64_t, std::vector<Stuck>> stuck_;
   std::array<std::vector<uint64_t>, 2> spoil_;  // commands to go, by bus
 

@@ -1,4 +1,4 @@
-"""The C++ device model from Python: one channel behind a PHY without delay, a controller clock at a time."""
+"""The C++ device model from Python: one channel behind a PHY, a controller clock at a time."""
 
 import ctypes
 from pathlib import Path
@@ -64,7 +64,7 @@ class Sense(ctypes.Structure):
 
 
 class _Organisation(ctypes.Structure):
-    _fields_ = [(name, _int) for name in ("banks", "rows", "read", "write", "training", "address_error")]
+    _fields_ = [(name, _int) for name in ("banks", "rows", "read", "write", "training", "address_error", "delay")]
 
 
 class Device:
@@ -83,6 +83,8 @@ class Device:
         Controller clocks from ``init_start`` to ``init_complete``.
     address_error_clocks : int
         Controller clocks from a command with wrong parity to ``address_error``.
+    read_delay : int
+        Controller clocks that the PHY adds to a read.
     """
 
     def __init__(
@@ -94,10 +96,12 @@ class Device:
         initialised: bool = True,
         training_clocks: int = 16,
         address_error_clocks: int = 4,
+        read_delay: int = 0,
     ):
         self.organisation = organisation
         self._library = load(build_root)
-        numbers = (organisation.banks, organisation.rows, timing.RL, timing.WL, training_clocks, address_error_clocks)
+        clocks = (training_clocks, address_error_clocks, read_delay)
+        numbers = (organisation.banks, organisation.rows, timing.RL, timing.WL, *clocks)
         self._device = self._library.device_new(ctypes.byref(_Organisation(*numbers)), initialised)
 
     def __del__(self) -> None:
@@ -181,7 +185,7 @@ class Device:
         self._library.device_stick_bit(self._device, pc, bank, row, column, bit, value)
 
     def flip_reads(self, pc: int, bits: set[int], *, skip: int = 0, count: int = 1) -> None:
-        """Flip bits on the wires, of ``count`` reads after the next ``skip``."""
+        """Flip bits on the wires, of ``count`` reads after ``skip``, counted from the end of the PC's last fault."""
         mask = Word()
         for bit in bits:
             if bit < DATA_BITS:

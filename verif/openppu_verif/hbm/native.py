@@ -19,7 +19,7 @@ from openppu.config import load
 from openppu.hbm.accounts import counters_layout
 from openppu.hbm.channel import Channel
 from openppu.hbm.commands import ColumnCommand, RowCommand, column_slot_layout, row_slot_layout
-from openppu.hbm.config import ChannelConfig
+from openppu.hbm.config import GRANULE, ChannelConfig
 from openppu.hbm.device import Timing
 from openppu.hbm.layouts import acknowledge_layout, request_layout, response_layout, write_word_layout
 from openppu.hbm.phy import DATA_BITS
@@ -66,6 +66,8 @@ class Pattern:
         Requests offered and not yet answered, at most.
     gap : int
         Idle clocks after a request.
+    beyond : float
+        Share of requests that reach beyond the capacity, and must be refused.
     stall, hold : float
         Share of clocks in which a request or word is not offered yet; in which an answer is not taken.
     """
@@ -81,11 +83,12 @@ class Pattern:
     tags: int = 1
     outstanding: int = 1 << 20
     gap: int = 0
+    beyond: float = 0.0
     stall: float = 0.0
     hold: float = 0.0
 
-    def words(self, ports: int, index: int, accesses: int) -> str:
-        """The pattern as the bench reads it, for one of several ports that share it."""
+    def words(self, ports: int, index: int, accesses: int, stripe: int) -> str:
+        """The pattern as the bench reads it, for one of several ports, which share the memory in stripes."""
         values = {
             "order": ORDERS.index(self.order),
             "base": self.base,
@@ -99,8 +102,11 @@ class Pattern:
             "tags": self.tags,
             "outstanding": self.outstanding,
             "gap": self.gap,
+            "beyond": round(self.beyond * WHOLE),
+            "capacity": accesses,
             "stall": round(self.stall * WHOLE),
             "hold": round(self.hold * WHOLE),
+            "stripe": stripe,
             "ports": ports,
             "index": index,
         }
@@ -123,6 +129,10 @@ class Measurement:
         Accesses that the ports gave and took.
     reads_done : int
         Read requests answered whole.
+    refused : int
+        Requests beyond the capacity that were answered as such, in the whole run.
+    updates : int
+        Times that the bus was quiet for the PHY, in the whole run.
     error_beats : int
         Beats with ``error``.
     bus_reads, bus_writes : (int, int)
@@ -133,6 +143,8 @@ class Measurement:
         Rules of the device that were broken, and
     rules : dict
         how often each; and the first of them in words.
+    at_limit : dict
+        How often a command came in the very clock from which each pair rule allowed it.
     problems : int
         Commands and words that the device could not obey; and the first of them in words.
     wrong : int
@@ -153,12 +165,15 @@ class Measurement:
     beats_read: int
     words_written: int
     reads_done: int
+    refused: int
+    updates: int
     error_beats: int
     bus_reads: tuple[int, int]
     bus_writes: tuple[int, int]
     latencies: list[tuple[int, int]]
     violations: int
     rules: dict[str, int]
+    at_limit: dict[str, int]
     first_violations: list[str]
     problems: int
     first_problems: list[str]
@@ -283,7 +298,8 @@ def run(
     seed : int
     events : sequence of (int, str, numbers)
         After so many clocks: "temperature" (code), "flip_reads" (pc, skip, count, bits), "lose_strobes" (pc, skip,
-        count), "spoil_command" (column bus, skip), "flip_stored" (address, bit), "stick_bit" (address, bit, value).
+        count), "spoil_command" (column bus, skip), "flip_stored" (address, bit), "stick_bit" (address, bit, value),
+        "reset" (the channel and the memory's contents), "update_request" (0 or 1).
     most_violations : int
         The run ends once more rules are broken.
     waves : Path, optional
@@ -353,12 +369,14 @@ def _parameters(config: ChannelConfig, settings: Settings, timing: Timing, patte
         f"byte.word.mask {word['mask'].offset // 8}",
         f"byte.response.data {response['data'].offset // 8}",
         f"settings {' '.join(map(str, _settings_bytes(settings)))}",
-        f"device {of.banks} {of.rows} {timing.RL} {timing.WL} {TRAINING_CLOCKS} {ADDRESS_ERROR_CLOCKS}",
+        f"device {of.banks} {of.rows} {timing.RL} {timing.WL} {TRAINING_CLOCKS} {ADDRESS_ERROR_CLOCKS} "
+        f"{settings.read_delay}",
         f"check_columns {' '.join(map(str, COLUMNS if config.ecc == 'secded' else ()))}",
         f"mapping {values['mapping']} {int(settings.hash_banks)} {of.sids} {(of.rows - 1).bit_length()}",
         *(f"table {line}" for line in checker_table(timing, of).splitlines()),
     ]
-    return lines + [f"pattern {each.words(config.ports, n, accesses)}" for n, each in enumerate(patterns)]
+    stripe = 1 << (max(GRANULE, *(each.lengths[1] for each in patterns)) - 1).bit_length()
+    return lines + [f"pattern {each.words(config.ports, n, accesses, stripe)}" for n, each in enumerate(patterns)]
 
 
 def _codes(commands: Any) -> str:

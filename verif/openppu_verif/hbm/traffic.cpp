@@ -33,7 +33,10 @@ Pattern::Pattern(const std::string& text) {
     else if (key == "outstanding") outstanding = small;
     else if (key == "gap") gap = small;
     else if (key == "stall") stall = small;
+    else if (key == "beyond") beyond = small;
+    else if (key == "capacity") capacity = value;
     else if (key == "hold") hold = small;
+    else if (key == "stripe") stripe = small;
     else if (key == "ports") ports = small;
     else if (key == "index") index = small;
     else throw std::runtime_error("pattern: unknown key " + key);
@@ -42,8 +45,6 @@ Pattern::Pattern(const std::string& text) {
 
 Traffic::Traffic(const Pattern& pattern, Golden& golden, uint64_t seed)
     : pattern_(pattern), golden_(golden), random_(seed), reading_(pattern.tags), writing_(pattern.tags) {
-  stripe_ = 8;
-  while (stripe_ < pattern.most) stripe_ *= 2;
   latencies.assign(LONGEST_LATENCY, 0);
 }
 
@@ -53,14 +54,14 @@ void Traffic::make() {
   next_.accesses = pattern_.least + static_cast<uint32_t>(random_.below(pattern_.most - pattern_.least + 1));
   next_.tag = static_cast<uint32_t>(serial_++ % pattern_.tags);
   uint64_t offset = 0;
-  const uint64_t stripes = pattern_.size / stripe_;
+  const uint64_t stripes = pattern_.size / pattern_.stripe;
   switch (pattern_.order) {
     case Order::SEQUENTIAL: {
       const bool apart = next_.write && pattern_.write_offset;
       uint64_t& cursor = cursor_[apart];  // counts accesses of this port's stripes
-      const uint64_t room = stripe_ - cursor % stripe_;
+      const uint64_t room = pattern_.stripe - cursor % pattern_.stripe;
       next_.accesses = static_cast<uint32_t>(std::min<uint64_t>(next_.accesses, room));
-      offset = (cursor / stripe_ * pattern_.ports + pattern_.index) % stripes * stripe_ + cursor % stripe_;
+      offset = (cursor / pattern_.stripe * pattern_.ports + pattern_.index) % stripes * pattern_.stripe + cursor % pattern_.stripe;
       offset += apart ? pattern_.write_offset : 0;
       cursor += next_.accesses;
       break;
@@ -68,11 +69,11 @@ void Traffic::make() {
     case Order::RANDOM: {
       uint64_t stripe = random_.below(stripes);
       if (next_.write) stripe = stripe - stripe % pattern_.ports + pattern_.index;
-      const uint64_t places = pattern_.least == pattern_.most ? stripe_ / pattern_.most : stripe_;
+      const uint64_t places = pattern_.least == pattern_.most ? pattern_.stripe / pattern_.most : pattern_.stripe;
       const uint64_t step = pattern_.least == pattern_.most ? pattern_.most : 1;
       const uint64_t inside = random_.below(places) * step;
-      next_.accesses = static_cast<uint32_t>(std::min<uint64_t>(next_.accesses, stripe_ - inside));
-      offset = stripe % stripes * stripe_ + inside;
+      next_.accesses = static_cast<uint32_t>(std::min<uint64_t>(next_.accesses, pattern_.stripe - inside));
+      offset = stripe % stripes * pattern_.stripe + inside;
       break;
     }
     case Order::STRIDE:
@@ -81,6 +82,8 @@ void Traffic::make() {
       break;
   }
   next_.address = pattern_.base + offset;
+  next_.refused = next_.accesses > 1 && random_.chance(pattern_.beyond);
+  if (next_.refused) next_.address = pattern_.capacity - 1 - random_.below(next_.accesses - 1);
   made_ = true;
 }
 
@@ -89,7 +92,7 @@ void Traffic::offer() {
   offering_ = true;
   ++outstanding_;
   if (!next_.write) {
-    Reading reading{{}, now_, measuring_};
+    Reading reading{{}, now_, measuring_, next_.refused};
     for (uint32_t i = 0; i < next_.accesses; ++i) {
       const uint64_t address = next_.address + i;
       reading.beats.push_back(golden_.read(address, own(address)));
@@ -97,7 +100,7 @@ void Traffic::offer() {
     reading_[next_.tag].push_back(std::move(reading));
     return;
   }
-  Writing writing{next_.address, {}};
+  Writing writing{next_.address, next_.refused, {}};
   for (uint32_t i = 0; i < next_.accesses; ++i) {
     WriteWord word;
     word.mask = 0xffffffff;
@@ -106,7 +109,9 @@ void Traffic::offer() {
       const uint64_t value = random_.next();
       std::memcpy(word.data + 8 * part, &value, sizeof(value));
     }
-    writing.versions.push_back(golden_.write(next_.address + i, word.data, word.mask, now_));
+    if (!next_.refused) {
+      writing.versions.push_back(golden_.write(next_.address + i, word.data, word.mask, now_));
+    }
     words_.push_back(word);
   }
   writing_[next_.tag].push_back(std::move(writing));
@@ -133,19 +138,25 @@ void Traffic::word_taken() {
 }
 
 void Traffic::response(uint32_t tag, bool last, bool error, const uint8_t* data) {
-  if (measuring_) ++beats_read, error_beats += error;
   if (tag >= reading_.size() || reading_[tag].empty()) {
     return complain("a response of tag " + std::to_string(tag) + " that no read waits for");
   }
   Reading& reading = reading_[tag].front();
   const Seen seen = reading.beats.front();
   reading.beats.pop_front();
-  if (!error && !golden_.matches(seen, data)) {
+  if (reading.refused) {
+    const uint8_t nothing[32] = {};
+    if (!error || std::memcmp(data, nothing, sizeof(nothing)) != 0) complain("a read beyond the capacity was not refused");
+  } else if (measuring_) {
+    ++beats_read, error_beats += error;
+  }
+  if (!reading.refused && !error && !golden_.matches(seen, data)) {
     complain("wrong data of address " + std::to_string(seen.address) + ", tag " + std::to_string(tag));
   }
   if (last != reading.beats.empty()) complain("`last` in the wrong place, tag " + std::to_string(tag));
   if (!reading.beats.empty()) return;
-  if (reading.measured && measuring_) {
+  refused += reading.refused;
+  if (reading.measured && measuring_ && !reading.refused) {
     ++reads_done;
     ++latencies[std::min<uint64_t>(now_ - reading.offered, latencies.size() - 1)];
   }
@@ -157,13 +168,22 @@ void Traffic::acknowledged(uint32_t tag, bool error) {
   if (tag >= writing_.size() || writing_[tag].empty()) {
     return complain("an acknowledge of tag " + std::to_string(tag) + " that no write waits for");
   }
-  if (error) complain("a write was refused, tag " + std::to_string(tag));
   const Writing& writing = writing_[tag].front();
+  if (error != writing.refused) complain("a write was refused, or should have been, tag " + std::to_string(tag));
+  refused += writing.refused;
   for (size_t i = 0; i < writing.versions.size(); ++i) {
     golden_.acknowledge(writing.address + i, writing.versions[i], now_);
   }
   writing_[tag].pop_front();
   --outstanding_;
+}
+
+void Traffic::forget() {
+  for (auto& each : reading_) each.clear();
+  for (auto& each : writing_) each.clear();
+  words_.clear();
+  made_ = offering_ = word_offering_ = false;
+  outstanding_ = 0;
 }
 
 void Traffic::complain(const std::string& text) {

@@ -27,7 +27,10 @@ struct Pattern {
   uint32_t outstanding = UINT32_MAX;   // requests
   uint32_t gap = 0;                    // idle clocks after a request
   uint32_t stall = 0;                  // share of clocks in which a request or a word is not offered yet
+  uint32_t beyond = 0;                 // share of requests that reach beyond the capacity
+  uint64_t capacity = 0;
   uint32_t hold = 0;                   // share of clocks in which a response or an acknowledge is not taken
+  uint32_t stripe = 8;                 // accesses; of all ports the same, and as long as any request at least
   uint32_t ports = 1;                  // how many share the memory: each writes only its stripes
   uint32_t index = 0;                  // which of them
 
@@ -35,7 +38,7 @@ struct Pattern {
 };
 
 struct Request {
-  bool write;
+  bool write, refused;
   uint64_t address;
   uint32_t accesses, tag;
 };
@@ -63,12 +66,15 @@ class Traffic {
   void response(uint32_t tag, bool last, bool error, const uint8_t* data);
   void acknowledged(uint32_t tag, bool error);
 
+  // The channel was reset: nothing that was asked for is answered.
+  void forget();
+
   bool idle() const { return outstanding_ == 0 && words_.empty(); }
   uint32_t outstanding() const { return outstanding_; }
 
   // Of the measuring window, which the bench opens and closes.
   void measure(bool on) { measuring_ = on; }
-  uint64_t beats_read = 0, words_written = 0, reads_done = 0, error_beats = 0;
+  uint64_t beats_read = 0, words_written = 0, reads_done = 0, error_beats = 0, refused = 0;
   std::vector<uint32_t> latencies;  // of reads: count by clocks from the first offer to the last beat
 
   uint64_t wrong = 0;  // answers
@@ -78,23 +84,24 @@ class Traffic {
   struct Reading {
     std::deque<Seen> beats;
     uint64_t offered;
-    bool measured;
+    bool measured, refused;
   };
   struct Writing {
     uint64_t address;
+    bool refused;
     std::vector<uint32_t> versions;
   };
 
   void make();
   void offer();
-  uint64_t stripe_of(uint64_t address) const { return address / stripe_; }
+  uint64_t stripe_of(uint64_t address) const { return address / pattern_.stripe; }
   bool own(uint64_t address) const { return stripe_of(address) % pattern_.ports == pattern_.index; }
   void complain(const std::string& text);
 
   Pattern pattern_;
   Golden& golden_;
   Random random_;
-  uint64_t stripe_, now_ = 0, serial_ = 0, free_from_ = 0;
+  uint64_t now_ = 0, serial_ = 0, free_from_ = 0;
   uint64_t cursor_[2] = {0, 0};
   Request next_{};
   bool made_ = false, offering_ = false, word_offering_ = false;

@@ -1,0 +1,27 @@
+"""Random runs of the channel: nothing lost, nothing wrong, no rule broken, and nearly everything tried."""
+
+from pathlib import Path
+
+import pytest
+from openppu_verif.hbm.soak import CONFIGS, Tally, soak
+
+MOST_MISSING = 3
+
+
+def test_random_runs_reach_nearly_all_cases(build_root: Path) -> None:
+    tally = soak(CONFIGS["small"], build_root, runs=range(40), clocks=5000)
+    assert tally.read + tally.written > 50_000
+    assert len(tally.missing()) <= MOST_MISSING, tally.missing()
+
+
+def test_an_empty_tally_lacks_everything() -> None:
+    assert len(Tally().missing()) > 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONFIGS)
+def test_five_million_random_clocks_reach_all_cases(name: str, build_root: Path) -> None:
+    tally = soak(CONFIGS[name], build_root, runs=range(1000, 1250), name=name)
+    assert tally.clocks > 5_000_000
+    missing = set(tally.missing())
+    assert missing <= ({"flipped bit"} if CONFIGS[name].ecc == "none" else set())
