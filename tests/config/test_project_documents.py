@@ -38,11 +38,6 @@ def test_the_citation_names_the_version(project, project_root):
     assert f"\nversion: {project['project']['version']}\n" in (project_root / "CITATION.cff").read_text()
 
 
-def test_the_contribution_rules_are_twelve_lines(project_root):
-    rules = re.findall(r"^\d+\. ", (project_root / "CONTRIBUTING.md").read_text(), re.MULTILINE)
-    assert rules == [f"{number}. " for number in range(1, 13)]
-
-
 def test_make_lists_every_target(project_root):
     text = (project_root / "Makefile").read_text()
     targets = re.search(r"^\.PHONY: (.*)", text, re.MULTILINE)[1].split()

@@ -67,15 +67,20 @@ def test_bits_cycles_causes_and_counters_are_the_model_s(
     assert np.count_nonzero(seen.last) == len(planned.commands)
 
 
+@pytest.mark.parametrize("stalled", [False, True])
 def test_a_reset_in_any_cycle_leaves_a_tile_that_works(
-    executable: Path, product: tuple[TilePlan, Workload, np.ndarray]
+    executable: Path, product: tuple[TilePlan, Workload, np.ndarray], stalled: bool
 ) -> None:
     planned, workload, expected = product
-    cycles = run(executable, CHIP.tile, workload).cycles
-    for cycle in range(1, cycles + 2, 7):
-        seen = run(executable, CHIP.tile, workload, reset_at=cycle)
-        assert seen.cycles == cycles, f"reset in cycle {cycle}"
+    chance = np.random.default_rng(5)
+    patterns = {name: tuple(chance.random(400) < 0.6) for name in Stalls.__dataclass_fields__}
+    stalls = Stalls(**patterns) if stalled else Stalls()
+    cycles = run(executable, CHIP.tile, workload, stalls=stalls).cycles
+    for cycle in range(1, cycles + 2):
+        seen = run(executable, CHIP.tile, workload, stalls=stalls, reset_at=cycle)
         np.testing.assert_array_equal(planned.assemble(seen.rows), expected, f"reset in cycle {cycle}")
+        if not stalled:
+            assert seen.cycles == cycles, f"reset in cycle {cycle}"
 
 
 def test_a_run_that_does_not_finish_says_what_is_missing(

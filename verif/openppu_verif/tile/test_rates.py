@@ -78,18 +78,22 @@ async def commands_of_any_formats_follow_without_a_bubble(dut: Any) -> None:
 
 @cocotb.test()
 async def one_row_commands_take_the_time_of_their_weights(dut: Any) -> None:
-    """Ragged or not: k_last cycles a command."""
+    """Ragged or not: k_last cycles a command, or what its accumulators take once all have been used."""
     async with TileBench(dut) as bench:
         config = bench.config
-        for k in range(min(2, config.rows), config.rows + 1):
+        # A command a cycle takes three requests in flight.
+        for k in range(1 if config.outstanding > 2 else 2, config.rows + 1):
             commands = [
                 block_command(config, config.formats[-1], m=1, k_last=k, accumulator=place % config.accumulators)
                 for place in range(24)
             ]
             rows = np.flatnonzero((await run(bench, commands, f"k={k}")).timeline == Cause.COMPUTE)
-            steps = np.diff(rows)
-            busy = round_trip(bench) + config.columns + 3
-            if k * config.accumulators > busy:
+            lap = max(k * config.accumulators, round_trip(bench) + config.columns + 3)
+            laps, steps = rows[config.accumulators :] - rows[: -config.accumulators], np.diff(rows)
+            assert rows.size == 24, f"k={k}: {rows.size} rows"
+            assert laps.size or lap == k * config.accumulators, f"k={k}: too few commands for the accumulators"
+            assert (laps == lap).all(), f"k={k}: accumulators were used again after {laps.tolist()} cycles, not {lap}"
+            if lap == k * config.accumulators:
                 assert (steps == k).all(), f"k={k}: rows came after {steps.tolist()} cycles"
 
 
