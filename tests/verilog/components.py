@@ -1,6 +1,6 @@
 """Small components that hold everything emission must know, and some things it must refuse."""
 
-from amaranth import C, Cat, ClockSignal, Module, Mux, ResetSignal, Signal, signed, unsigned
+from amaranth import Array, C, Cat, ClockSignal, Module, Mux, ResetSignal, Signal, signed, unsigned
 from amaranth.hdl import ClockDomain
 from amaranth.lib import data, enum, fifo, memory, wiring
 from amaranth.lib.wiring import In, Out
@@ -144,6 +144,25 @@ class Tree(wiring.Component):
             value = leaf.o
             m.d.comb += self.parity.eq(leaf.parity)
         m.d.comb += self.o.eq(value ^ self.i)
+        return m
+
+
+class OneOfOne(wiring.Component):
+    """A choice among one: numbers of no bits are chosen by, kept, and given on."""
+
+    i: In(4)
+    o: Out(4)
+
+    def elaborate(self, platform):
+        m = Module()
+        number, last = Signal(range(1)), Signal(range(1))
+        with m.If(self.i[0]):
+            m.d.sync += last.eq(number)
+            m.d.comb += number.eq(last)
+        m.d.sync += self.o.eq(Array([self.i])[number])
+        with m.Switch(last):
+            with m.Case(0):
+                m.d.sync += self.o.eq(~self.i)
         return m
 
 

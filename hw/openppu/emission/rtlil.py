@@ -138,6 +138,7 @@ def _without_empty(module: Module) -> Module:
     """The module without what has no bits, such as the number of a row among one."""
     module.wires = {name: wire for name, wire in module.wires.items() if wire.width}
     module.connects = [(target, value) for target, value in module.connects if target]
+    module.processes = [body for body in module.processes if body]
     module.cells = [cell for cell in module.cells if cell.ports.get("Y", cell.ports.get("Q")) != ()]
     for cell in module.cells:
         if cell.kind[0] == "\\":
@@ -198,9 +199,13 @@ class _Reader:
         statements: list[Statement] = []
         for words in self.lines:
             if words[0] == "assign":
-                statements.append(Assign(*self.pair(words)))
+                target, value = self.pair(words)
+                if target:
+                    statements.append(Assign(target, value))
             elif words[0] == "switch":
-                statements.append(self.switch(self.bits(words[1:])[0]))
+                switch = self.switch(self.bits(words[1:])[0])
+                # Of a value without bits, the first case always matches.
+                statements += [switch] if switch.value else switch.cases[0][1] if switch.cases else []
             elif words[0] in ("end", "case"):
                 return statements, words
         raise ValueError("RTLIL ends within a process")
