@@ -200,6 +200,8 @@ def load(name: str | Path, overrides: Iterable[str] = ()) -> ChipConfig:
 
 def _shown(path: Path) -> str:
     """The path as people read it: relative where it stands below the working folder."""
+    if path.parent == PRESET_FOLDER and path.stem in presets():
+        return path.name
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 

@@ -58,6 +58,12 @@ def test_a_bad_override_is_refused(override, told):
     assert len(str(error.value)) < 400
 
 
+def test_a_preset_is_named_without_its_folder_wherever_one_works(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"^demo\.toml --set tile\.rows=0: tile\.rows = 0: give"):
+        load("demo", ["tile.rows=0"])
+
+
 BAD_FILES = {
     "rows = ": "not valid TOML: Invalid value",
     "[tile\n": "not valid TOML",

@@ -4,6 +4,7 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from openppu.common.delayed import delayed
 from openppu.common.shared import shared
 from openppu.config import TileConfig
 from openppu.formats.operand import formats_named, operand_layout
@@ -57,21 +58,14 @@ class Row(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        def delayed(value, cycles, name):
-            for place in range(cycles):
-                later = Signal(value.shape(), name=f"{name}_{place}", reset_less=True)
-                m.d.sync += later.eq(value)
-                value = later
-            return value
-
         down = Cell.weight_latency(self.config)
         arrived = Signal()
         m.d.comb += [
             arrived.eq(self.control.load & (self.control.distance == 0)),
-            self.control_next.swap.eq(delayed(self.control.swap, self.config.latency, "swap")),
-            self.control_next.load.eq(delayed(self.control.load & ~arrived, down, "load")),
+            self.control_next.swap.eq(delayed(m, self.control.swap, self.config.latency, name="swap")),
+            self.control_next.load.eq(delayed(m, self.control.load & ~arrived, down, name="load")),
             self.control_next.distance.eq(
-                delayed((self.control.distance - 1)[: len(self.control.distance)], down, "distance")
+                delayed(m, (self.control.distance - 1)[: len(self.control.distance)], down, name="distance")
             ),
         ]
 

@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from openppu.common.delay_line import DelayLine
+from openppu.common.delayed import delayed
 from openppu.common.shared import shared
 from openppu.config import TileConfig
 from openppu.formats.spec import FORMATS
@@ -149,7 +150,9 @@ class Tile(wiring.Component):
         ]
 
         self._feed(m, platform, array, now, weight_tag, tag)
-        m.d.comb += array.control.eq(self._later(m, Cat(issue.swap, load, weight_tag.row), Edge.LATENCY, "control"))
+        m.d.comb += array.control.eq(
+            delayed(m, Cat(issue.swap, load, weight_tag.row), Edge.LATENCY, name="control", reset=True)
+        )
 
         # A row on its way: where its sum goes, and whether it is a result. (Bit n: issued n + 1 cycles ago.)
         returning = Signal(self.return_latency(config) - 1)
@@ -161,13 +164,14 @@ class Tile(wiring.Component):
         m.d.comb += [row_line.now.eq(now), row_line.delay.eq(len(returning)), row_line.i.eq(tag.row)]
         m.d.comb += [issue.returned.eq(returning[-1]), issue.returned_row.eq(row_line.o)]
 
-        inject = self._later(m, Cat(tag.row, tag.source), self.ACCUMULATOR_READ, "inject")
+        inject = delayed(m, Cat(tag.row, tag.source), self.ACCUMULATOR_READ, name="inject", reset=True)
         written = returning[-1] | emitting[len(returning) - 1]
-        collect = self._later(
+        collect = delayed(
             m,
             Cat(row_line.o, written),
             self.PARTIAL + config.rows * config.latency - len(returning),
-            "collect",
+            name="collect",
+            reset=True,
         )
         drain = Drain(config)
         m.submodules.draining = shared(drain, platform)
@@ -209,13 +213,6 @@ class Tile(wiring.Component):
             self.return_latency(config) - 1,
         )
         return [(most - 1).bit_length() for most in longest]
-
-    def _later(self, m, value, cycles, name):
-        for place in range(cycles):
-            later = Signal(len(value), name=f"{name}_{place}")
-            m.d.sync += later.eq(value)
-            value = later
-        return value
 
     def _feed(self, m, platform, array, now, weight_tag, tag):
         """The operands' way to the array: unpacked, skewed."""

@@ -17,7 +17,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="measure, and compare with the goals",
         description="Run benchmarks, print their tables, and write bench/NAME.json into the build folder. They choose "
         "their own tiles: --config and --set change nothing here.",
-        epilog="benchmarks:\n" + "\n".join(f"  {name:<14}{title(module)}" for name, module in known.items()),
+        epilog="benchmarks:\n"
+        + "\n".join(f"  {name:<14}{title(module)}" for name, module in known.items())
+        + "\n\nexit codes: 0 measured, goals met or not; 1 a simulation failed, 2 bad input or a missing tool",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
