@@ -157,12 +157,12 @@ class _Facts:
             bank[(channel == channel[0]) & (pc == pc[0])], minlength=memory.config.organisation.banks
         )
         top = np.sort(per_bank)[::-1]
-        used = int((per_bank > 0).sum())
+        few = min(4, int((per_bank > 0).sum()))
         self.crowd = ""
-        if len(per_bank) >= 16 and per_bank.sum() >= 64 and top[:4].sum() > 0.5 * per_bank.sum():
+        if len(per_bank) >= 16 and per_bank.sum() >= 64 and top[:few].sum() > 0.5 * per_bank.sum():
             self.crowd = (
-                f"{100 * top[:4].sum() / per_bank.sum():.0f} % of a pseudo-channel's accesses are to four of its "
-                f"{len(per_bank)} banks ({used} are used at all): another mapping, or hashed banks, may spread them."
+                f"{100 * top[:few].sum() / per_bank.sum():.0f} % of a pseudo-channel's accesses are to {few} of its "
+                f"{len(per_bank)} banks: another mapping, or hashed banks, may spread them."
             )
         requests = outcome.requests
         ragged = requests.write & ((requests.address % ACCESS != 0) | (requests.size % ACCESS != 0))
