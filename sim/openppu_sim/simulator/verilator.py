@@ -91,7 +91,8 @@ def build(
         run_logged(tools, command, folder, log, f"Verilator, on {top}")
         _copy(library, folder)
         command = [str(tools.make.path), "-j", f"{JOBS}", "-C", str(folder), "-f", "Vtop.mk", *COMPILE]
-        run_logged(tools, command + tools.make_settings(), folder, log, f"the C++ compiler, on {top}")
+        who = f"the C++ compiler ({tools.compiler.path}), on {top}"
+        run_logged(tools, command + tools.make_settings(), folder, log, who)
         make_once(models, library.name, lambda kept: _copy(folder, kept))
         keep_only(folder, ["simulator", "control.vlt"])
 
