@@ -14,7 +14,6 @@ from typing import Any
 
 from amaranth import Const, Value
 from amaranth.lib import data
-from openppu.common.secded import COLUMNS
 from openppu.config import load
 from openppu.hbm.accounts import counters_layout
 from openppu.hbm.channel import Channel
@@ -26,6 +25,7 @@ from openppu.hbm.phy import DATA_BITS
 from openppu.hbm.settings import Settings, settings_layout
 from openppu.verilog import emit
 from openppu_sim.errors import SimulationError
+from openppu_sim.reference.secded import MATRIX
 from openppu_sim.simulator.verilator import build
 
 from openppu_verif.hbm.constraints import COMMANDS, checker_table
@@ -351,6 +351,7 @@ def as_json(measurement: Measurement) -> dict[str, Any]:
 
 
 def _parameters(config: ChannelConfig, settings: Settings, timing: Timing, patterns: Sequence[Pattern]) -> list[str]:
+    columns = [sum(int(bit) << row for row, bit in enumerate(MATRIX[:, n])) for n in range(64)]
     of, values = config.organisation, settings.values()
     accesses = of.pseudo_channels * of.banks * of.rows * of.columns
     row, column = row_slot_layout(of), column_slot_layout(of)
@@ -371,7 +372,7 @@ def _parameters(config: ChannelConfig, settings: Settings, timing: Timing, patte
         f"settings {' '.join(map(str, _settings_bytes(settings)))}",
         f"device {of.banks} {of.rows} {timing.RL} {timing.WL} {TRAINING_CLOCKS} {ADDRESS_ERROR_CLOCKS} "
         f"{settings.read_delay}",
-        f"check_columns {' '.join(map(str, COLUMNS if config.ecc == 'secded' else ()))}",
+        f"check_columns {' '.join(map(str, columns if config.ecc == 'secded' else ()))}",
         f"mapping {values['mapping']} {int(settings.hash_banks)} {of.sids} {(of.rows - 1).bit_length()}",
         *(f"table {line}" for line in checker_table(timing, of).splitlines()),
     ]
