@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from amaranth import Elaboratable
+from amaranth import ClockDomain, Elaboratable, Module
 from amaranth.sim import Simulator
 
 
@@ -60,8 +60,19 @@ class Take:
         return item if self.ready else None
 
 
-def run(design: Elaboratable, each_cycle: Callable[[Any, int], bool], *, most: int) -> int:
+NOISE_CYCLES = 150
+
+
+def run(
+    design: Elaboratable,
+    each_cycle: Callable[[Any, int], bool],
+    *,
+    most: int,
+    noise: Callable[[Any, int], object] | None = None,
+) -> int:
     """Simulate until ``each_cycle`` (context, cycle) says that it is done; the number of cycles.
+
+    With ``noise`` that drives the design first, for `NOISE_CYCLES`, and then a reset, whenever that comes.
 
     Raises
     ------
@@ -72,6 +83,13 @@ def run(design: Elaboratable, each_cycle: Callable[[Any, int], bool], *, most: i
 
     async def bench(ctx: Any) -> None:
         nonlocal count
+        if noise is not None:
+            for cycle in range(NOISE_CYCLES):
+                noise(ctx, cycle)
+                await ctx.tick()
+            ctx.set(sync.rst, 1)
+            await ctx.tick()
+            ctx.set(sync.rst, 0)
         for cycle in range(most):
             count = cycle
             if each_cycle(ctx, cycle):
@@ -79,7 +97,10 @@ def run(design: Elaboratable, each_cycle: Callable[[Any, int], bool], *, most: i
             await ctx.tick()
         raise AssertionError(f"not done after {most} cycles")
 
-    simulator = Simulator(design)
+    m = Module()
+    m.domains.sync = sync = ClockDomain()
+    m.submodules.design = design
+    simulator = Simulator(m)
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()

@@ -34,6 +34,7 @@ def exercise(
     rate: float = 1.0,
     acknowledge_rate: float = 1.0,
     words_rate: float = 1.0,
+    noise: bool = False,
     seed: int = 0,
 ) -> int:
     """Put requests through a port, compare everything, and return the cycles it took."""
@@ -82,8 +83,21 @@ def exercise(
         words.sample(ctx)
         return responses.done and not (ask.waiting or words.waiting or expected.acknowledges)
 
+    def disturb(ctx: Any, cycle: int) -> None:
+        """Work that a reset cuts off: some of it offered, some taken, some half done."""
+        ctx.set(dut.settings, settings.values())
+        for end in before:
+            end.drive(ctx)
+            end.sample(ctx)
+        for returned in dut.returned:
+            ctx.set(returned, {"valid": chance.random() < 0.3, "slot": chance.randrange(8), "last": 1})
+
+    before: list[Any] = [Take(end, chance, 0.5) for end in (dut.responses, dut.acknowledges, *dut.entries)]
+    before += [Put(dut.requests, chance, 0.8), Put(dut.words, chance, 0.8)]
+    before[-2].waiting.extend(random_requests(config, 100, chance))
+    before[-1].waiting.extend([{"data": 0, "mask": 0}] * 1000)
     try:
-        cycles = run(dut, step, most=12_000)
+        cycles = run(dut, step, most=12_000, noise=disturb if noise else None)
     except AssertionError as error:
         error.add_note(f"{config}, {settings.mapping}, rate {rate}, seed {seed}, requests {requests}")
         raise
@@ -98,6 +112,13 @@ def test_random_requests_come_out_right(height: int, tags: int, mapping: int, ra
     seed = height + int(10 * rate)
     requests = random_requests(config, 40, random.Random(seed))
     exercise(config, Settings(mapping=Mapping(mapping), hash_banks=True), requests, rate=rate, seed=seed)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_after_a_reset_nothing_is_left_of_what_was_before(seed: int) -> None:
+    config = ChannelConfig(tags=2, slots=8)
+    requests = random_requests(config, 12, random.Random(seed))
+    exercise(config, Settings(), requests, rate=0.9, noise=True, seed=seed)
 
 
 def stream(count: int, length: int, *, write: int, tags: int = 1) -> list[dict[str, int]]:
