@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from openppu.hbm import port, queue, refresh, row_bus
+from openppu.hbm import direction, port, queue, refresh, row_bus
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.settings import Mapping, Page, Refresh, Settings
 from openppu_sim.cycles.hbm.accounts import EVENTS, IDLE_CAUSES
@@ -29,6 +29,7 @@ def test_the_policy_is_the_hardware_s() -> None:
     assert Policy() == Policy(
         near=queue.NEAR,
         many=queue.MANY,
+        turn=direction.TURN,
         refresh_limit=refresh.LIMIT,
         patience=row_bus.PATIENCE,
         port_entries=port.ENTRIES,
@@ -103,7 +104,8 @@ def run_model(settings: Settings, given: list[list[dict[str, Any]]]) -> tuple[li
     ("seed", "in_order", "writes", "masked", "settings"),
     [
         (1, False, 0.4, 0.3, replace(SETTINGS, timing=replace(SETTINGS.timing, tREFI=800))),
-        (2, True, 0.3, 0.0, replace(SETTINGS, page=Page.CLOSED, age_limit=80)),
+        (2, True, 0.3, 0.0, replace(SETTINGS, page=Page.CLOSED)),
+        (4, False, 0.5, 0.2, replace(SETTINGS, age_limit=30)),
         (
             3,
             False,
@@ -117,7 +119,7 @@ def run_model(settings: Settings, given: list[list[dict[str, Any]]]) -> tuple[li
             ),
         ),
     ],
-    ids=["random with merges, often refreshed", "stream, closed pages, impatient", "all-bank refresh"],
+    ids=["random with merges, often refreshed", "stream, closed pages", "impatient", "all-bank refresh"],
 )
 def test_commands_and_counters_are_those_of_the_rtl(
     seed: int, in_order: bool, writes: float, masked: float, settings: Settings, build_root: Path
@@ -132,7 +134,7 @@ def test_commands_and_counters_are_those_of_the_rtl(
     assert got == expected, (
         f"from command {differ} on: model {got[differ : differ + 3]}, RTL {expected[differ : differ + 3]}"
     )
-    assert len(got) > CLOCKS
+    assert len(got) > CLOCKS // 2
     for pc, counters in zip(pcs, rtl.counters, strict=True):
         assert {name: pc.accounts.events[name] for name in EVENTS} == {name: counters[name] for name in EVENTS}
         idle = dict(pc.accounts.idle)

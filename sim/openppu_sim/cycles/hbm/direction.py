@@ -2,6 +2,7 @@
 
 from openppu.hbm.settings import Settings
 
+from openppu_sim.cycles.hbm.policy import Policy
 from openppu_sim.cycles.hbm.queue import Queue
 from openppu_sim.cycles.hbm.refresh import FAR
 from openppu_sim.cycles.hbm.requests import Piece
@@ -16,15 +17,18 @@ class Direction:
         True for writes: what rows are opened for, and what the data bus does.
     reserved : int
         The bank of the target's oldest entry, if that has waited too long, or -1.
+    left : int
+        Oldest entries that have left in this turn of the target.
     wake : int
         The clock in which an entry will have waited too long.
     """
 
-    def __init__(self, reads: Queue, writes: Queue, settings: Settings, many: int) -> None:
+    def __init__(self, reads: Queue, writes: Queue, settings: Settings, policy: Policy) -> None:
         self.reads, self.writes = reads, writes
         self.high, self.low = settings.write_high, settings.write_low
         self.age_period = (settings.age_limit >> 1) + 1
-        self.many = many
+        self.many, self.turn = policy.many, policy.turn
+        self.left = 0
         self.target = self.writing = False
         self.next_target = self.next_writing = False
         self.reserved = -1
@@ -55,16 +59,15 @@ class Direction:
             urgent_reads = urgent_reads or (offer.write and offer.granule in reads.granules)
             urgent_writes = urgent_writes or offer.granule in writes.granules
         level, full = writes.ready_count, len(writes.order) == writes.depth
-        target = self.target
-        if not target:
-            high = level >= self.high or full
-            if level and (not reads.order or (not urgent_reads and (high or urgent_writes))):
-                target = True
+        over = self.left == self.turn
+        if not self.target:
+            some, mine, theirs, mark = bool(reads.order), urgent_reads, urgent_writes, level >= self.high or full
+            others = level > 0
         else:
-            low = level <= self.low and not full
-            if reads.order and (not level or (not urgent_writes and (low or urgent_reads))):
-                target = False
-        self.next_target, self.next_writing = target, self.writing
+            some, mine, theirs, mark = level > 0, urgent_writes, urgent_reads, level <= self.low and not full
+            others = bool(reads.order)
+        turns = others and (not some or ((theirs and over) if mine else (theirs or mark)))
+        self.next_target, self.next_writing = self.target != turns, self.writing
         if self.target != self.writing:
             other = self.target_queue
             urgent = urgent_writes if self.target else urgent_reads
@@ -83,8 +86,12 @@ class Direction:
             return False
         return head.filled and head.merged
 
-    def step(self) -> bool:
-        """Go on to the next clock; return whether the data bus turns round."""
+    def step(self, left: Queue | None) -> bool:
+        """Go on to the next clock; return whether the data bus turns round. The oldest entry of ``left`` has left."""
+        if self.next_target != self.target:
+            self.left = 0
+        elif left is self.target_queue and self.left < self.turn:
+            self.left += 1
         turned = self.next_writing != self.writing
         self.target, self.writing = self.next_target, self.next_writing
         return turned

@@ -13,6 +13,8 @@ class Policy:
         The share of a queue, from its oldest entry, whose banks are not refreshed if others can be.
     many : int
         Entries with open rows that make it worth turning the data bus round.
+    turn : int
+        Oldest entries that have their turn if the other direction cannot wait either.
     refresh_limit : int
         tREFI worth of refreshes that may be owed, or done ahead.
     patience : int
@@ -23,6 +25,7 @@ class Policy:
 
     near: float = 3 / 8
     many: int = 4
+    turn: int = 8
     refresh_limit: int = 8
     patience: int = 8
     port_entries: int = 4

@@ -81,7 +81,7 @@ class PseudoChannel:
         self.near_reads, self.near_writes = (
             max(1, int(policy.near * depth)) for depth in (config.reads, config.writes)
         )
-        self.direction = Direction(self.reads, self.writes, settings, policy.many)
+        self.direction = Direction(self.reads, self.writes, settings, policy)
         self.buffer = WriteBuffer(config.writes)
         self.clock = -1
         self.wake = 0
@@ -289,7 +289,11 @@ class PseudoChannel:
         granted = self.short_wish.command if self.refreshes and short_slot >= 0 and self.short_wish else None
         idle = not self.busy and offer is None
         refresh_wake = self.refresher.choose(clock, near=self._near, idle=idle, granted=granted)
+        left: Queue | None = None
         if self.chosen is not None:
+            queue = self.direction.queue
+            if self.chosen.left == 1 and self.chosen is queue.order[0]:
+                left = queue
             self._access(clock, self.chosen)
         if act_slot >= 0 and self.act_wish is not None:
             wish = self.act_wish
@@ -299,7 +303,7 @@ class PseudoChannel:
             events["activates"] += 1
         if short_slot >= 0 and self.short_wish is not None:
             self._short(self.short_wish, 2 * clock + short_slot)
-        events["turnarounds"] += self.direction.step()
+        events["turnarounds"] += self.direction.step(left)
         if self.accepts and offer is not None:
             self._take(offer, clock)
             changed = True

@@ -104,7 +104,7 @@ class Refresher:
             return FAR
         resting = max(b.refreshed_until)
         refreshing = resting > 2 * clock - 1
-        ahead = idle and debt > -self.limit and not refreshing
+        ahead = idle and debt - (granted == REFSB) > -self.limit and not refreshing
         if debt > (granted == REFSB) or ahead:
             urgent = 2 * debt >= self.limit
             if self.in_vain and urgent == self.was_urgent:
