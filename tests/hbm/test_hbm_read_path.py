@@ -4,7 +4,6 @@ import random
 
 import numpy as np
 import pytest
-from amaranth import ClockDomain, Module
 from ends import run
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.device import device
@@ -135,15 +134,18 @@ def test_a_word_that_nobody_asked_for_is_told_and_goes_nowhere() -> None:
 
 def test_after_a_reset_nothing_is_due() -> None:
     dut = ReadPath(ChannelConfig())
-    m = Module()
-    m.domains.sync = sync = ClockDomain()
-    m.submodules.dut = dut
 
-    def step(ctx, cycle):  # type: ignore[no-untyped-def]
+    def issue(ctx, cycle):  # type: ignore[no-untyped-def]
         ctx.set(dut.settings, Settings().values())
-        ctx.set(dut.issue.valid, 3 <= cycle < 6)
-        ctx.set(sync.rst, cycle == 8)
+        ctx.set(dut.issue.valid, 1)
+        ctx.set(dut.read_valid, cycle % 3 == 0)
+
+    def nothing(ctx, cycle):  # type: ignore[no-untyped-def]
+        ctx.set(dut.issue.valid, 0)
+        ctx.set(dut.read_valid, 0)
         assert not any(ctx.get(returned.valid) for returned in dut.returned), f"cycle {cycle}"
+        assert not ctx.get(dut.lost), f"cycle {cycle}"
+        assert not ctx.get(dut.stray), f"cycle {cycle}"
         return cycle == 40
 
-    run(m, step, most=41)
+    run(dut, nothing, most=41, noise=issue)
