@@ -453,12 +453,15 @@ void Bench::write(const std::string& path, double seconds) const {
   }
   out << "{\"clocks\": " << length_ << ", \"simulated\": " << clock_ << ", \"seconds\": " << seconds
       << ", \"beats_read\": " << beats << ", \"words_written\": " << words << ", \"reads_done\": " << done
-      << ", \"updates\": " << updates_ << ", \"refused\": " << refused << ", \"error_beats\": " << errors << ", \"bus_reads\": " << listed(Words(reads_, reads_ + PCS))
+      << ", \"updates\": " << updates_ << ", \"refused\": " << refused << ", \"error_beats\": " << errors
+      << ", \"bus_reads\": " << listed(Words(reads_, reads_ + PCS))
       << ", \"bus_writes\": " << listed(Words(writes_, writes_ + PCS)) << ",\n\"latencies\": [" << histogram
       << "],\n\"violations\": " << checker_.violations() << ", \"rules\": {" << rules
-      << "}, \"at_limit\": {" << limits << "}, \"first_violations\": " << listed(violations) << ",\n\"problems\": " << device_.problems()
+      << "}, \"at_limit\": {" << limits << "}, \"first_violations\": " << listed(violations)
+      << ",\n\"problems\": " << device_.problems()
       << ", \"first_problems\": " << listed(device_.first_problems()) << ",\n\"wrong\": " << wrong
-      << ", \"complaints\": " << listed(complaints) << ", \"lost_or_stray\": " << lost << ",\n\"commands\": {" << commands
+      << ", \"complaints\": " << listed(complaints) << ", \"lost_or_stray\": " << lost
+      << ",\n\"commands\": {" << commands
       << "}, \"owed\": [" << checker_.owed(0) << ", " << checker_.owed(1) << "], \"pages\": " << device_.pages()
       << ",\n\"counters_before\": " << listed(before_) << ",\n\"counters_after\": " << listed(after_) << "}\n";
 }

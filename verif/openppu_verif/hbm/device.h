@@ -68,7 +68,7 @@ class Device {
   // What the controller sees in the present clock.
   const Sense& sense() const { return sense_; }
 
-  // Ends the present clock. Returns a bit for each slot whose command was lost to a parity fault: row 0, 1, column 0, 1.
+  // Ends the present clock. Returns a bit for each slot whose command a parity fault lost: row 0, 1, column 0, 1.
   int clock(const Drive& drive);
 
   // Memory without the bus.
@@ -77,8 +77,8 @@ class Device {
   uint64_t pages() const { return pages_.size(); }
   void erase() { pages_.clear(); }
 
-  // Faults. A bit is 0 to 255 of the data or 256 to 287 of the check bits. Those on the wires of a PC come one after the
-  // other: the next begins to count when one is over.
+  // Faults. A bit is 0 to 255 of the data or 256 to 287 of the check bits. Those on the wires of a PC come one after
+  // the other: the next begins to count when one is over.
   void flip_bit(int pc, int bank, uint32_t row, int column, int bit);         // once, in the memory
   void stick_bit(int pc, int bank, uint32_t row, int column, int bit, bool value);
   void flip_reads(int pc, uint64_t skip, uint64_t count, const Word& mask);   // on the wires

@@ -50,7 +50,7 @@ class Pattern:
         "sequential": one stream over all ports that share ``size``, which take turns; "random": anywhere in ``size``;
         "stride": from 0 on by ``stride``, modulo ``size``.
     base, size : int
-        The part of the memory that is used; None is all of it.
+        The part of the memory that is used; None is all of it. Ports whose parts overlap must have the same base.
     stride : int
     lengths : (int, int)
         Least and most accesses of a request. If they are equal, random addresses are multiples of it.

@@ -45,6 +45,10 @@ Pattern::Pattern(const std::string& text) {
 
 Traffic::Traffic(const Pattern& pattern, Golden& golden, uint64_t seed)
     : pattern_(pattern), golden_(golden), random_(seed), reading_(pattern.tags), writing_(pattern.tags) {
+  const bool too_small = pattern.size < uint64_t{pattern.stripe} * pattern.ports;
+  if ((too_small && pattern.order != Order::STRIDE) || pattern.most > pattern.stripe) {
+    throw std::runtime_error("pattern: its size holds no stripe for each port, or a stripe no request");
+  }
   latencies.assign(LONGEST_LATENCY, 0);
 }
 
@@ -54,15 +58,17 @@ void Traffic::make() {
   next_.accesses = pattern_.least + static_cast<uint32_t>(random_.below(pattern_.most - pattern_.least + 1));
   next_.tag = static_cast<uint32_t>(serial_++ % pattern_.tags);
   uint64_t offset = 0;
-  const uint64_t stripes = pattern_.size / pattern_.stripe;
+  const uint64_t turn = uint64_t{pattern_.stripe} * pattern_.ports;  // in which each port has one stripe
+  const uint64_t stripes = pattern_.size / turn * pattern_.ports;
   switch (pattern_.order) {
     case Order::SEQUENTIAL: {
       const bool apart = next_.write && pattern_.write_offset;
       uint64_t& cursor = cursor_[apart];  // counts accesses of this port's stripes
       const uint64_t room = pattern_.stripe - cursor % pattern_.stripe;
       next_.accesses = static_cast<uint32_t>(std::min<uint64_t>(next_.accesses, room));
-      offset = (cursor / pattern_.stripe * pattern_.ports + pattern_.index) % stripes * pattern_.stripe + cursor % pattern_.stripe;
-      offset += apart ? pattern_.write_offset : 0;
+      const uint64_t stripe = cursor / pattern_.stripe * pattern_.ports + pattern_.index;
+      offset = stripe % stripes * pattern_.stripe + cursor % pattern_.stripe;
+      offset += apart ? pattern_.write_offset / turn * turn : 0;
       cursor += next_.accesses;
       break;
     }
@@ -146,7 +152,9 @@ void Traffic::response(uint32_t tag, bool last, bool error, const uint8_t* data)
   reading.beats.pop_front();
   if (reading.refused) {
     const uint8_t nothing[32] = {};
-    if (!error || std::memcmp(data, nothing, sizeof(nothing)) != 0) complain("a read beyond the capacity was not refused");
+    if (!error || std::memcmp(data, nothing, sizeof(nothing)) != 0) {
+      complain("a read beyond the capacity was not refused");
+    }
   } else if (measuring_) {
     ++beats_read, error_beats += error;
   }

@@ -94,8 +94,9 @@ class Traffic {
 
   void make();
   void offer();
-  uint64_t stripe_of(uint64_t address) const { return address / pattern_.stripe; }
-  bool own(uint64_t address) const { return stripe_of(address) % pattern_.ports == pattern_.index; }
+  bool own(uint64_t address) const {
+    return (address - pattern_.base) / pattern_.stripe % pattern_.ports == pattern_.index;
+  }
   void complain(const std::string& text);
 
   Pattern pattern_;
