@@ -50,13 +50,12 @@ def run(
         values = Settings(timing=TIMING, refresh=refresh, refresh_enable=enabled).values()
         for member, value in ((timer.settings, values), (timer.enable, 1), (timer.temperature, temperature)):
             ctx.set(member, value)
-        for member in (timer.rested, timer.rested_early):
-            ctx.set(member, 1)
         is_open, busy = 0, [0] * BANKS
         for clock in range(clocks):
             settled = sum((busy[bank] <= clock) << bank for bank in range(BANKS))
             states = dict.fromkeys(("settled", "settled_early", "may_close", "may_close_early"), settled)
-            ctx.set(timer.states, {"open": is_open, "spaced": ALL, "spaced_early": ALL, "refreshing": 0, **states})
+            always = {"row_spaced": ALL, "row_spaced_early": ALL, "rested": 1, "rested_early": 1}
+            ctx.set(timer.states, {"open": is_open, **states, **always})
             ctx.set(timer.idle, idle)
             ctx.set(timer.near, near(clock))
             result.debts.append(ctx.get(timer.debt))

@@ -22,9 +22,9 @@ STROBES = {
     "PRE": ("pre",),
     "REFSB": ("refsb",),
     "RD": ("rd",),
-    "RDA": ("rd", "auto"),
+    "RDA": ("rd", "auto_close"),
     "WR": ("wr",),
-    "WRA": ("wr", "auto"),
+    "WRA": ("wr", "auto_close"),
 }
 SECONDS = {"ACT": "settled", "REFSB": "settled", "PRE": "may_close", "RD": "may_read", "WR": "may_write"}
 

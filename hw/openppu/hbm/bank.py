@@ -27,10 +27,10 @@ class Bank(wiring.Component):
         The command is sent in this clock, in slot ``row_slot``.
     row_slot : In(1)
     act_row : In(row)
-    rd, wr, auto : In(1)
+    rd, wr, auto_close : In(1)
         A column command, and whether the bank precharges by itself afterwards.
     contended : In(1)
-        With ``pre`` or ``auto``: it closes since another row is wanted.
+        With ``pre`` or ``auto_close``: it closes since another row is wanted.
     open : Out(1)
         A row is open, or opening.
     row : Out(row)
@@ -52,7 +52,7 @@ class Bank(wiring.Component):
     def __init__(self, organisation: Organisation):
         self.organisation = organisation
         row = range(organisation.rows)
-        strobes = ("slot", "act", "pre", "refsb", "row_slot", "rd", "wr", "auto", "contended")
+        strobes = ("slot", "act", "pre", "refsb", "row_slot", "rd", "wr", "auto_close", "contended")
         states = ("open", "settled", "settled_early", "may_close", "may_close_early", "may_read", "may_write")
         super().__init__(
             {
@@ -74,8 +74,8 @@ class Bank(wiring.Component):
             "until_act",
             (self.act, after.act_act, self.row_slot),
             (self.pre, after.pre_act, self.row_slot),
-            (self.rd & self.auto, after.rda_act, self.slot),
-            (self.wr & self.auto, after.wra_act, self.slot),
+            (self.rd & self.auto_close, after.rda_act, self.slot),
+            (self.wr & self.auto_close, after.wra_act, self.slot),
             (self.refsb, after.refsb_act, self.row_slot),
         )
         until_rd = countdown(m, "until_rd", (act[0], after.act_rd, act[1]))
@@ -98,7 +98,7 @@ class Bank(wiring.Component):
 
         column = Signal()
         close = Signal()
-        m.d.comb += [column.eq(self.rd | self.wr), close.eq(self.pre | (column & self.auto))]
+        m.d.comb += [column.eq(self.rd | self.wr), close.eq(self.pre | (column & self.auto_close))]
         with m.If(self.act):
             m.d.sync += [self.open.eq(1), self.row.eq(self.act_row)]
         with m.Elif(close):

@@ -1,9 +1,10 @@
 """When a pseudo-channel refreshes, and which bank."""
 
 from amaranth import Module, Mux, Signal, signed
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from openppu.hbm.banks import states_layout
 from openppu.hbm.commands import RowCommand
 from openppu.hbm.device import TIMING_BITS, Organisation
 from openppu.hbm.pick import oldest
@@ -14,12 +15,6 @@ LIMIT = 8
 
 RATES = {0: 1, 1: 2, 3: 4, 2: 8, 6: 16}
 """Refreshes due in four tREFI, by the code of the temperature; any other code counts as the hottest."""
-
-
-def bank_states_layout(banks: int) -> data.StructLayout:
-    """States of the banks, a bit each, as of `openppu.hbm.bank.Bank`, and ``spaced``, of their groups' gates."""
-    names = ("open", "settled", "settled_early", "may_close", "may_close_early", "spaced", "spaced_early", "refreshing")
-    return data.StructLayout({name: banks for name in names})
 
 
 class RefreshTimer(wiring.Component):
@@ -47,9 +42,7 @@ class RefreshTimer(wiring.Component):
         No entry waits.
     near : In(a bit a bank)
         Banks that entries need soon.
-    states : In(bank_states_layout)
-    rested, rested_early : In(1)
-        The last REF is over, for a command in slot 1, in slot 0.
+    states : In(states_layout)
     valid, early, command, bank : Out
         The command it asks for: it may come in slot 1, in slot 0.
     granted : In(1)
@@ -74,9 +67,7 @@ class RefreshTimer(wiring.Component):
                 "stopped": Out(1),
                 "idle": In(1),
                 "near": In(banks),
-                "states": In(bank_states_layout(banks)),
-                "rested": In(1),
-                "rested_early": In(1),
+                "states": In(states_layout(banks)),
                 "valid": Out(1),
                 "early": Out(1),
                 "command": Out(RowCommand),
@@ -177,24 +168,24 @@ class RefreshTimer(wiring.Component):
         calm_early = Signal()
         m.d.comb += [
             is_open.eq((self.blocked & s.open).any()),
-            calm.eq(s.settled.all() & self.rested),
-            calm_early.eq(s.settled_early.all() & self.rested_early),
+            calm.eq(s.settled.all() & s.rested),
+            calm_early.eq(s.settled_early.all() & s.rested_early),
             self.stopped.eq(self.stop & self.enable & ~closing & ~is_open & calm_early),
         ]
         with m.If(shut):
             m.d.comb += [
                 self.command.eq(Mux(is_open, RowCommand.PREA, RowCommand.REF)),
-                self.valid.eq(Mux(is_open, (~s.open | s.may_close).all() & self.rested, calm & closing)),
-                self.early.eq(Mux(is_open, (~s.open | s.may_close_early).all() & self.rested_early, calm_early)),
+                self.valid.eq(Mux(is_open, (~s.open | s.may_close).all() & s.rested, calm & closing)),
+                self.early.eq(Mux(is_open, (~s.open | s.may_close_early).all() & s.rested_early, calm_early)),
                 self.hold.eq(1),
             ]
         with m.Elif(chosen.any()):
             m.d.comb += [
                 self.command.eq(Mux(is_open, RowCommand.PRE, RowCommand.REFSB)),
-                self.valid.eq(Mux(is_open, chosen & s.may_close, chosen & s.settled & s.spaced).any() & self.rested),
+                self.valid.eq(Mux(is_open, chosen & s.may_close, chosen & s.settled & s.row_spaced).any() & s.rested),
                 self.early.eq(
-                    Mux(is_open, chosen & s.may_close_early, chosen & s.settled_early & s.spaced_early).any()
-                    & self.rested_early
+                    Mux(is_open, chosen & s.may_close_early, chosen & s.settled_early & s.row_spaced_early).any()
+                    & s.rested_early
                 ),
                 self.hold.eq(~is_open & (chosen & s.settled).any()),
             ]

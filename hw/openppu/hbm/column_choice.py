@@ -1,0 +1,135 @@
+"""The access of each clock."""
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from openppu.hbm.banks import sent_column_layout, states_layout
+from openppu.hbm.commands import ColumnCommand, column_slot_layout
+from openppu.hbm.config import ChannelConfig
+from openppu.hbm.queue import permits_layout, work_layout
+from openppu.hbm.read_path import read_issue_layout
+from openppu.hbm.settings import Page, settings_layout
+from openppu.hbm.write_path import write_issue_layout
+
+
+class ColumnChoice(wiring.Component):
+    """Tells the queues which banks may take an access, and sends that of the bus's present direction.
+
+    A row is closed with the last access that waits for it, if another row of the bank is waited for, and else as the
+    page policy says. Latency: 1 clock to ``column``. Throughput: an access a clock.
+
+    Members
+    -------
+    settings : In(settings_layout)
+    target, writing : In(1)
+        As of `openppu.hbm.direction.Direction`.
+    states : In(states_layout)
+    blocked : In(a bit a bank)
+        Banks that get no access.
+    reserved : In(a bit a bank)
+        The bank that serves only the oldest entry of the target's queue.
+    permits : Out(permits_layout), one for each queue, reads first
+    works, valid : In(work_layout), In(1), likewise
+        The entries that the queues choose.
+    issue : Out(1), likewise
+    bank, last : Out(bank), Out(1)
+        Of the access, if there is one; whether it is its entry's last.
+    wanted_row, wanted_other : In(1), one for each queue
+        Other entries want the row of the access; want another row of its bank.
+    sent : Out(sent_column_layout)
+    column, read_issue, write_issue : Out
+        Registers: the command, and where its word goes or is.
+    """
+
+    def __init__(self, config: ChannelConfig):
+        self.config = config
+        banks = config.organisation.banks
+        super().__init__(
+            {
+                "settings": In(settings_layout()),
+                "target": In(1),
+                "writing": In(1),
+                "states": In(states_layout(banks)),
+                "blocked": In(banks),
+                "reserved": In(banks),
+                "permits": Out(permits_layout(banks)).array(2),
+                "works": In(work_layout(config)).array(2),
+                "valid": In(1).array(2),
+                "issue": Out(1).array(2),
+                "bank": Out(range(banks)),
+                "last": Out(1),
+                "wanted_row": In(1).array(2),
+                "wanted_other": In(1).array(2),
+                "sent": Out(sent_column_layout(config.organisation)),
+                "column": Out(column_slot_layout(config.organisation)),
+                "read_issue": Out(read_issue_layout(config)),
+                "write_issue": Out(write_issue_layout(config)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        banks = self.config.organisation.banks
+        states = self.states
+        for write, ready in (
+            (0, states.may_read & states.may_turn_to_read),
+            (1, states.may_write & states.may_turn_to_write.replicate(banks)),
+        ):
+            usable = Signal(banks, name="usable_for_writes" if write else "usable_for_reads")
+            m.d.comb += [
+                usable.eq(ready & states.column_spaced & ~self.blocked),
+                self.permits[write].banks.eq(usable & ~self.reserved),
+                self.permits[write].head.eq((usable & self.reserved).any() & (self.target == write)),
+                self.issue[write].eq((self.writing == write) & self.valid[write]),
+            ]
+
+        work = Signal(self.works[0].shape())
+        place = work.place
+        keep = Signal(banks)
+        policy = Signal()
+        wanted = Signal()
+        contended = Signal()
+        auto = Signal()
+        m.d.comb += [
+            work.eq(Mux(self.writing, self.works[1], self.works[0])),
+            self.bank.eq(place.bank),
+            self.last.eq(work.last == 0),
+            wanted.eq(self.wanted_row[0] | self.wanted_row[1]),
+            keep.eq(states.keep),
+            self.sent.read.eq(self.issue[0]),
+            self.sent.write.eq(self.issue[1]),
+            self.sent.bank.eq(place.bank),
+            contended.eq(self.wanted_other[0] | self.wanted_other[1]),
+            auto.eq(self.last & ~wanted & (contended | policy)),
+            self.sent.contended.eq(contended),
+            self.sent.auto.eq(auto),
+        ]
+        with m.Switch(self.settings.page):
+            with m.Case(Page.OPEN):
+                m.d.comb += policy.eq(0)
+            with m.Case(Page.CLOSED):
+                m.d.comb += policy.eq(1)
+            with m.Default():
+                m.d.comb += policy.eq(~keep.bit_select(place.bank, 1))
+
+        command = Signal(ColumnCommand)
+        with m.If(self.issue[0]):
+            m.d.comb += command.eq(Mux(auto, ColumnCommand.RDA, ColumnCommand.RD))
+        with m.Elif(self.issue[1]):
+            m.d.comb += command.eq(Mux(auto, ColumnCommand.WRA, ColumnCommand.WR))
+        m.d.sync += [
+            self.column.command.eq(command),
+            self.column.bank.eq(place.bank),
+            self.column.column.eq(place.column),
+            self.read_issue.valid.eq(self.issue[0]),
+            self.read_issue.source.eq(work.source),
+            self.read_issue.word.eq(place.column[:3]),
+            self.read_issue.place.eq(place),
+            self.read_issue.last.eq(self.last),
+            self.write_issue.valid.eq(self.issue[1]),
+            self.write_issue.slot.eq(work.source.slot),
+            self.write_issue.word.eq(place.column[:3]),
+            self.write_issue.last.eq(self.last),
+        ]
+        return m
