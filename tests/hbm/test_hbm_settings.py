@@ -1,0 +1,41 @@
+"""Settings beyond what the controller's counters hold are refused, in one line that says what is allowed."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from openppu.config import ConfigError
+from openppu.hbm.device import DEVICES, device
+from openppu.hbm.settings import Settings
+
+TIMING = device("HBM2E_3200").timing
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_every_device_fits(name: str) -> None:
+    Settings(timing=device(name).timing)
+
+
+@pytest.mark.parametrize(
+    ("timing", "most"), [({"tFAW": 241}, 240), ({"RL": 64, "tRTW": 80}, 63), ({"WL": 32}, 31), ({"tRC": 1001}, 1000)]
+)
+def test_latencies_beyond_the_counters_are_refused(timing: dict[str, int], most: int) -> None:
+    name, value = next(iter(timing.items()))
+    with pytest.raises(ConfigError, match=rf"^timing\.{name} = {value}: .* at most {most} memory clocks"):
+        Settings(timing=replace(TIMING, **timing))
+    Settings(timing=replace(TIMING, **{**timing, name: most}))
+
+
+@pytest.mark.parametrize(
+    ("values", "allowed"),
+    [
+        ({"write_high": 0}, "1 to 127"),
+        ({"write_low": 128}, "0 to 127"),
+        ({"age_limit": 1}, "2 to 65535"),
+        ({"read_delay": 16}, "0 to 15"),
+    ],
+)
+def test_policies_out_of_range_are_refused(values: dict[str, Any], allowed: str) -> None:
+    (name, value), *_ = values.items()
+    with pytest.raises(ConfigError, match=rf"^settings\.{name} = {value}: give {allowed}$"):
+        Settings(**values)
