@@ -7,6 +7,7 @@ from amaranth.sim import Simulator
 from openppu.common.axi import AxiSignature, BurstStep
 from openppu.config import load
 from openppu.hbm.axi import AxiPort
+from openppu.hbm.axi_channel import AxiChannel
 from openppu.hbm.config import ChannelConfig
 from openppu.verilog import emit
 from openppu_sim.simulator.cocotb_runner import simulate
@@ -34,6 +35,20 @@ def test_the_port_keeps_axi_rules(sim: str, verilog: Path, build_root: Path, rat
         build_root=build_root,
         sim=sim,
         parameters=given,
+    )
+
+
+def test_bursts_reach_the_memory_and_come_back(sim: str, tmp_path: Path, build_root: Path) -> None:
+    config = {"height": 4, "ports": 2, "tags": 2, "reads": 8, "writes": 8, "slots": 8}
+    path = tmp_path / "axi_channel.v"
+    emit(AxiChannel(ChannelConfig(**config), id_bits=ID_BITS), top="axi_channel", config=load("tiny")).write(path)
+    simulate(
+        path,
+        top="axi_channel",
+        test_module="openppu_verif.hbm.test_axi_channel",
+        build_root=build_root,
+        sim=sim,
+        parameters={"config": config, "turns": 12, "build_root": str(build_root)},
     )
 
 

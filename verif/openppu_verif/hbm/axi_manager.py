@@ -19,13 +19,15 @@ class Manager:
     Parameters
     ----------
     dut : cocotb handle
-        With ports ``axi__awid`` and so on.
+        The design.
     pauses : callable, optional
         Makes, for a channel, the pattern of cycles in which it pauses.
+    prefix : str
+        What stands before ``_awid`` and so on.
     """
 
-    def __init__(self, dut: Any, pauses: Callable[[], Iterator[bool]] | None = None) -> None:
-        bus = AxiBus.from_prefix(dut, "axi_")
+    def __init__(self, dut: Any, pauses: Callable[[], Iterator[bool]] | None = None, *, prefix: str = "axi_") -> None:
+        bus = AxiBus.from_prefix(dut, prefix)
         self.aw = AxiAWSource(bus.write.aw, dut.clk, dut.rst)
         self.w = AxiWSource(bus.write.w, dut.clk, dut.rst)
         self.b = AxiBSink(bus.write.b, dut.clk, dut.rst)

@@ -11,9 +11,10 @@ from cocotbext.axi import AxiBus, AxiLockType, AxiMaster
 from openppu.hbm.config import ChannelConfig
 from openppu_sim.simulator.cocotb_runner import parameters
 
-from openppu_verif.hbm.axi_burst import BUS_BYTES, INCR, PAGE, Burst, random_burst
-from openppu_verif.hbm.axi_manager import OKAY, SLVERR, Manager, from_bus, to_bus
+from openppu_verif.hbm.axi_burst import BUS_BYTES, INCR, PAGE, Burst
+from openppu_verif.hbm.axi_manager import OKAY, Manager
 from openppu_verif.hbm.axi_memory import PortMemory
+from openppu_verif.hbm.axi_worker import Worker
 
 PATIENCE = 200_000
 """Cycles after which a test has failed."""
@@ -74,37 +75,12 @@ async def random_bursts_of_every_kind(dut: Any) -> None:
     bench.memory.bad.update(page // BUS_BYTES + 3 for page in pages)
     await bench.begin()
     manager = Manager(dut, bench.pauses if bench.rate < 1 else None)
-    kinds = set()
-
-    async def worker(number: int, page: int) -> None:
-        chance = random.Random(number * 1000 + cocotb.RANDOM_SEED)
-        beyond = page >= bench.memory.capacity * BUS_BYTES
-        held: dict[int, int] = {}
-        for turn in range(given["turns"]):
-            where = f"seed {cocotb.RANDOM_SEED}, ID {number}, turn {turn}"
-            burst = random_burst(page, chance)
-            kinds.add((burst.kind, burst.size))
-            if chance.randrange(2):
-                full = chance.randrange(2)
-                writes = [
-                    {address: chance.randrange(256) for address in lanes if full or chance.randrange(2)}
-                    for lanes in burst.lanes()
-                ]
-                beats = [to_bus(lanes, values) for lanes, values in zip(burst.lanes(), writes, strict=True)]
-                response = await manager.write(burst, beats, number=number, lock=chance.random() < 0.1)
-                assert response == (SLVERR if beyond else OKAY), f"{where}: write {burst}, response {response}"
-                for values in writes:
-                    held.update(values)
-                continue
-            for lanes, (word, response) in zip(
-                burst.lanes(), await manager.read(burst, number=number, lock=chance.random() < 0.1), strict=True
-            ):
-                wrong = beyond or lanes[0] // BUS_BYTES in bench.memory.bad
-                assert response == (SLVERR if wrong else OKAY), f"{where}: read {burst}, response {response}"
-                expected = {address: 0 if beyond else held.get(address, 0) for address in lanes}
-                assert from_bus(lanes, word) == expected, f"{where}: {burst} at {lanes}"
-
-    await bench.run([worker(number, page) for number, page in enumerate(pages)], manager)
+    workers = [Worker(manager, number, page) for number, page in enumerate(pages)]
+    for worker in workers:
+        worker.bad = bench.memory.bad
+        worker.beyond = worker.page >= bench.memory.capacity * BUS_BYTES
+    await bench.run([worker.run(given["turns"]) for worker in workers], manager)
+    kinds = set().union(*(worker.kinds for worker in workers))
     assert len(kinds) == 18, f"only {sorted(kinds)} occurred"
 
 
