@@ -139,6 +139,21 @@ def test_arrivals_are_kept_to() -> None:
     assert outcome.latencies_ns.max() < 400
 
 
+@pytest.mark.parametrize("kind", list(Refresh))
+def test_long_pauses_cost_no_time_and_no_refresh(kind: Refresh) -> None:
+    of, timing = CONFIG.organisation, SETTINGS.timing
+    for pause in (1e6, 1e11):
+        requests = replace(scattered(4, 64), arrival=np.array([0.0, 10.0, pause, pause + 10.0]))
+        outcome = run(requests, memory(refresh=kind))
+        assert outcome.offered.tolist()[2] == np.ceil(pause / 1.25)
+        assert outcome.latencies_ns.max() < 1000
+        accounts = outcome.accounts
+        assert accounts.clocks == accounts.accesses + sum(accounts.idle.values()) == 2 * outcome.clocks
+        due = 2 * outcome.clocks * 2 / timing.tREFI * (1 if kind == Refresh.ALL_BANK else of.banks)
+        ahead = 0 if kind == Refresh.ALL_BANK else 2 * 8 * of.banks
+        assert abs(accounts.events["refreshes"] - due - ahead) <= 4, f"pause {pause}"
+
+
 def test_many_channels_share_a_trace_evenly_and_their_clocks_add_up() -> None:
     requests = stream(600, 4096)
     outcome = run(requests, replace(memory(), channels=48))

@@ -42,7 +42,7 @@ class Banks:
         self.rd_at = [0] * of.banks
         self.wr_at = [0] * of.banks
         self.pre_at = [0] * of.banks
-        self.refreshed_until = [0] * of.banks
+        self.refreshed_until = [-1] * of.banks
         self.keep = [2] * of.banks
         self.first = [False] * of.banks
         self.missed = [False] * of.banks

@@ -110,6 +110,8 @@ def run_channel(
         if all(port.done for port in ports) and not any(pc.busy for pc in pcs):
             break
         later = max(clock + 1, min(*(pc.wake for pc in pcs), *(port.wake for port in ports)))
+        if log is None and warm and not any(pc.busy for pc in pcs) and not any(any(port.waiting) for port in ports):
+            later = max(later, _rest(clock, min(clocks, *(port.wake for port in ports)), pcs, settings))
         clock = later if warm else min(later, max(warm_up, clock + 1))
     for port in ports:
         port.respond(FAR)
@@ -124,6 +126,17 @@ def run_channel(
         pc.idle.settle(end)
     accounts = [pc.accounts.since(start) for pc, start in zip(pcs, earlier, strict=True)]
     return ChannelRun(end - (warm_up if warm else 0), accounts, offered, finished)
+
+
+def _rest(clock: int, until: int, pcs: list[PseudoChannel], settings: Settings) -> int:
+    """Pass over a time in which nothing comes, by whole tREFI, once refreshes have become regular; return its end."""
+    # A clock is two CK: so many clocks are twice as many tREFI.
+    times = (until - clock) // settings.timing.tREFI - 1
+    if times < 1 or not all(pc.refresher.regular(clock) for pc in pcs):
+        return clock
+    for pc in pcs:
+        pc.accounts.events["refreshes"] += pc.refresher.pass_over(2 * times)
+    return clock + times * settings.timing.tREFI
 
 
 def _step(clock: int, pcs: list[PseudoChannel], crossbars: list[Crossbar], bus: RowBus) -> None:

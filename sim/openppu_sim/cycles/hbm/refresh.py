@@ -47,6 +47,20 @@ class Refresher:
         """Refreshes of a bank that are owed in a clock, or if negative, done ahead."""
         return clock * self.step // self.period - self.paid
 
+    def regular(self, clock: int) -> bool:
+        """Whether, with nothing else to do, each refresh that becomes due is all that will be done."""
+        if not self.enabled:
+            return True
+        debt = self.debt(clock)
+        return debt < self.banks.count and not self.closing if self.whole else debt < 2 - self.limit and self.chosen < 0
+
+    def pass_over(self, periods: int) -> int:
+        """Do what becomes due in so many tREFI; return the number of commands."""
+        if not self.enabled:
+            return 0
+        self.paid += periods * self.banks.count
+        return periods if self.whole else periods * self.banks.count
+
     def blocks(self, bank: int) -> bool:
         """Whether a bank gets no other command."""
         return bank == self.chosen or self.closing
@@ -113,8 +127,8 @@ class Refresher:
             self.in_vain, self.was_urgent = self.chosen < 0, urgent
             return clock + 1 if self.chosen >= 0 else FAR
         wake = self._clock_of(1)
-        if idle and debt > -self.limit:
-            wake = min(wake, (resting >> 1) + 1 if refreshing else clock + 1)
+        if idle:
+            wake = min(wake, max(self._clock_of(1 - self.limit), (resting >> 1) + 1 if refreshing else 0))
         return max(wake, clock + 1)
 
     def _clock_of(self, debt: int) -> int:
