@@ -7,7 +7,7 @@ import pytest
 from openppu.hbm.device import Organisation, Timing, device, organisation
 from openppu_verif.hbm.checker import Checker
 from openppu_verif.hbm.constraints import CHANNEL_WIDE, Issued
-from openppu_verif.hbm.oracle import gap, judge
+from openppu_verif.hbm.oracle import SCATTERED, gap, judge
 
 COLUMN = ("RD", "RDA", "WR", "WRA")
 LENGTH = 250
@@ -61,9 +61,10 @@ def sequence(seed: int, timing: Timing, of: Organisation, *, early: float, lawle
 
 @pytest.mark.parametrize("early", [0.0, 0.15])
 @pytest.mark.parametrize("height", [4, 8, 12])
-@pytest.mark.parametrize("name", ["HBM2E_3200", "HBM2_2000"])
+@pytest.mark.parametrize("name", ["HBM2E_3200", "HBM2_2000", "scattered"])
 def test_random_sequences_are_judged_as_by_brute_force(name: str, height: int, early: float, build_root: Path) -> None:
-    timing, of = device(name).timing, organisation(height)
+    timing = SCATTERED if name == "scattered" else device(name).timing
+    of = organisation(height)
     for seed in range(2):
         commands = sequence(seed, timing, of, early=early, lawless=early / 3)
         checker = Checker(timing, of, build_root)

@@ -6,17 +6,9 @@ from dataclasses import fields
 import pytest
 from openppu.hbm.device import DEVICES, HEIGHTS, Timing, device, organisation
 from openppu_verif.hbm.constraints import ANY, COMMANDS, CONSTRAINTS, LEVELS, Issued, Place, earliest
-from openppu_verif.hbm.oracle import gap
+from openppu_verif.hbm.oracle import SCATTERED, gap
 
 PLACES = {"same bank": (0, 5), "same group": (0, 6), "other group": (0, 9), "other SID": (0, 21), "other PC": (1, 5)}
-
-
-SCATTERED = Timing(
-    RL=37, WL=11, tRCDRD=29, tRCDWR=26, tRP=31, tRAS=61, tRC=103, tCCDS=3, tCCDL=8, tCCDR=5, tRRDS=7, tRRDL=10, tFAW=47,
-    tWTRS=13, tWTRL=19, tRTP=9, tWR=34, tRTW=41, tREFI=9000, tRFC=577, tRFCSB=211, tRREFD=16, tXP=22, tXS=601, tCKE=14,
-    tMRD=24,
-)  # fmt: skip
-"""No two values alike, so that no rule hides another."""
 
 
 @pytest.mark.parametrize("timing", [*(device(name).timing for name in DEVICES), SCATTERED])

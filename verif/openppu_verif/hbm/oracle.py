@@ -14,6 +14,13 @@ B = 2
 ROW_BUS = {"ACT", "PRE", "PREA", "REFSB", "REF", "PDE", "PDX", "SRE", "SRX"}
 PACE = {0: 1, 1: 2, 2: 8, 6: 16}  # of refreshes, by the temperature's code; 4 with all others
 
+SCATTERED = Timing(
+    RL=37, WL=11, tRCDRD=29, tRCDWR=26, tRP=31, tRAS=61, tRC=103, tCCDS=3, tCCDL=8, tCCDR=5, tRRDS=7, tRRDL=10, tFAW=47,
+    tWTRS=13, tWTRL=19, tRTP=9, tWR=34, tRTW=41, tREFI=9000, tRFC=577, tRFCSB=211, tRREFD=230, tXP=22, tXS=601, tCKE=14,
+    tMRD=24,
+)  # fmt: skip
+"""Timing of which no two values are alike, and no rule hides another by its nature alone."""
+
 
 @dataclass(frozen=True)
 class Early:
