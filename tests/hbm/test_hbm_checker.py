@@ -205,10 +205,10 @@ def test_eight_intervals_may_be_done_ahead(build_root: Path) -> None:
     slow = replace(T, tREFI=60000)
     ahead = [Issued(600 * n, "REF", 0) for n in range(1, 9)]
     assert check(ahead, build_root, slow).total == 0
-    one_bank = Issued(600 * 9, "REFSB", 0, 0)
-    assert check([*ahead, one_bank], build_root, slow).counts == {}, "5400 CK have brought 2.9 banks of new debt"
-    more = [Issued(600 * 9 + 20 * bank, "REFSB", 0, bank) for bank in range(3)]
-    assert check([*ahead, *more], build_root, slow).counts == {"refresh_ahead": 1}
+    # A bank falls due each 60000 / 32 = 1875 CK: the third in CK 5625, which is so soon enough for a third in advance.
+    two = [Issued(5400, "REFSB", 0, 0), Issued(5420, "REFSB", 0, 1)]
+    assert check([*ahead, *two, Issued(5625, "REFSB", 0, 2)], build_root, slow).total == 0
+    assert check([*ahead, *two, Issued(5624, "REFSB", 0, 2)], build_root, slow).counts == {"refresh_ahead": 1}
 
 
 def test_a_full_refresh_ends_the_round_and_pays_its_rest(build_root: Path) -> None:
