@@ -9,6 +9,9 @@ from ends import Take, run
 from openppu.common.choose import RoundRobin, lowest
 from openppu.hbm.slots import Slots
 
+# A component that refuses its parameters is never used.
+pytestmark = pytest.mark.filterwarnings("ignore:.*created but never used")
+
 
 @pytest.mark.parametrize("width", [1, 2, 3, 5, 8])
 def test_the_lowest_set_bit_is_found(width: int) -> None:
@@ -50,7 +53,6 @@ def test_turns_go_round(width: int) -> None:
     run(dut, step, most=301)
 
 
-@pytest.mark.filterwarnings("ignore:.*created but never used")
 def test_turns_of_none_are_refused() -> None:
     with pytest.raises(ValueError, match="width = 0"):
         RoundRobin(0)

@@ -1,9 +1,11 @@
 """The AXI4 port keeps AXI's rules: every burst, size, ID and strobe, on both simulators."""
 
+import random
 from pathlib import Path
 
 import pytest
 from amaranth.sim import Simulator
+from ends import run
 from openppu.common.axi import AxiSignature, BurstStep
 from openppu.config import load
 from openppu.hbm.axi import AxiPort
@@ -50,6 +52,61 @@ def test_bursts_reach_the_memory_and_come_back(sim: str, tmp_path: Path, build_r
         sim=sim,
         parameters={"config": config, "turns": 12, "build_root": str(build_root)},
     )
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_after_a_reset_nothing_is_left_of_what_was_before(seed: int) -> None:
+    dut = AxiPort(ChannelConfig(tags=2), id_bits=ID_BITS)
+    chance = random.Random(seed)
+    offered = {"awvalid": 0.5, "wvalid": 0.8, "arvalid": 0.5, "bready": 0.3, "rready": 0.7}
+    bursts = ("awid", "awaddr", "awlen", "awsize", "awburst", "arid", "araddr", "arlen", "arsize", "arburst")
+
+    def disturb(ctx, cycle):  # type: ignore[no-untyped-def]
+        for name, rate in offered.items():
+            ctx.set(getattr(dut.axi, name), chance.random() < rate)
+        for name in bursts:
+            port = getattr(dut.axi, name)
+            # Short bursts, so that there are many.
+            ctx.set(port, chance.getrandbits(2 if name.endswith("len") else len(port)))
+        ctx.set(dut.axi.wstrb, chance.getrandbits(32))
+        for stream in (dut.requests, dut.words):
+            ctx.set(stream.ready, chance.random() < 0.3)
+        for stream in (dut.responses, dut.acknowledges):
+            ctx.set(stream.valid, chance.random() < 0.4)
+        ctx.set(dut.responses.payload.tag, chance.randrange(2))
+
+    seen: list[tuple[str, object]] = []
+
+    def step(ctx, cycle):  # type: ignore[no-untyped-def]
+        # A write of two beats and strobes, then a read of one of its words.
+        idle = dict.fromkeys(bursts, 0) | dict.fromkeys(offered, 0)
+        values = idle | {"bready": 1, "rready": 1, "awlen": 1, "awsize": 5, "awburst": 1, "awvalid": cycle == 1}
+        values |= {"awid": 3, "wdata": cycle, "wstrb": 0xF, "wvalid": 3 <= cycle < 5, "arvalid": cycle == 20}
+        values |= {"arid": 5, "arsize": 5, "arburst": 1, "araddr": 32}
+        for name, value in values.items():
+            ctx.set(getattr(dut.axi, name), value)
+        ctx.set(dut.requests.ready, 1)
+        ctx.set(dut.words.ready, 1)
+        ctx.set(dut.acknowledges.valid, cycle == 15)
+        ctx.set(dut.responses.valid, cycle == 30)
+        ctx.set(dut.responses.payload, {"data": 77, "tag": 1, "last": 1})
+        if ctx.get(dut.requests.valid):
+            request = ctx.get(dut.requests.payload)
+            seen.append(("request", (request.write, request.address, request.last)))
+        if ctx.get(dut.words.valid):
+            word = ctx.get(dut.words.payload)
+            seen.append(("word", (word.data & 0xFFFFFFFF, word.mask)))
+        if ctx.get(dut.axi.bvalid):
+            seen.append(("b", ctx.get(dut.axi.bid)))
+        if ctx.get(dut.axi.rvalid):
+            seen.append(("r", (ctx.get(dut.axi.rid), ctx.get(dut.axi.rdata), ctx.get(dut.axi.rlast))))
+        return cycle == 50
+
+    run(dut, step, most=51, noise=disturb)
+    answers = [("b", 3), ("r", (5, 77, 1))]
+    assert sorted(seen, key=str) == sorted(
+        [("request", (1, 0, 1)), ("request", (0, 1, 0)), ("word", (3, 15)), ("word", (4, 15)), *answers]
+    ), f"seed {seed}"
 
 
 @pytest.mark.parametrize("size", [1, 2, 8, 32])
