@@ -67,6 +67,7 @@ format: $(INSTALLED) ## mend the format
 
 docs: $(INSTALLED) ## write the generated pages of docs/, those of figures if they have been measured
 	$(BIN)/python -m openppu.config > docs/configuration.md
+	$(BIN)/python -m openppu.hbm.registers > docs/hbm-registers.md
 	$(call page_of_figures,docs/benchmarks.md,$(BENCHES:%=$(BUILD)/bench/%.json),openppu_sim.report.benchmark_table,bench)
 	$(call page_of_figures,docs/synthesis.md,$(BUILD)/synth/synth.json $(BUILD)/pnr/pnr.json,openppu_sim.synthesis page,synth pnr)
 

@@ -115,3 +115,12 @@ def settings_layout() -> data.StructLayout:
             "read_delay": 4,
         }
     )
+
+
+def limits() -> dict[str, range]:
+    """The values that a controller takes, by the setting's name, in the order of `settings_layout`, timing first."""
+    allowed = {name: range(1, _MOST.get(name, _MOST_OTHER) + 1) for name in Timing.__dataclass_fields__}
+    for name, shape in settings_layout().members.items():
+        if name != "timing":
+            allowed[name] = _ALLOWED.get(name, range(2 if isinstance(shape, int) else len(shape)))
+    return allowed
