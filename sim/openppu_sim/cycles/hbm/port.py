@@ -72,16 +72,17 @@ class Port:
             return
         if piece.request not in self.offered:
             self.offered[piece.request] = clock if self.arrivals is None else self.arrivals[self.next]
-        if len(self.waiting[piece.pc]) >= self.entries:
-            return
         if piece.write:
-            # Its words come first, one a clock; it is handed on with the last one.
+            # Its words come first, one a clock; it is handed on with the last one, once there is room.
             if self.began < 0:
                 self.began = max(clock, self.clock)
             last = self.began + piece.words - 1
             if last > clock:
                 self.wake = last
                 return
+        if len(self.waiting[piece.pc]) >= self.entries:
+            return
+        if piece.write:
             self.began = -1
             self.clock = clock + 1
             if piece.last:

@@ -96,7 +96,7 @@ class PseudoChannel:
         # correction and the reorder memory.
         self.read_latency = 1 + -(-(index + timing.RL + BURST) // 2) + settings.read_delay + 2
         self.merge_latency = self.read_latency + 1
-        self.release = 1 + timing.WL // 2 - FETCH
+        self.release = 2 + timing.WL // 2 - FETCH
         self.chosen: Entry | None = None
         self.chosen_auto = self.chosen_contended = False
         self.accepts = False
