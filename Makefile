@@ -56,6 +56,7 @@ verilog: $(INSTALLED) ## write the Verilog of CONFIG: a file a part, or PART alo
 
 bench: $(INSTALLED) ## measure, and compare with the goals
 	$(BIN)/openppu bench $(OPTIONS)
+	$(BIN)/python -m openppu_verif.hbm.efficiency
 
 lint: $(INSTALLED) ## check style, format and types
 	$(BIN)/ruff check .
