@@ -208,6 +208,24 @@ def test_a_set_of_counters_is_of_one_clock_and_counts_from_the_set_before() -> N
     script(body)
 
 
+def test_a_freeze_that_waits_for_its_turn_is_done_once() -> None:
+    async def body(ctx: Any, dut: Registers, access: Any) -> None:
+        await access(write(AT["run"], 1))
+        ctx.set(dut.counters[0], {"clocks": 100})
+        ctx.set(dut.responses.ready, 0)
+        ctx.set(dut.requests.valid, 1)
+        for address, value in ((AT["identity"].offset, 0), (AT["freeze"].offset, 1)):
+            ctx.set(dut.requests.payload, {"address": address, "write": value, "data": value, "strobes": 0b1111})
+            await ctx.tick()
+        ctx.set(dut.requests.valid, 0)
+        await ctx.tick().repeat(4)
+        ctx.set(dut.responses.ready, 1)
+        await ctx.tick().repeat(3)
+        assert await access(read(AT["pc0.clocks"])) == (100, 0)
+
+    script(body)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_answers_keep_their_order_under_backpressure(seed: int) -> None:
     chance = random.Random(seed)
