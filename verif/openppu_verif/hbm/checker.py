@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from openppu.hbm.device import Organisation, Timing
 
 from openppu_verif.hbm.constraints import COMMANDS, Issued, checker_table
-from openppu_verif.hbm.library import TEXT, load
+from openppu_verif.hbm.native_library import TEXT, load
 
 _NUMBERS = 10
 

@@ -9,7 +9,7 @@ from openppu.hbm.device import Organisation, Timing
 from openppu.hbm.phy import CHECK_BITS, DATA_BITS, PSEUDO_CHANNELS
 
 from openppu_verif.hbm.constraints import COMMANDS
-from openppu_verif.hbm.library import TEXT, load
+from openppu_verif.hbm.native_library import TEXT, load
 
 BEATS = 4
 DATA_BYTES, CHECK_BYTES = DATA_BITS // 8, CHECK_BITS // 8

@@ -29,7 +29,7 @@ from openppu_sim.reference.secded import MATRIX
 from openppu_sim.simulator.verilator import build
 
 from openppu_verif.hbm.constraints import COMMANDS, checker_table
-from openppu_verif.hbm.library import build_library
+from openppu_verif.hbm.native_library import build_library
 
 TOP = "channel"
 FOLDER = Path(__file__).parent

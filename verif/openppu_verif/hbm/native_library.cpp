@@ -1,4 +1,4 @@
-// The checker and the device model as C functions, for library.py. No exception leaves them.
+// The checker and the device model as C functions, for native_library.py. No exception leaves them.
 
 #include <cstring>
 #include <exception>

@@ -9,7 +9,9 @@ from openppu_sim.simulator.toolchain import find_toolchain
 from openppu_sim.simulator.verilator import STANDARD, run_logged
 
 FOLDER = Path(__file__).parent
-SOURCES = tuple(FOLDER / f"{name}.cpp" for name in ("bench", "checker", "device", "golden", "library", "traffic"))
+SOURCES = tuple(
+    FOLDER / f"{name}.cpp" for name in ("bench", "checker", "device", "golden", "native_library", "traffic")
+)
 HEADERS = tuple(FOLDER / f"{name}.h" for name in ("bench_io", "checker", "device", "golden", "model", "traffic"))
 FLAGS = (STANDARD, "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
 TEXT = 1024
