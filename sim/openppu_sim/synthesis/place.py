@@ -67,7 +67,8 @@ def arguments(top: str, report: str, *, seed: int, target: float) -> list[str]:
         *(f"--{DEVICE}", "--package", PACKAGE, "--speed", str(SPEED_GRADE)),
         *("--json", f"{top}.netlist.json", "--report", report),
         *("--seed", str(seed), "--freq", f"{target:g}"),
-        *("--router", "router2", "--timing-allow-fail", "--lpf-allow-unconstrained"),
+        # The other router minds timing less: it costs the tiles 7 to 13 % of their clock.
+        *("--router", "router1", "--timing-allow-fail", "--lpf-allow-unconstrained"),
     ]
 
 
