@@ -2,22 +2,11 @@
 
 from dataclasses import dataclass, field, fields
 
+from openppu.hbm.accounts import EVENTS
+
 IDLE_CAUSES = ("no_request", "hold", "refresh", "turnaround", "bank_group", "activation", "bank")
 """Why the data bus had nothing in a clock: nothing waits; all that waits has to wait for data; for a refresh; the bus
 turns round; tCCDL; no further ACT may come by tRRD and tFAW; the banks are not ready, for any other reason."""
-
-EVENTS = (
-    "reads",
-    "writes",
-    "row_hits",
-    "row_misses",
-    "row_conflicts",
-    "activates",
-    "precharges",
-    "refreshes",
-    "turnarounds",
-)
-"""As `openppu.hbm.accounts` defines them."""
 
 
 @dataclass
