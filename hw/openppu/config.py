@@ -1,7 +1,7 @@
 """The chip's description: one TOML file, read into one frozen, checked object.
 
 Hardware, reference, cycle model and reports read that object and nothing else. Each field carries its own type,
-range, unit and meaning; reading, messages and ``docs/configuration.md`` all come from those
+range, unit and meaning (`openppu.section`); reading, messages and ``docs/configuration.md`` all come from those
 (``python -m openppu.config`` prints the page).
 """
 
@@ -9,50 +9,20 @@ import dataclasses
 import difflib
 import hashlib
 import json
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any, Self
+
+from openppu.hbm.stacks import HbmConfig
+from openppu.section import ConfigError as ConfigError
+from openppu.section import Section, allowed_values, cut, option, show
+from openppu.section import options as options
 
 PRESET_FOLDER = Path(__file__).parent / "configs"
 FORMATS = ("int8", "fp8_e4m3", "fp8_e5m2", "fp16", "bf16")
 WIDE_FORMATS = ("fp16", "bf16")
-
-
-class ConfigError(ValueError):
-    """A chip's description that cannot be built; one line that names key, value and what is allowed."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
-
-
-def option(
-    doc: str,
-    *,
-    least: int | None = None,
-    most: int | None = None,
-    above: float | None = None,
-    unit: str = "",
-    power_of_two: bool = False,
-    choices: tuple[str, ...] = (),
-    pattern: str = "",
-    default: Any = MISSING,
-) -> Any:
-    """A dataclass field with what a user may write into it (``above`` is an exclusive lower bound)."""
-    limits = dict(least=least, most=most, above=above, power_of_two=power_of_two, choices=choices, pattern=pattern)
-    return dataclasses.field(default=default, metadata={"doc": doc, "unit": unit, **limits})
-
-
-class Section:
-    """Base of every section: checks and normalises the fields when an object is made, however it is made."""
-
-    SECTION: str
-
-    def __post_init__(self) -> None:
-        for f in options(type(self)):
-            object.__setattr__(self, f.name, _checked(f, f"{self.SECTION}.{f.name}", getattr(self, f.name)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +105,7 @@ class ChipConfig(Section):
     compute_units: int = option("compute units on the chip, each with one tile", least=1, most=1024)
     clock_mhz: float = option("clock that rates are stated for", above=0, most=100_000, unit="MHz")
     tile: TileConfig
+    hbm: HbmConfig = dataclasses.field(default_factory=HbmConfig)
     source: str = dataclasses.field(default="", compare=False)
 
     def fingerprint(self) -> str:
@@ -149,12 +120,7 @@ class ChipConfig(Section):
         return dataclasses.replace(self, tile=dataclasses.replace(self.tile, **changes))
 
 
-SECTIONS: dict[str, type[Section]] = {cls.SECTION: cls for cls in (ChipConfig, TileConfig)}
-
-
-def options(section: type[Section]) -> list[Field[Any]]:
-    """The fields of a section that a user may write."""
-    return [f for f in fields(section) if "doc" in f.metadata]  # type: ignore[arg-type]
+SECTIONS: dict[str, type[Section]] = {cls.SECTION: cls for cls in (ChipConfig, TileConfig, HbmConfig)}
 
 
 def presets() -> list[str]:
@@ -191,7 +157,7 @@ def load(name: str | Path, overrides: Iterable[str] = ()) -> ChipConfig:
     where = _shown(path)
     try:
         for override in overrides:
-            where += f" --set {_cut(override)}"
+            where += f" --set {cut(override)}"
             _override(tables, override)
         return _build(tables, str(path))
     except ConfigError as error:
@@ -242,7 +208,7 @@ def _build(tables: Mapping[str, Any], source: str) -> ChipConfig:
         if section not in SECTIONS:
             raise ConfigError(f"[{section}]: unknown section{_meant(section, SECTIONS)}; allowed: {_list(SECTIONS)}")
         if not isinstance(table, dict):
-            raise ConfigError(f"{section} = {_show(table)}: write a section [{section}], not a value")
+            raise ConfigError(f"{section} = {show(table)}: write a section [{section}], not a value")
 
     parts: dict[str, Section] = {}
     for section, cls in SECTIONS.items():
@@ -258,56 +224,13 @@ def _known(cls: type[Section], table: Mapping[str, Any]) -> dict[str, Any]:
         if key not in allowed:
             name = f"{cls.SECTION}.{key}"
             raise ConfigError(
-                f"{name} = {_show(value)}: unknown key{_meant(key, allowed)}; allowed in [{cls.SECTION}]: "
+                f"{name} = {show(value)}: unknown key{_meant(key, allowed)}; allowed in [{cls.SECTION}]: "
                 f"{_list(allowed)}"
             )
     for key, f in allowed.items():
         if key not in table and f.default is MISSING:
             raise ConfigError(f"{cls.SECTION}.{key}: missing; give {allowed_values(f)} ({f.metadata['doc']})")
     return dict(table)
-
-
-def _checked(f: Field[Any], key: str, value: Any) -> Any:
-    """The value in its field's own type, or ConfigError."""
-    limits = f.metadata
-    if f.type is int:
-        good = type(value) is int and limits["least"] <= value <= limits["most"]
-        good = good and not (limits["power_of_two"] and value.bit_count() != 1)
-    elif f.type is float:
-        good = type(value) in (int, float) and limits["above"] < value <= limits["most"]
-        value = float(value) if good else value
-    elif f.type is str:
-        good = isinstance(value, str) and value.isprintable()
-        good = good and (not limits["pattern"] or re.fullmatch(limits["pattern"], value) is not None)
-    else:
-        good = isinstance(value, list | tuple) and len(value) > 0 and all(name in limits["choices"] for name in value)
-        good = good and len(set(value)) == len(value)
-        value = tuple(value) if good else value
-    if not good:
-        raise ConfigError(f"{key} = {_show(value)}: give {allowed_values(f)}")
-    return value
-
-
-def allowed_values(f: Field[Any]) -> str:
-    """What a user may write into a field, in words."""
-    limits = f.metadata
-    if f.type is int:
-        kind = "a power of two" if limits["power_of_two"] else "an integer"
-        return f"{kind} from {limits['least']} to {limits['most']}"
-    if f.type is float:
-        return f"a number above {limits['above']}, at most {limits['most']}"
-    if f.type is str:
-        return f"a text that matches {limits['pattern']}" if limits["pattern"] else "a text of one line"
-    return f"a list of one or more of {', '.join(limits['choices'])}, none twice"
-
-
-def _show(value: Any) -> str:
-    number = value if type(value) is not int or abs(value) < 10**60 else hex(value)  # no limit of digits for hex
-    return _cut(json.dumps(number, default=str, ensure_ascii=False))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _meant(word: str, words: Iterable[str]) -> str:

@@ -245,10 +245,11 @@ def _field_notes(component: wiring.Component) -> dict[str, str]:
 
 def _header(top: str, config: ChipConfig) -> str:
     values = asdict(config)
-    tile = values.pop("tile")
+    sections = {name: values.pop(name) for name in ("tile", "hbm")}
     lines = [f"{top}, from the configuration {config.name} ({config.fingerprint()})", f"OpenPPU {openppu.__version__}"]
     lines += [f"  chip.{key} = {values[key]}" for key in ("compute_units", "clock_mhz")]
-    lines += [f"  tile.{key} = {' '.join(v) if isinstance(v, tuple) else v}" for key, v in tile.items()]
+    for name, section in sections.items():
+        lines += [f"  {name}.{key} = {' '.join(v) if isinstance(v, tuple) else v}" for key, v in section.items()]
     lines += ["Clock: clk, rising edge. Reset: rst, synchronous, active high. SPDX-License-Identifier: Apache-2.0"]
     return "".join(f"// {line}\n" for line in lines)
 

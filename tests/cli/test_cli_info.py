@@ -31,6 +31,14 @@ def test_every_format_built_in_has_a_rate(capsys):
     assert "int8" not in lines_of(capsys, "--config", "ecp5")
 
 
+def test_the_memory_has_its_capacity_and_its_peak(capsys):
+    lines = lines_of(capsys, "--config", "ppu810e")
+    assert lines["hbm.stacks"] == "6"
+    assert lines["capacity"] == "96 GiB in 48 channels"
+    assert lines["peak"] == "bandwidth       2,457.6 GB/s, 51.2 GB/s a channel, controllers at 800 MHz"
+    assert lines_of(capsys, "--config", "tiny")["capacity"] == "1 GiB in 1 channel"
+
+
 def test_peak_is_two_operations_an_element_a_cycle():
     assert peak_operations(load("ppu810e")) == 64 * 32 * 32 * 2 * 906e6
 

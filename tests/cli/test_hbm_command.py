@@ -99,6 +99,15 @@ def test_explain_says_what_it_is(
         )
 
 
+def test_the_memory_is_the_chips_where_no_option_says_otherwise(
+    stream: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chip = ("--config", "ppu810e", "--set", "hbm.device=HBM2_2400")
+    assert "48 channels of HBM2_2400, 8-high, 1,843.2 GB/s at most" in shown(capsys, *chip, "run", stream)
+    given = ("--device", "HBM2E_3600", "--height", "4", "--channels", "2")
+    assert "2 channels of HBM2E_3600, 4-high, 115.2 GB/s at most" in shown(capsys, *chip, "run", stream, *given)
+
+
 def test_formats_channels_and_first_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ramulator = write(tmp_path / "a.trace", [f"{'ST' if n % 3 == 0 else 'LD'} {64 * n:#x}" for n in range(90)])
     dramsim = write(tmp_path / "b.trace", [f"{64 * n:#x} {'WRITE' if n % 3 == 0 else 'READ'} {n}" for n in range(90)])

@@ -3,7 +3,8 @@
 import dataclasses
 
 import pytest
-from openppu.config import FORMATS, ChipConfig, ConfigError, TileConfig, load, page, presets
+from openppu.config import FORMATS, SECTIONS, ConfigError, TileConfig, load, page, presets
+from openppu.hbm.config import ChannelConfig
 
 
 def test_each_preset_loads_under_its_own_name():
@@ -17,7 +18,7 @@ def test_each_preset_loads_under_its_own_name():
 def test_each_preset_gives_every_value(project_root):
     for name in presets():
         text = (project_root / "hw" / "openppu" / "configs" / f"{name}.toml").read_text()
-        for cls in (ChipConfig, TileConfig):
+        for cls in SECTIONS.values():
             for field in dataclasses.fields(cls):
                 if "doc" in field.metadata:
                     assert f"\n{field.name} = " in text, f"{name}.toml leaves {field.name} to its default"
@@ -87,6 +88,25 @@ def test_the_fingerprint_follows_the_contents_alone():
     changes = {"rows": 9, "columns": 9, "formats": ("bf16",), "latency": 4, "accumulators": 512}
     changes |= {"address_bits": 17, "count_bits": 17, "outstanding": 17}
     prints = [chip.replace(**{name: value}).fingerprint() for name, value in changes.items()]
+    memory = {"stacks": 3, "channels": 2, "device": "HBM2_2400", "height": 4, "ports": 1, "tags": 1}
+    memory |= {"reads": 8, "writes": 8, "slots": 8, "ecc": "none"}
+    assert set(memory) == {field.name for field in dataclasses.fields(chip.hbm)}
+    for name, value in memory.items():
+        prints.append(dataclasses.replace(chip, hbm=dataclasses.replace(chip.hbm, **{name: value})).fingerprint())
     prints += [dataclasses.replace(chip, clock_mhz=1.0).fingerprint(), chip.fingerprint()]
     assert set(changes) == {field.name for field in dataclasses.fields(TileConfig)}
     assert len(set(prints)) == len(prints)
+
+
+def test_the_memory_of_the_full_chip_is_96_gib_and_of_a_file_without_a_section_one_channel(tmp_path):
+    hbm = load("ppu810e").hbm
+    assert (hbm.capacity, hbm.stacks * hbm.channels) == (96 << 30, 48)
+    assert (hbm.peak_gbs, hbm.clock_mhz) == (pytest.approx(2457.6), pytest.approx(800))
+    path = tmp_path / "old.toml"
+    tile = 'rows = 3\ncolumns = 5\nformats = ["int8"]\nlatency = 1\naccumulators = 8\n'
+    path.write_text(f'[chip]\nname = "old"\ncompute_units = 2\nclock_mhz = 100\n[tile]\n{tile}')
+    alone = load(path).hbm
+    assert (alone.capacity, alone.peak_gbs) == (2 << 30, pytest.approx(51.2))
+    assert alone.channel == ChannelConfig()
+    slow = load(path, ["hbm.device=HBM2_2000", "hbm.height=12", "hbm.stacks=5", "hbm.channels=8"]).hbm
+    assert (slow.capacity, slow.peak_gbs) == (5 * 24 << 30, pytest.approx(5 * 256.0))

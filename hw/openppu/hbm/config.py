@@ -1,11 +1,11 @@
 """What a channel's controller is built for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
-from amaranth.utils import bits_for
-
-from openppu.config import ConfigError
 from openppu.hbm.device import HEIGHTS, Organisation, organisation
+from openppu.section import ConfigError
 
 GRANULE = 8
 """Accesses (of 32 bytes) of a granule: 256 aligned bytes, which every mapping keeps in one row of one bank."""
@@ -13,7 +13,7 @@ GRANULE = 8
 MOST_ACCESSES = 128
 """Accesses of one request: 4 KiB."""
 
-_ALLOWED = {
+ALLOWED: dict[str, Sequence[Any]] = {
     "height": HEIGHTS,
     "ports": range(1, 9),
     "tags": (1, 2, 4, 8, 16),
@@ -59,7 +59,7 @@ class ChannelConfig:
 
     def __post_init__(self) -> None:
         for f in fields(self):
-            value, allowed = getattr(self, f.name), _ALLOWED[f.name]
+            value, allowed = getattr(self, f.name), ALLOWED[f.name]
             if value not in allowed:
                 raise ConfigError(f"hbm.{f.name} = {value!r}: give one of {', '.join(map(str, allowed))}")
 
@@ -72,4 +72,4 @@ class ChannelConfig:
     def address_bits(self) -> int:
         """Width of a request's address, which counts accesses of the channel: 32 bytes each, over both PCs."""
         of = self.organisation
-        return bits_for(of.pseudo_channels * of.banks * of.rows * of.columns - 1)
+        return (of.pseudo_channels * of.banks * of.rows * of.columns - 1).bit_length()

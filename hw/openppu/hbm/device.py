@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from openppu.config import ConfigError
+from openppu.section import ConfigError
 
 FOLDER = Path(__file__).parent / "devices"
 DEVICES = ("HBM2E_3200", "HBM2E_3600", "HBM2_2000", "HBM2_2400")

@@ -5,7 +5,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
-from openppu.hbm.config import ChannelConfig
+from openppu.config import ChipConfig
+from openppu.hbm.config import ALLOWED
 from openppu.hbm.device import DEVICES, HEIGHTS, Timing, device
 from openppu.hbm.settings import Mapping, Page, Refresh, Settings
 
@@ -73,12 +74,10 @@ def _add_options(parser: argparse.ArgumentParser, *, explains: bool) -> None:
         metavar="N",
         help=f"take the first N requests (default: {most or 'all'})",
     )
-    memory = parser.add_argument_group("memory")
-    memory.add_argument("--device", default=DEVICES[0], metavar="NAME", help=f"timing: {', '.join(DEVICES)}")
-    memory.add_argument("--height", type=int, choices=HEIGHTS, default=8, help="dies of a stack (default: 8)")
-    memory.add_argument(
-        "--channels", type=int, default=1, metavar="N", help="channels; a stack has 8 (default: 1; ppu810e: 48)"
-    )
+    memory = parser.add_argument_group("memory", "where nothing is given, as in the chip's section [hbm]")
+    memory.add_argument("--device", metavar="NAME", help=f"timing: {', '.join(DEVICES)}")
+    memory.add_argument("--height", type=int, choices=HEIGHTS, help="dies of a stack")
+    memory.add_argument("--channels", type=int, metavar="N", help="channels of all stacks; a stack has up to 8")
     memory.add_argument(
         "--timing",
         action="append",
@@ -86,8 +85,8 @@ def _add_options(parser: argparse.ArgumentParser, *, explains: bool) -> None:
         metavar="NAME=CLOCKS",
         help="change one timing value, in memory clocks, such as tRC=80; may be repeated",
     )
-    memory.add_argument("--ecc", choices=("secded", "none"), default="secded", help="(default: secded)")
-    memory.add_argument("--ports", type=int, default=2, metavar="N", help="request ports of a channel (default: 2)")
+    memory.add_argument("--ecc", choices=ALLOWED["ecc"], help="code against wrong bits")
+    memory.add_argument("--ports", type=int, metavar="N", help="request ports of a channel")
     policy = parser.add_argument_group("policy")
     policy.add_argument(
         "--mapping", choices=MAPPINGS, default="interleaved", help="of addresses (default: interleaved)"
@@ -142,8 +141,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _memory(args: argparse.Namespace) -> Memory:
     """The memory that the options describe."""
-    table = device(args.device)
-    Interleave(args.channels)
+    chip: ChipConfig = args.chip
+    hbm = chip.hbm
+    table = device(hbm.device if args.device is None else args.device)
+    channels = hbm.stacks * hbm.channels if args.channels is None else args.channels
+    Interleave(channels)
     timing = table.timing
     names = {item.name for item in fields(Timing)}
     for text in args.timing:
@@ -163,8 +165,9 @@ def _memory(args: argparse.Namespace) -> Memory:
         write_high=args.write_high,
         write_low=args.write_low,
     )
-    config = ChannelConfig(height=args.height, ports=args.ports, ecc=args.ecc)
-    return Memory(device=table, config=config, settings=settings, channels=args.channels)
+    given = {name: value for name in ("height", "ports", "ecc") if (value := getattr(args, name)) is not None}
+    config = replace(hbm.channel, **given)
+    return Memory(device=table, config=config, settings=settings, channels=channels)
 
 
 def _explain(requests: Requests, memory: Memory, outcome: Outcome) -> list[dict[str, object]]:

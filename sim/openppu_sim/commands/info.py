@@ -28,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"{title}\nfrom {chip.source}, fingerprint {chip.fingerprint()}")
     _print("configuration", _values(chip))
     _print("derived", _derived(chip))
+    _print("memory", _memory(chip))
     _print(f"peak rates at {chip.clock_mhz:g} MHz, multiply and add counted as two operations", _rates(chip))
     _print("tools", _tools())
     return 0
@@ -69,6 +70,17 @@ def _derived(chip: ChipConfig) -> list[tuple[str, str]]:
         ("accumulator address", f"{tile.accumulator_bits} bits"),
         ("accumulator memory", f"{tile.accumulators * tile.columns * 4:,} bytes a tile"),
         ("processing elements", f"{tile.rows * tile.columns:,} a tile, {_elements(chip):,} on the chip"),
+    ]
+
+
+def _memory(chip: ChipConfig) -> list[tuple[str, str]]:
+    hbm = chip.hbm
+    channels = hbm.stacks * hbm.channels
+    clock = f"controllers at {hbm.clock_mhz:g} MHz"
+    return [
+        ("capacity", f"{hbm.capacity / 2**30:g} GiB in {channels} channel{'s' * (channels > 1)}"),
+        ("peak bandwidth", f"{hbm.peak_gbs:,.5g} GB/s, {hbm.peak_gbs / channels:.4g} GB/s a channel, {clock}"),
+        ("a channel's address", f"{hbm.channel.address_bits} bits, of {hbm.organisation.access_bytes} bytes each"),
     ]
 
 
