@@ -51,6 +51,13 @@ def test_the_file_is_what_its_description_says(chip: ChipConfig, part: str, tmp_
     assert len(body) == len(set(body)), "two modules are the same"
 
 
+@pytest.mark.parametrize(("depth", "asked"), [(64, 1), (128, 0)])
+def test_a_small_accumulator_asks_for_look_up_tables(depth: int, asked: int):
+    text = emit_part("tile", load("tiny", [f"tile.accumulators={depth}"])).text
+    asks = re.findall(r'\(\* ram_style = "distributed" \*\)\n +reg \[31:0\] memory \[0:63\];', text)
+    assert len(asks) == text.count("ram_style") == asked
+
+
 def test_every_waiver_is_needed_and_hides_no_unused_signal(tmp_path: Path):
     complaints = []
     for part in ARRAY:

@@ -115,7 +115,9 @@ class _Cells:
         self.netlist = netlist
         self.processes = processes
 
-    def read(self, cells: list[Cell], memories: dict[str, tuple[int, int]], output_ports: dict[str, list[str]]) -> None:
+    def read(
+        self, cells: list[Cell], memories: dict[str, tuple[int, int, str]], output_ports: dict[str, list[str]]
+    ) -> None:
         for cell in cells:
             if cell.kind[0] == "\\":
                 self.instance(cell, output_ports[cell.kind])

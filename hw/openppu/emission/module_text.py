@@ -113,6 +113,8 @@ class _Writer:
         for name in self.registers:
             if name in self.netlist.memories:
                 memory = self.netlist.memories[name]
+                if memory.style:
+                    lines.append(f'  (* ram_style = "{memory.style}" *)')
                 lines.append(f"{self.declaration('reg', name, memory.width)[:-1]} [0:{memory.depth - 1}];")
             elif name not in self.carriers and not self.netlist.wires[name].port:
                 lines.append(self.declaration("reg", name, self.netlist.wires[name].width))

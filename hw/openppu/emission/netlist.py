@@ -10,10 +10,11 @@ from openppu.emission.rtlil import Bits, Wire, one_slice
 
 @dataclass
 class Memory:
-    """A memory; ``init`` has the digits of all its words, the last word first."""
+    """A memory; ``style`` asks for a kind of RAM; ``init`` has the digits of all its words, the last word first."""
 
     width: int
     depth: int
+    style: str
     init: str
 
 

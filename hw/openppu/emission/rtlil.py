@@ -114,8 +114,8 @@ class Module:
 
     name: str
     wires: dict[str, Wire] = field(default_factory=dict)
-    memories: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Width and depth."""
+    memories: dict[str, tuple[int, int, str]] = field(default_factory=dict)
+    """Width, depth, and the attribute ``ram_style`` or nothing."""
     cells: list[Cell] = field(default_factory=list)
     processes: list[list[Statement]] = field(default_factory=list)
     connects: list[tuple[Bits, Bits]] = field(default_factory=list)
@@ -161,18 +161,20 @@ class _Reader:
     def module(self, name: str) -> Module:
         module = Module(name)
         self.wires = module.wires
-        init = ""
+        attributes: dict[str, str] = {}
         for words in self.lines:
             if words[0] == "end":
                 return _without_empty(module)
             if words[0] == "attribute":
-                init = words[2].partition("'")[2] if words[1] == "\\init" else init
+                attributes[words[1]] = words[2]
                 continue
             if words[0] == "wire":
                 port = next((word for word in words if word in ("input", "output")), "")
+                init = attributes.get("\\init", "").partition("'")[2]
                 module.wires[words[-1]] = Wire(int(words[words.index("width") + 1]), port, init)
             elif words[0] == "memory":
-                module.memories[words[-1]] = (int(words[words.index("width") + 1]), int(words[words.index("size") + 1]))
+                width, depth = (int(words[words.index(key) + 1]) for key in ("width", "size"))
+                module.memories[words[-1]] = (width, depth, attributes.get("\\ram_style", "").strip('"'))
             elif words[0] == "cell":
                 module.cells.append(self.cell(Cell(words[1], words[2])))
             elif words[0] == "process":
@@ -181,7 +183,7 @@ class _Reader:
                 module.connects.append(self.pair(words))
             else:
                 raise ValueError(f"RTLIL line of an unknown kind: {' '.join(words)}")
-            init = ""
+            attributes = {}
         raise ValueError(f"RTLIL ends within module {name}")
 
     def cell(self, cell: Cell) -> Cell:

@@ -7,6 +7,10 @@ from amaranth.lib.wiring import In, Out
 from openppu.config import TileConfig
 from openppu.tile.command import Addend
 
+DISTRIBUTED = 64
+"""Words up to which the memory asks an FPGA for look-up tables: block memory answers later than they do (on an ECP5,
+5.6 ns after the clock)."""
+
 
 def inject_layout(config: TileConfig) -> data.StructLayout:
     """Which sum enters the top of a column: its accumulator row, and where its value comes from."""
@@ -65,7 +69,9 @@ class Accumulator(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = store = memory.Memory(shape=32, depth=self.config.accumulators, init=[])
+        depth = self.config.accumulators
+        style = {"ram_style": "distributed"} if depth <= DISTRIBUTED else {}
+        m.submodules.memory = store = memory.Memory(shape=32, depth=depth, init=[], attrs=style)
         write = store.write_port()
         read = store.read_port()
         drain = store.read_port()
