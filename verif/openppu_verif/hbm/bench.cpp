@@ -152,6 +152,13 @@ Bench::Bench(Model& model, const Parameters& given)
   for (size_t i = 0; i < port("settings").bytes && i < settings.size(); ++i) {
     port("settings").at[i] = static_cast<uint8_t>(settings[i]);
   }
+  for (const std::string& text : given.all("pin")) {
+    std::istringstream words(text);
+    std::string name;
+    uint64_t value = 0;
+    words >> name >> value;
+    port(name).set(value);
+  }
   device_.set_background([this](int pc, int bank, uint32_t row, int column, Word& word) {
     background_(pc, bank, row, column, word);
   });

@@ -228,8 +228,33 @@ class Measurement:
             )
 
 
-def build_channel(config: ChannelConfig, build_root: Path, *, waves: bool = False) -> Path:
+def emit_channel(config: ChannelConfig, folder: Path) -> Path:
+    """Write a channel's Verilog to a folder; the file."""
+    verilog = folder / f"{TOP}.v"
+    emit(Channel(config), top=TOP, config=load("tiny")).write(verilog)
+    return verilog
+
+
+def build_channel(
+    config: ChannelConfig,
+    build_root: Path,
+    *,
+    waves: bool = False,
+    netlist: Path | None = None,
+    inputs: Sequence[str] = (),
+) -> Path:
     """The executable for a channel, from an earlier build if there is one.
+
+    Parameters
+    ----------
+    config : ChannelConfig
+    build_root : Path
+        Folder of all that is generated (``build``).
+    waves : bool
+        For `run` with ``waves``.
+    netlist : Path, optional
+        Verilog of the channel that was made in another way, with more ``inputs``, which `run` sets.
+    inputs : sequence of str
 
     Raises
     ------
@@ -238,14 +263,14 @@ def build_channel(config: ChannelConfig, build_root: Path, *, waves: bool = Fals
     """
     channel = Channel(config)
     with tempfile.TemporaryDirectory() as folder:
-        verilog, header = Path(folder) / f"{TOP}.v", Path(folder) / "channel_ports.h"
-        emit(channel, top=TOP, config=load("tiny")).write(verilog)
-        header.write_text(_ports_header(channel), encoding="utf-8")
+        header = Path(folder) / "channel_ports.h"
+        verilog = netlist or emit_channel(config, Path(folder))
+        header.write_text(_ports_header(channel, inputs), encoding="utf-8")
         return build([verilog], TOP, build_root, cpp_main=MAIN, headers=[header, HEADER], trace=waves)
 
 
-def _ports_header(channel: Channel) -> str:
-    lines = []
+def _ports_header(channel: Channel, inputs: Sequence[str]) -> str:
+    lines = [f'      {{"{name}", hbm::pin(top.{name})}},' for name in inputs]
     for path, _, value in channel.signature.flatten(channel):
         name = Value.cast(value).name
         spelt = name.replace("__", "___05F")  # Verilator's way with two underscores
@@ -276,6 +301,7 @@ def run(
     drain: int = 200_000,
     seed: int = 1,
     events: Sequence[tuple[int, str, Sequence[int]]] = (),
+    pins: Mapping[str, int] = {},
     most_violations: int = 0,
     waves: Path | None = None,
     timeout: float | None = None,
@@ -300,6 +326,8 @@ def run(
         After so many clocks: "temperature" (code), "flip_reads" (pc, skip, count, bits), "lose_strobes" (pc, skip,
         count), "spoil_command" (column bus, skip), "flip_stored" (address, bit), "stick_bit" (address, bit, value),
         "reset" (the channel and the memory's contents), "update_request" (0 or 1).
+    pins : mapping of str to int
+        Inputs of the model that are none of the channel's, and their values for the whole run.
     most_violations : int
         The run ends once more rules are broken.
     waves : Path, optional
@@ -319,6 +347,7 @@ def run(
     lines = _parameters(config, settings, timing or settings.timing, patterns)
     lines += [f"warmup {warmup}", f"clocks {clocks}", f"drain {drain}", f"seed {seed}"]
     lines += [f"most_violations {most_violations}", *([f"waves {waves.absolute()}"] if waves else [])]
+    lines += [f"pin {name} {value}" for name, value in pins.items()]
     lines += [f"event {clock} {name} {' '.join(map(str, values))}" for clock, name, values in sorted(events)]
     with tempfile.TemporaryDirectory(prefix="openppu-") as folder:
         given, got = Path(folder) / "parameters", Path(folder) / "result.json"
