@@ -37,10 +37,12 @@ class Bus:
         rows: Mapping[int, RowSlot] | None = None,
         columns: Mapping[int, ColumnSlot] | None = None,
         clocks: int = 1,
+        *,
+        cke: bool = True,
     ) -> None:
         """Commands in this clock, by slot; then idle clocks."""
         for n in range(clocks):
-            drive = Drive(reset_n=self.up, cke=self.up)
+            drive = Drive(reset_n=self.up, cke=self.up and cke)
             for slot, row in (rows or {}).items() if n == 0 else ():
                 drive.row[slot] = row
             for slot, column in (columns or {}).items() if n == 0 else ():
@@ -159,9 +161,15 @@ def test_commands_that_cannot_be_obeyed_are_reported(build_root: Path) -> None:
         (lambda b: (b.activate(0, 3, 1), b.activate(0, 3, 2)), "ACT of PC 0 bank 3: a row is open"),
         (lambda b: (b.activate(0, 3, 1), b.tick({1: row_slot("REFSB", 0, 3)})), "REFSB of PC 0 bank 3: a row is open"),
         (lambda b: (b.activate(1, 3, 1), b.tick({1: row_slot("REF", 1)})), "REF of PC 1: a row is open"),
-        (lambda b: (b.activate(1, 3, 1), b.tick({1: row_slot("SRE")})), "SRE: a row is open"),
+        (lambda b: (b.activate(1, 3, 1), b.tick({1: row_slot("SRE")}, cke=False)), "SRE: a row is open"),
         (lambda b: b.activate(0, 63, 1), "ACT of PC 0 bank 63: there is no such bank"),
-        (lambda b: (b.tick({0: row_slot("PDE")}), b.activate(0, 3, 1)), "ACT between PDE and its exit"),
+        (
+            lambda b: b.tick({0: row_slot("PDE"), 1: row_slot("ACT", 0, 3, 1)}, cke=False),
+            "ACT between PDE and its exit",
+        ),
+        (lambda b: b.tick({1: row_slot("PDE")}), "CKE is high after PDE"),
+        (lambda b: (b.tick({1: row_slot("SRE")}, cke=False), b.tick()), "CKE is high after SRE"),
+        (lambda b: b.tick({0: row_slot("PDE"), 1: row_slot("PDX")}, cke=False), "PDX with CKE low"),
         (lambda b: b.tick({0: row_slot("SRX")}), "SRX without SRE"),
         (lambda b: (b.activate(0, 3, 1), b.tick(columns={0: column_slot("WR", 3)}, clocks=9)), "of PC 0 is missing"),
         (lambda b: (b.words.update({(0, 1): (pattern(1), ALL)}), b.tick()), "PC 1 without its command"),
@@ -185,7 +193,7 @@ def test_memory_survives_power_down_and_self_refresh(bus: Bus) -> None:
     bus.activate(0, 1, 2)
     bus.write(0, 1, 3, pattern(1), command="WRA")
     for entry, leave in (("PDE", "PDX"), ("SRE", "SRX")):
-        bus.tick({0: row_slot(entry)}, clocks=20)
+        bus.tick({0: row_slot(entry)}, clocks=20, cke=False)
         bus.tick({1: row_slot(leave)}, clocks=20)
         bus.activate(0, 1, 2)
         assert bus.read(0, 1, 3, "RDA")[1] == bytes(pattern(1))

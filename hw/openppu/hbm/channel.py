@@ -12,6 +12,7 @@ from openppu.hbm.crossbar import Crossbar
 from openppu.hbm.layouts import acknowledge_layout, request_layout, response_layout, write_word_layout
 from openppu.hbm.phy import PSEUDO_CHANNELS, PhySignature
 from openppu.hbm.port import Port
+from openppu.hbm.power import Power, power_layout
 from openppu.hbm.pseudo_channel import PseudoChannel
 from openppu.hbm.read_path import ReadPath, error_layout
 from openppu.hbm.row_bus import RowArbiter
@@ -49,6 +50,10 @@ class Channel(wiring.Component):
         Sticky: a word did not come; one came that was not due.
     running : Out(1)
         The device takes commands.
+    overheated : Out(1)
+        Sticky: the memory was too hot (CATTRIP); requests are refused.
+    power : Out(power_layout)
+        Counters of the power states.
     """
 
     def __init__(self, config: ChannelConfig, *, reset_clocks: int = RESET_CLOCKS):
@@ -68,6 +73,8 @@ class Channel(wiring.Component):
                 "lost": Out(1).array(PSEUDO_CHANNELS),
                 "stray": Out(1).array(PSEUDO_CHANNELS),
                 "running": Out(1),
+                "overheated": Out(1),
+                "power": Out(power_layout()),
             }
         )
 
@@ -82,25 +89,43 @@ class Channel(wiring.Component):
         ports = [part(f"port_{index}", Port(config)) for index in range(config.ports)]
         startup = part("startup", Startup(clocks=self.reset_clocks))
         bus = part("row_bus", RowArbiter(config.organisation))
+        power = part("power", Power())
         phy = self.phy
         m.d.comb += [
             startup.settings.eq(self.settings),
             startup.init_complete.eq(phy.init_complete),
             phy.init_start.eq(startup.init_start),
             phy.reset_n.eq(startup.reset_n),
-            phy.cke.eq(startup.cke),
+            phy.cke.eq(startup.cke & power.cke),
             phy.row.eq(bus.row),
             self.running.eq(startup.enable),
+            bus.power.eq(power.command),
+            self.overheated.eq(power.overheated),
+            self.power.eq(power.counters),
         ]
         for index, port in enumerate(ports):
-            m.d.comb += port.settings.eq(self.settings)
+            m.d.comb += [port.settings.eq(self.settings), port.refuse.eq(power.overheated)]
             wiring.connect(m, wiring.flipped(self.requests[index]), port.requests)
             wiring.connect(m, wiring.flipped(self.words[index]), port.words)
             wiring.connect(m, port.responses, wiring.flipped(self.responses[index]))
             wiring.connect(m, port.acknowledges, wiring.flipped(self.acknowledges[index]))
 
         schedulers = [part(f"pseudo_channel_{pc}", PseudoChannel(config)) for pc in range(PSEUDO_CHANNELS)]
-        m.d.comb += phy.update_acknowledge.eq(Cat(scheduler.stopped for scheduler in schedulers).all())
+        m.d.comb += [
+            power.settings.eq(self.settings),
+            power.enable.eq(startup.enable),
+            power.requests.eq(Cat(requests.valid for requests in self.requests).any()),
+            power.work.eq(Cat(scheduler.busy for scheduler in schedulers).any()),
+            power.update.eq(phy.update_request),
+            power.catastrophic.eq(phy.catastrophic),
+            power.urgent.eq(Cat(scheduler.urgent for scheduler in schedulers)),
+            power.paid.eq(Cat(scheduler.paid for scheduler in schedulers)),
+            power.closed.eq(Cat(scheduler.closed for scheduler in schedulers).all()),
+            power.stopped.eq(Cat(scheduler.stopped for scheduler in schedulers).all()),
+            power.reads.eq(Cat(scheduler.read_issue.valid for scheduler in schedulers)),
+            power.writes.eq(Cat(scheduler.write_issue.valid for scheduler in schedulers)),
+            phy.update_acknowledge.eq(phy.update_request & power.stopped & power.quiet),
+        ]
         for pc, scheduler in enumerate(schedulers):
             crossbar = part(f"crossbar_{pc}", Crossbar(config))
             buffer = part(f"write_buffer_{pc}", WriteBuffer(config))
@@ -118,7 +143,8 @@ class Channel(wiring.Component):
                 scheduler.pc.eq(pc),
                 crossbar.write_slot.eq(scheduler.accepted.slot),
                 scheduler.enable.eq(startup.enable),
-                scheduler.stop.eq(phy.update_request),
+                scheduler.stop.eq(phy.update_request | power.stop),
+                scheduler.asleep.eq(power.asleep),
                 scheduler.temperature.eq(phy.temperature),
                 scheduler.filled.eq(crossbar.filled),
                 scheduler.merged.eq(buffer.merged),

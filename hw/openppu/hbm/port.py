@@ -40,6 +40,8 @@ class Port(wiring.Component):
     Members
     -------
     settings : In(settings_layout())
+    refuse : In(1)
+        Answer the requests that come from the next cycle on with an error.
     requests : In(stream of request_layout(config))
     words : In(stream of write_word_layout())
     responses : Out(stream of response_layout(config))
@@ -61,6 +63,7 @@ class Port(wiring.Component):
         super().__init__(
             {
                 "settings": In(settings_layout()),
+                "refuse": In(1),
                 "requests": In(stream.Signature(request_layout(config))),
                 "words": In(words),
                 "responses": Out(stream.Signature(response_layout(config))),
@@ -76,7 +79,7 @@ class Port(wiring.Component):
         config = self.config
         m.submodules.splitter = splitter = Splitter(config)
         m.submodules.reorder = reorder = Reorder(config)
-        m.d.comb += splitter.settings.eq(self.settings)
+        m.d.comb += [splitter.settings.eq(self.settings), splitter.refuse.eq(self.refuse)]
         wiring.connect(m, wiring.flipped(self.requests), splitter.requests)
         wiring.connect(m, reorder.responses, wiring.flipped(self.responses))
         for pc in range(PSEUDO_CHANNELS):

@@ -47,6 +47,12 @@ class PseudoChannel(wiring.Component):
         The device takes commands.
     stop, stopped : In(1), Out(1)
         Close all banks, and send no more; done.
+    asleep : In(1)
+        The device refreshes itself.
+    busy : Out(1)
+        An entry waits.
+    closed, urgent, paid : Out(1)
+        As of `openppu.hbm.refresh.RefreshTimer`.
     temperature : In(3)
         As in `openppu.hbm.phy.PhySignature`.
     entries : In(stream of entry_layout)
@@ -74,6 +80,8 @@ class PseudoChannel(wiring.Component):
                 "enable": In(1),
                 "stop": In(1),
                 "stopped": Out(1),
+                "asleep": In(1),
+                **{name: Out(1) for name in ("busy", "closed", "urgent", "paid")},
                 "temperature": In(3),
                 "entries": In(stream.Signature(entry_layout(config))),
                 "accepted": Out(accepted_layout(config)),
@@ -206,8 +214,13 @@ class PseudoChannel(wiring.Component):
             refresh.enable.eq(self.enable),
             refresh.stop.eq(self.stop),
             self.stopped.eq(refresh.stopped),
+            refresh.asleep.eq(self.asleep),
+            self.closed.eq(refresh.closed),
+            self.urgent.eq(refresh.urgent),
+            self.paid.eq(refresh.paid),
+            self.busy.eq(reads.some | writes.some | self.entries.valid),
             refresh.temperature.eq(self.temperature),
-            refresh.idle.eq(~reads.some & ~writes.some & ~self.entries.valid),
+            refresh.idle.eq(~self.busy),
             refresh.near.eq(
                 Mux(target, writes.needs.near, reads.needs.near)
                 | Mux(target != writing, Mux(writing, writes.needs.hit, reads.needs.hit), 0)

@@ -36,8 +36,12 @@ class RefreshTimer(wiring.Component):
         The device takes commands; until then nothing becomes due.
     stop : In(1)
         Close all banks, and send nothing until it falls.
+    asleep : In(1)
+        The device refreshes itself: nothing becomes due.
     stopped : Out(1)
         Done: all banks are closed and could be activated.
+    closed : Out(1)
+        All are closed, and no REF goes on; but other commands may.
     idle : In(1)
         No entry waits.
     near : In(a bit a bank)
@@ -52,6 +56,8 @@ class RefreshTimer(wiring.Component):
         No ACT may come, for the refresh could.
     debt : Out(signed)
         Refreshes of a bank that are owed, or if negative, done ahead.
+    urgent, paid : Out(1)
+        Half of what may be owed is; less than one tREFI is.
     """
 
     def __init__(self, organisation: Organisation):
@@ -65,6 +71,8 @@ class RefreshTimer(wiring.Component):
                 "enable": In(1),
                 "stop": In(1),
                 "stopped": Out(1),
+                "closed": Out(1),
+                "asleep": In(1),
                 "idle": In(1),
                 "near": In(banks),
                 "states": In(states_layout(banks)),
@@ -76,6 +84,8 @@ class RefreshTimer(wiring.Component):
                 "blocked": Out(banks),
                 "hold": Out(1),
                 "debt": Out(signed(most.bit_length() + 1)),
+                "urgent": Out(1),
+                "paid": Out(1),
             }
         )
 
@@ -92,6 +102,7 @@ class RefreshTimer(wiring.Component):
         total = Signal(TIMING_BITS + 4)
         period = Signal(TIMING_BITS + 2)
         due = Signal()
+        counts = Signal()
         with m.Switch(self.temperature):
             for code, rate in RATES.items():
                 with m.Case(code):
@@ -101,21 +112,24 @@ class RefreshTimer(wiring.Component):
         m.d.comb += [
             period.eq(self.settings.timing.tREFI << 2),
             total.eq(elapsed + step),
-            due.eq((total >= period) & self.settings.refresh_enable),
+            counts.eq(self.enable & ~self.asleep),
+            due.eq(counts & (total >= period) & self.settings.refresh_enable),
         ]
-        with m.If(self.enable):
+        with m.If(counts):
             m.d.sync += elapsed.eq(Mux(total >= period, total - period, total))
 
         # What is done.
-        paid = Signal(range(banks + 1))
+        pays = Signal(range(banks + 1))
         refresh_one = Signal()
         refresh_all = Signal()
         m.d.comb += [
             refresh_one.eq(self.granted & (self.command == RowCommand.REFSB)),
             refresh_all.eq(self.granted & (self.command == RowCommand.REF)),
-            paid.eq(Mux(refresh_all, banks, refresh_one)),
+            pays.eq(Mux(refresh_all, banks, refresh_one)),
+            self.urgent.eq(self.debt >= LIMIT // 2 * banks),
+            self.paid.eq(self.debt < banks),
         ]
-        m.d.sync += self.debt.eq(self.debt + (due & self.enable) - paid)
+        m.d.sync += self.debt.eq(self.debt + due - pays)
 
         # One bank. In a round every bank is refreshed once.
         done = Signal(banks)
@@ -126,20 +140,19 @@ class RefreshTimer(wiring.Component):
 
         quiet = Signal(banks)
         closed = Signal(banks)
-        urgent = Signal()
         wanted = Signal()
         choice = Signal(banks)
         ahead = Signal()
         m.d.comb += [
-            urgent.eq(self.debt >= LIMIT // 2 * banks),
             quiet.eq(~done_next & ~self.near),
             closed.eq(quiet & ~s.open & s.settled),
-            choice.eq(oldest(Mux(closed.any(), closed, Mux(urgent & ~quiet.any(), ~done_next, quiet)))),
-            ahead.eq(self.idle & (self.debt - paid > -LIMIT * banks) & ~s.refreshing.any()),
-            wanted.eq(self.settings.refresh_enable & ~whole & ((self.debt > paid) | ahead)),
+            choice.eq(oldest(Mux(closed.any(), closed, Mux(self.urgent & ~quiet.any(), ~done_next, quiet)))),
+            ahead.eq(self.idle & (self.debt - pays > -LIMIT * banks) & ~s.refreshing.any()),
+            wanted.eq(self.settings.refresh_enable & ~whole & ((self.debt > pays) | ahead)),
         ]
-        with m.If(refresh_one | ~chosen.any()):
-            m.d.sync += chosen.eq(Mux(wanted, choice, 0))
+        # After a stop, the work that ended it goes first.
+        with m.If(refresh_one | ~chosen.any() | self.stop):
+            m.d.sync += chosen.eq(Mux(wanted & ~self.stop, choice, 0))
 
         # All banks.
         closing = Signal()
@@ -152,7 +165,7 @@ class RefreshTimer(wiring.Component):
         )
         with m.If(refresh_all):
             m.d.sync += closing.eq(0)
-        with m.Elif(enough):
+        with m.Elif(enough & ~self.stop):
             m.d.sync += closing.eq(1)
 
         shut = Signal()
@@ -170,7 +183,8 @@ class RefreshTimer(wiring.Component):
             is_open.eq((self.blocked & s.open).any()),
             calm.eq(s.settled.all() & s.rested),
             calm_early.eq(s.settled_early.all() & s.rested_early),
-            self.stopped.eq(self.stop & self.enable & ~closing & ~is_open & calm_early),
+            self.closed.eq(self.stop & self.enable & ~closing & ~is_open & s.rested_early),
+            self.stopped.eq(self.closed & calm_early),
         ]
         with m.If(shut):
             m.d.comb += [

@@ -72,6 +72,8 @@ _MEANING = {
     "precharges": "PRE and PREA commands",
     "refreshes": "REFSB and REF commands",
     "turnarounds": "changes of the data bus's direction",
+    "power_down_after": "controller clocks without a request until power-down; 0: never",
+    "self_refresh_after": "controller clocks without a request until self-refresh; 0: never",
     "no_request": "clocks without data: nothing waits",
     "hold": "clocks without data: all that waits, waits for its write data",
     "bank_group": "clocks without data: tCCD",

@@ -27,6 +27,11 @@ def row_grant_layout() -> data.StructLayout:
     return data.StructLayout({"act": 1, "act_slot": 1, "short": 1, "short_slot": 1})
 
 
+def power_command_layout() -> data.StructLayout:
+    """A command of the whole channel, ``NOP`` if there is none, and its slot."""
+    return data.StructLayout({"command": RowCommand, "slot": 1})
+
+
 class RowArbiter(wiring.Component):
     """Fills the two slots of each clock. An ACT takes two; in slot 1 it takes slot 0 of the next clock as well.
 
@@ -39,6 +44,8 @@ class RowArbiter(wiring.Component):
     -------
     requests : In, one for each pseudo-channel
     grants : Out, likewise
+    power : In(power_command_layout)
+        The channel's own command; it comes only while both pseudo-channels ask for nothing.
     row : Out(two slots)
     """
 
@@ -48,6 +55,7 @@ class RowArbiter(wiring.Component):
             {
                 "requests": In(data.ArrayLayout(row_request_layout(organisation), 2)),
                 "grants": Out(data.ArrayLayout(row_grant_layout(), 2)),
+                "power": In(power_command_layout()),
                 "row": Out(data.ArrayLayout(row_slot_layout(organisation), 2)),
             }
         )
@@ -127,4 +135,6 @@ class RowArbiter(wiring.Component):
                 self.row[slot].bank.eq(Mux(act, chosen_act.bank, chosen_short.bank)),
                 self.row[slot].row.eq(chosen_act.row),
             ]
+        with m.If(self.power.command != RowCommand.NOP):
+            m.d.sync += self.row[self.power.slot].command.eq(self.power.command)
         return m

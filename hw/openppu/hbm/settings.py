@@ -44,6 +44,8 @@ _ALLOWED = {
     "write_low": range(128),
     "age_limit": range(2, 1 << 16),
     "read_delay": range(16),
+    "power_down_after": range(1 << 16),
+    "self_refresh_after": range(1 << 24),
 }
 
 
@@ -66,6 +68,8 @@ class Settings:
         Controller clocks that a read or write may wait before its direction and its bank are served first.
     read_delay : int, 0 to 15
         Controller clocks that the PHY adds between a read's command and its word, as its training found.
+    power_down_after, self_refresh_after : int
+        Controller clocks without a request after which the memory goes to power-down, to self-refresh; 0: never.
 
     Raises
     ------
@@ -83,6 +87,8 @@ class Settings:
     write_low: int = 8
     age_limit: int = 2000
     read_delay: int = 0
+    power_down_after: int = 0
+    self_refresh_after: int = 0
 
     def __post_init__(self) -> None:
         for name, value in asdict(self.timing).items():
@@ -113,6 +119,8 @@ def settings_layout() -> data.StructLayout:
             "write_low": 7,
             "age_limit": 16,
             "read_delay": 4,
+            "power_down_after": 16,
+            "self_refresh_after": 24,
         }
     )
 

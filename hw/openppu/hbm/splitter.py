@@ -14,7 +14,7 @@ def granule_layout(config: ChannelConfig) -> data.StructLayout:
     """A piece of a request: ``last + 1`` accesses from ``place`` on, in PC ``pc``.
 
     ``end`` marks the request's last piece, ``end_of_pc`` its last one in this PC, ``first`` its first one. ``refused``:
-    the request reaches beyond the capacity.
+    the request reaches beyond the capacity, or came when none is taken.
     """
     return data.StructLayout(
         {
@@ -39,6 +39,8 @@ class Splitter(wiring.Component):
     Members
     -------
     settings : In(settings_layout())
+    refuse : In(1)
+        Refuse the requests that come from the next cycle on.
     requests : In(stream of request_layout(config))
     granules : Out(stream of granule_layout(config))
     """
@@ -48,6 +50,7 @@ class Splitter(wiring.Component):
         super().__init__(
             {
                 "settings": In(settings_layout()),
+                "refuse": In(1),
                 "requests": In(stream.Signature(request_layout(config))),
                 "granules": Out(stream.Signature(granule_layout(config))),
             }
@@ -59,6 +62,11 @@ class Splitter(wiring.Component):
         request, granule = self.requests.payload, self.granules.payload
         m.submodules.map = address_map = AddressMap(config)
         m.submodules.ending = ending = AddressMap(config)
+
+        # A request on its way stays what it is.
+        refused = Signal()
+        with m.If(~self.requests.valid | self.requests.ready):
+            m.d.sync += refused.eq(self.refuse)
 
         # The first piece may begin anywhere in its granule, the others begin at its start.
         index = Signal(range(MOST_ACCESSES // GRANULE + 1))
@@ -89,7 +97,7 @@ class Splitter(wiring.Component):
             granule.first.eq(index == 0),
             granule.end.eq(index == last_granule),
             granule.end_of_pc.eq((index == last_granule) | (index + 1 == last_granule)),
-            granule.refused.eq(last_address[-1] | ending.beyond),
+            granule.refused.eq(refused | last_address[-1] | ending.beyond),
             self.granules.valid.eq(self.requests.valid),
             self.requests.ready.eq(self.granules.ready & granule.end),
         ]

@@ -84,7 +84,7 @@ class Bench {
   Pin row_, column_, write_, write_mask_, write_valid_, read_, read_valid_, cke_, reset_n_, init_start_,
       temperature_, catastrophic_, address_error_, init_complete_, update_request_, update_acknowledge_;
 
-  uint64_t clock_ = 0, quiet_since_ = 0, warmup_, length_, drain_, most_violations_;
+  uint64_t clock_ = 0, quiet_since_ = 0, paused_until_ = 0, warmup_, length_, drain_, most_violations_;
   uint64_t reads_[PCS] = {0, 0}, writes_[PCS] = {0, 0};
   bool measuring_ = false, gave_up_ = false, waves_ = false, resetting_ = false, updating_ = false;
   uint64_t updates_ = 0;
@@ -285,6 +285,10 @@ void Bench::happen(const Event& event) {
     device_.set_temperature(number(0));
   } else if (event.name == "update_request") {
     device_.set_update_request(number(0));
+  } else if (event.name == "catastrophic") {
+    device_.set_catastrophic(number(0));
+  } else if (event.name == "pause") {  // no new requests for so many clocks
+    paused_until_ = clock_ + v.at(0);
   } else if (event.name == "reset") {  // what was written may be lost: start with an empty memory again
     resetting_ = true;
     golden_.forget();
@@ -311,6 +315,7 @@ void Bench::happen(const Event& event) {
 void Bench::step(bool more) {
   resetting_ = false;
   while (next_event_ < events_.size() && events_[next_event_].clock <= clock_) happen(events_[next_event_++]);
+  more &= clock_ >= paused_until_;
   model_.rst.set(resetting_);
   for (Port& each : ports_) {
     if (resetting_) {
@@ -454,6 +459,7 @@ void Bench::write(const std::string& path, double seconds) const {
     commands += (commands.empty() ? "\"" : ", \"") + std::string(command_names[what]) +
                 "\": " + std::to_string(checker_.commands(static_cast<Command>(what)));
   }
+  const Pin& power = port("power");
   uint64_t lost = 0;
   for (int pc = 0; pc < PCS; ++pc) {
     lost += port("lost." + std::to_string(pc)).number() + port("stray." + std::to_string(pc)).number();
@@ -469,7 +475,8 @@ void Bench::write(const std::string& path, double seconds) const {
       << ", \"first_problems\": " << listed(device_.first_problems()) << ",\n\"wrong\": " << wrong
       << ", \"complaints\": " << listed(complaints) << ", \"lost_or_stray\": " << lost
       << ",\n\"commands\": {" << commands
-      << "}, \"owed\": [" << checker_.owed(0) << ", " << checker_.owed(1) << "], \"pages\": " << device_.pages()
+      << "}, \"power\": " << listed(Words(power.at, power.at + power.bytes))
+      << ", \"owed\": [" << checker_.owed(0) << ", " << checker_.owed(1) << "], \"pages\": " << device_.pages()
       << ",\n\"counters_before\": " << listed(before_) << ",\n\"counters_after\": " << listed(after_) << "}\n";
 }
 

@@ -66,6 +66,7 @@ int Device::clock(const Drive& drive) {
       }
     }
   }
+  if (asleep_ != NOP && cke_) problem(std::string("CKE is high after ") + command_names[asleep_]);
   if (lost) alarms_[(now_ + organisation_.address_error_clocks) % AHEAD] = true;
   for (int pc = 0; pc < PCS; ++pc) take_write(pc, drive);
 
@@ -110,6 +111,7 @@ bool Device::awake(Command what) {
 void Device::exit_from(Command entry, Command exit) {
   if (asleep_ == entry) {
     asleep_ = NOP;
+    if (!cke_) problem(std::string(command_names[exit]) + " with CKE low");
   } else {
     problem(std::string(command_names[exit]) + " without " + command_names[entry]);
   }

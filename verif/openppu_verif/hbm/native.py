@@ -22,6 +22,7 @@ from openppu.hbm.config import GRANULE, ChannelConfig
 from openppu.hbm.device import Timing
 from openppu.hbm.layouts import acknowledge_layout, request_layout, response_layout, write_word_layout
 from openppu.hbm.phy import DATA_BITS
+from openppu.hbm.power import POWER_COUNTERS, power_layout
 from openppu.hbm.settings import Settings, settings_layout
 from openppu.verilog import emit
 from openppu_sim.errors import SimulationError
@@ -155,6 +156,8 @@ class Measurement:
         Commands by name, of the whole run.
     owed : (float, float)
         Refreshes of single banks that each pseudo-channel owes at the end.
+    power : dict
+        Of the whole run, or what came after its last reset, the controller's counters of power-down and self-refresh.
     counters : list of dict
         The controller's own counters of the window, of each pseudo-channel.
     """
@@ -183,6 +186,7 @@ class Measurement:
     commands: dict[str, int]
     owed: tuple[float, float]
     pages: int
+    power: dict[str, int]
     counters: list[dict[str, int]] = field(default_factory=list)
 
     @property
@@ -325,7 +329,8 @@ def run(
     events : sequence of (int, str, numbers)
         After so many clocks: "temperature" (code), "flip_reads" (pc, skip, count, bits), "lose_strobes" (pc, skip,
         count), "spoil_command" (column bus, skip), "flip_stored" (address, bit), "stick_bit" (address, bit, value),
-        "reset" (the channel and the memory's contents), "update_request" (0 or 1).
+        "reset" (the channel and the memory's contents), "update_request" (0 or 1), "catastrophic" (0 or 1), "pause"
+        (clocks in which no port begins a request).
     pins : mapping of str to int
         Inputs of the model that are none of the channel's, and their values for the whole run.
     most_violations : int
@@ -362,6 +367,8 @@ def run(
             raise SimulationError(f"the simulator failed (exit code {process.returncode}): {process.stderr.strip()}")
         result: dict[str, Any] = json.loads(got.read_text(encoding="utf-8"))
     result["counters"] = _counters(result.pop("counters_before"), result.pop("counters_after"))
+    power = power_layout().from_bits(int.from_bytes(bytes(result["power"]), "little"))
+    result["power"] = {name: power[name] for name in POWER_COUNTERS}
     for name in ("bus_reads", "bus_writes", "owed"):
         result[name] = tuple(result[name])
     result["latencies"] = [tuple(pair) for pair in result["latencies"]]
