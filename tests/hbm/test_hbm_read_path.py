@@ -9,13 +9,19 @@ from openppu.hbm.config import ChannelConfig
 from openppu.hbm.device import device
 from openppu.hbm.read_path import ReadPath
 from openppu.hbm.settings import Settings
-from openppu_sim.reference import secded
+from openppu_sim.reference import secded, symbol_code
 
 
-def with_check(word: int) -> tuple[int, int]:
+def with_check(word: int, ecc: str) -> tuple[int, int]:
     """A word and its check bits, by numpy."""
-    beats = np.array([word >> 64 * beat & (1 << 64) - 1 for beat in range(4)], dtype=np.uint64)
-    return word, int.from_bytes(secded.encode(beats).tobytes(), "little")
+    data = np.frombuffer(word.to_bytes(32, "little"), np.uint8)
+    check = symbol_code.encode(data) if ecc == "symbol" else secded.encode(data.view(np.uint64))
+    return word, int.from_bytes(check.tobytes(), "little")
+
+
+def wrong_symbol(symbol: int, value: int) -> list[tuple[int, int]]:
+    """Its wrong bits (beat, bit of 72): two wires, of data or of check bits."""
+    return [(bit // 2, 2 * symbol + bit % 2) for bit in range(8) if value >> bit & 1]
 
 
 def flips(bits: list[tuple[int, int]]) -> tuple[int, int]:
@@ -29,9 +35,15 @@ def flips(bits: list[tuple[int, int]]) -> tuple[int, int]:
     return data, check
 
 
-@pytest.mark.parametrize("ecc", ["secded", "none"])
 @pytest.mark.parametrize(
-    ("name", "pc", "read_delay"), [("HBM2E_3200", 0, 0), ("HBM2_2000", 1, 3), ("HBM2E_3600", 1, 15)]
+    ("name", "pc", "read_delay", "ecc"),
+    [
+        ("HBM2E_3200", 0, 0, "secded"),
+        ("HBM2E_3200", 0, 0, "symbol"),
+        ("HBM2_2000", 1, 3, "none"),
+        ("HBM2_2000", 1, 3, "symbol"),
+        ("HBM2E_3600", 1, 15, "secded"),
+    ],
 )
 def test_words_go_to_whom_they_are_for(name: str, pc: int, read_delay: int, ecc: str) -> None:
     config = ChannelConfig(ports=3, slots=8, writes=8, ecc=ecc)
@@ -62,7 +74,7 @@ def test_words_go_to_whom_they_are_for(name: str, pc: int, read_delay: int, ecc:
         # What the PHY returns.
         ask = due.pop(cycle, None)
         fate = chance.choices(("right", "one", "two", "lost"), (8, 2, 1, 1))[0]
-        data, check = with_check(chance.getrandbits(256))
+        data, check = with_check(chance.getrandbits(256), ecc)
         wrong: list[tuple[int, int]] = []
         if ecc == "secded" and fate in ("one", "two"):
             beat = chance.randrange(4)
@@ -71,13 +83,20 @@ def test_words_go_to_whom_they_are_for(name: str, pc: int, read_delay: int, ecc:
                 wrong += [
                     (other, chance.randrange(72)) for other in range(4) if other != beat and chance.random() < 0.3
                 ]
+        symbols: list[int] = []
+        if ecc == "symbol" and fate in ("one", "two"):
+            symbols = chance.sample(range(36), 1 if fate == "one" else chance.randint(2, 3))
+            wrong = [bit for symbol in symbols for bit in wrong_symbol(symbol, chance.randrange(1, 256))]
         flip_data, flip_check = flips(wrong)
         came = ask is not None and fate != "lost"
         ctx.set(dut.read_valid, came)
         ctx.set(dut.read, {"data": data ^ flip_data, "check": check ^ flip_check})
         if ask is not None:
             bad = fate == "lost" or (fate == "two" and bool(wrong))
-            answers[cycle + ReadPath.LATENCY] = {"ask": ask, "data": data, "wrong": wrong, "fate": fate, "bad": bad}
+            symbol = symbols[0] if fate == "one" and symbols else 0
+            answers[cycle + ReadPath.LATENCY] = {
+                "ask": ask, "data": data, "wrong": wrong, "fate": fate, "bad": bad, "symbol": symbol
+            }  # fmt: skip
 
         answer = answers.pop(cycle, None)
         to_port = [ctx.get(returned.valid) for returned in dut.returned]
@@ -89,6 +108,8 @@ def test_words_go_to_whom_they_are_for(name: str, pc: int, read_delay: int, ecc:
         out = dut.merge if source["merge"] else dut.returned[source["port"]]
         counts["merge" if source["merge"] else "returned"] += 1
         assert ctx.get(out.valid), where
+        if not source["merge"]:
+            assert ctx.get(out.corrected) == (bool(answer["wrong"]) and not answer["bad"]), where
         shown = {name: ctx.get(getattr(out, name)) for name in ("slot", "word", "last", "error")}
         expected = {"slot": source["slot"], "word": answer["ask"]["word"], "last": answer["ask"]["last"]}
         assert shown == expected | {"error": answer["bad"]}, where
@@ -106,15 +127,19 @@ def test_words_go_to_whom_they_are_for(name: str, pc: int, read_delay: int, ecc:
             fate = answer["fate"]
             assert kinds == {"lost": fate == "lost", "corrected": fate == "one", "uncorrectable": fate == "two"}, where
             counts[next(name for name, value in kinds.items() if value)] += 1
+            assert ctx.get(dut.record.symbol) == answer["symbol"], where
             syndromes = ctx.get(dut.record.syndromes)
             touched = {beat for beat, _ in answer["wrong"]}
-            assert {beat for beat in range(4) if syndromes >> 8 * beat & 255} == touched, where
+            if ecc == "secded":
+                assert {beat for beat in range(4) if syndromes >> 8 * beat & 255} == touched, where
+            else:
+                assert bool(syndromes) == bool(touched), where
         assert ctx.get(dut.lost) == (counts["lost"] > 0), where
         assert not ctx.get(dut.stray), where
         return cycle == 600
 
     run(dut, step, most=602)
-    wanted = counts if ecc == "secded" else ("returned", "merge", "lost")
+    wanted = counts if ecc != "none" else ("returned", "merge", "lost")
     assert min(counts[kind] for kind in wanted) > 10, counts
 
 

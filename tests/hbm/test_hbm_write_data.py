@@ -9,10 +9,11 @@ from amaranth import Module
 from ends import Put, run
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.device import device
+from openppu.hbm.error_code import POISON
 from openppu.hbm.settings import Settings
 from openppu.hbm.write_buffer import WriteBuffer
 from openppu.hbm.write_path import WritePath
-from openppu_sim.reference import secded
+from openppu_sim.reference import secded, symbol_code
 
 CONFIG = ChannelConfig(writes=8)
 WORDS = 8 * CONFIG.writes
@@ -23,10 +24,11 @@ def merged(new: int, old: int, mask: int) -> int:
     return sum((new if mask >> byte & 1 else old) & 0xFF << 8 * byte for byte in range(32))
 
 
-def check_of(word: int) -> int:
-    """Check bits of four beats, by numpy."""
-    beats = np.array([word >> 64 * beat & (1 << 64) - 1 for beat in range(4)], dtype=np.uint64)
-    return int.from_bytes(secded.encode(beats).tobytes(), "little")
+def check_of(word: int, ecc: str) -> int:
+    """Check bits of a word, by numpy."""
+    data = np.frombuffer(word.to_bytes(32, "little"), np.uint8)
+    check = symbol_code.encode(data) if ecc == "symbol" else secded.encode(data.view(np.uint64))
+    return int.from_bytes(check.tobytes(), "little")
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -105,8 +107,9 @@ def test_a_word_can_be_filled_in_every_cycle() -> None:
     assert run(dut, step, most=200) == WORDS
 
 
-@pytest.mark.parametrize("ecc", ["secded", "none"])
-@pytest.mark.parametrize("wl", [4, 5, 8, 9, 30, 31])
+@pytest.mark.parametrize(
+    ("wl", "ecc"), [(4, "secded"), (5, "none"), (8, "symbol"), (9, "secded"), (30, "none"), (31, "symbol")]
+)
 def test_words_are_at_the_phy_in_time(wl: int, ecc: str) -> None:
     config = ChannelConfig(writes=8, ecc=ecc)
     m = Module()
@@ -154,9 +157,9 @@ def test_words_are_at_the_phy_in_time(wl: int, ecc: str) -> None:
             if due[cycle] == poisoned:
                 data = merged(data, 0, mask)
             assert ctx.get(path.write.data) == data, where
-            if ecc == "secded":
-                poison = 0xFFFFFFFF if due[cycle] == poisoned else 0
-                assert ctx.get(path.write.check) == check_of(data) ^ poison, where
+            if ecc != "none":
+                poison = POISON if due[cycle] == poisoned else 0
+                assert ctx.get(path.write.check) == check_of(data, ecc) ^ poison, where
                 assert ctx.get(path.write_mask) == 0xFFFFFFFF, where
             else:
                 assert ctx.get(path.write_mask) == mask, where

@@ -9,6 +9,7 @@ from amaranth import Module, Signal
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
 from openppu.common.symbol_code import COLUMNS, MASKS, SymbolCorrect, check_bits
+from openppu.hbm.error_code import POISON
 from openppu_sim.reference import symbol_code
 
 Bursts = NDArray[np.uint8]
@@ -133,6 +134,13 @@ def test_two_and_three_wrong_symbols_are_detected(decoder, step: int) -> None:  
     wrong = [word ^ error for word, error in zip(right(len(errors), seed=step), errors, strict=True)]
     # What cannot be corrected is left alone.
     assert decoder(wrong) == [(word & (1 << 256) - 1, False, 0, True) for word in wrong]
+
+
+def test_poison_is_uncorrectable_also_with_any_wrong_symbol_on_top() -> None:
+    errors = [0, *(pattern(symbol, value) for symbol in range(SYMBOLS) for value in range(1, 256))]
+    poisoned = [word ^ POISON << 256 for word in right(len(errors), seed=7)]
+    found = reference([word ^ error for word, error in zip(poisoned, errors, strict=True)])
+    assert all(row[3] for row in found)
 
 
 def test_hardware_equals_reference_for_any_word() -> None:

@@ -20,7 +20,7 @@ ALLOWED: dict[str, Sequence[Any]] = {
     "reads": (8, 16, 32, 64),
     "writes": (8, 16, 32, 64),
     "slots": (8, 16, 32, 64),
-    "ecc": ("none", "secded"),
+    "ecc": ("none", "secded", "symbol"),
 }
 
 
@@ -41,7 +41,8 @@ class ChannelConfig:
     slots : int
         Granules that a port can have on their way from one pseudo-channel.
     ecc : str
-        "secded" for 8 check bits on each 64 data bits, or "none" for byte masks instead.
+        "secded" for 8 check bits on each 64 data bits, which correct a bit; "symbol" for 32 on the 256 of an access,
+        which correct a pair of wires; or "none" for byte masks instead.
 
     Raises
     ------

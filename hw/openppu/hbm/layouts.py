@@ -19,8 +19,8 @@ def write_word_layout() -> data.StructLayout:
 
 
 def response_layout(config: ChannelConfig) -> data.StructLayout:
-    """One access read: ``last`` on a request's last; ``error`` if the data is known to be wrong."""
-    return data.StructLayout({"data": DATA_BITS, "tag": range(config.tags), "last": 1, "error": 1})
+    """One access read: ``last`` on a request's last; the data is known to be wrong (``error``) or was ``corrected``."""
+    return data.StructLayout({"data": DATA_BITS, "tag": range(config.tags), "last": 1, "error": 1, "corrected": 1})
 
 
 def acknowledge_layout(config: ChannelConfig) -> data.StructLayout:
@@ -45,6 +45,7 @@ def returned_layout(config: ChannelConfig) -> data.StructLayout:
             "word": range(GRANULE),
             "last": 1,
             "error": 1,
+            "corrected": 1,
             "data": DATA_BITS,
         }
     )

@@ -5,18 +5,17 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from openppu.common.delay_line import DelayLine
-from openppu.common.secded import CHECK_BITS, DATA_BITS, SecdedCorrect, check_bits
+from openppu.common.symbol_code import SYMBOLS
 from openppu.hbm import phy
 from openppu.hbm.config import GRANULE, ChannelConfig
 from openppu.hbm.device import BURST
+from openppu.hbm.error_code import Correct, syndrome
 from openppu.hbm.layouts import place_layout, returned_layout, source_layout
 from openppu.hbm.settings import settings_layout
 from openppu.hbm.write_buffer import merge_layout
 
 MOST_DELAY = 63
 """Clocks from a read's command to its word, at most."""
-
-BEATS = phy.DATA_BITS // DATA_BITS
 
 
 def read_issue_layout(config: ChannelConfig) -> data.StructLayout:
@@ -35,15 +34,17 @@ def read_issue_layout(config: ChannelConfig) -> data.StructLayout:
 def error_layout(config: ChannelConfig) -> data.StructLayout:
     """A record of a word with an error, if ``valid``.
 
-    ``place`` is the word's. ``syndromes``: eight bits a beat, the first lowest, with ECC. ``corrected``: some beat was;
-    ``uncorrectable``: some beat could not be; ``lost``: the word did not come.
+    ``place`` is the word's. ``syndromes``: the check bits that came XOR those of the data that came; eight bits a beat,
+    the first lowest. ``corrected``: the word was, with SECDED a beat of it; ``symbol``: which symbol, with symbols;
+    ``uncorrectable``: the word, or with SECDED a beat, could not be; ``lost``: the word did not come.
     """
     return data.StructLayout(
         {
             "valid": 1,
             "place": place_layout(config),
-            "syndromes": BEATS * CHECK_BITS,
+            "syndromes": phy.CHECK_BITS,
             "corrected": 1,
+            "symbol": range(SYMBOLS),
             "uncorrectable": 1,
             "lost": 1,
         }
@@ -100,7 +101,6 @@ class ReadPath(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        secded = config.ecc == "secded"
 
         # The reads on their way: all but their valid bits in a memory.
         m.submodules.line = line = DelayLine(self.issue.shape(), most=MOST_DELAY + 1)
@@ -117,41 +117,27 @@ class ReadPath(wiring.Component):
         due = Signal()
         m.d.comb += due.eq(on_their_way.bit_select((delay - 1)[: len(delay)], 1))
 
-        # What came, with the syndromes of its beats.
+        # What came, with its syndromes.
         answers = Signal()
         asked = Signal(self.issue.shape(), reset_less=True)
         word = Signal(phy.DATA_BITS, reset_less=True)
-        syndromes = Signal(BEATS * CHECK_BITS, reset_less=True)
+        syndromes = Signal(phy.CHECK_BITS, reset_less=True)
         lost = Signal()
         m.d.sync += [
             answers.eq(due),
             asked.eq(line.o),
             word.eq(self.read.data),
+            syndromes.eq(syndrome(config, self.read.data, self.read.check)),
             lost.eq(due & ~self.read_valid),
             self.lost.eq(self.lost | (due & ~self.read_valid)),
             self.stray.eq(self.stray | (self.read_valid & ~due)),
         ]
-        right = Signal(phy.DATA_BITS)
-        corrected = Signal(BEATS)
-        uncorrectable = Signal(BEATS)
-        if secded:
-            computed = Cat(check_bits(self.read.data.word_select(beat, DATA_BITS)) for beat in range(BEATS))
-            m.d.sync += syndromes.eq(computed ^ self.read.check)
-            for beat in range(BEATS):
-                m.submodules[f"correct_{beat}"] = correct = SecdedCorrect()
-                m.d.comb += [
-                    correct.i.eq(word.word_select(beat, DATA_BITS)),
-                    correct.syndrome.eq(syndromes.word_select(beat, CHECK_BITS)),
-                    right.word_select(beat, DATA_BITS).eq(correct.o),
-                    corrected[beat].eq(correct.corrected),
-                    uncorrectable[beat].eq(correct.uncorrectable),
-                ]
-        else:
-            m.d.comb += right.eq(word)
+        m.submodules.correct = correct = Correct(config)
+        m.d.comb += [correct.i.eq(word), correct.syndrome.eq(syndromes)]
 
         error = Signal()
         source = asked.source
-        m.d.comb += error.eq(lost | uncorrectable.any())
+        m.d.comb += error.eq(lost | correct.uncorrectable)
         for port, returned in enumerate(self.returned):
             m.d.comb += [
                 returned.valid.eq(answers & ~source.merge & (source.port == port)),
@@ -159,7 +145,8 @@ class ReadPath(wiring.Component):
                 returned.word.eq(asked.word),
                 returned.last.eq(asked.last),
                 returned.error.eq(error),
-                returned.data.eq(right),
+                returned.corrected.eq(correct.corrected & ~error),
+                returned.data.eq(correct.o),
             ]
         m.d.comb += [
             self.merge.valid.eq(answers & source.merge),
@@ -167,13 +154,14 @@ class ReadPath(wiring.Component):
             self.merge.word.eq(asked.word),
             self.merge.last.eq(asked.last),
             self.merge.error.eq(error),
-            self.merge.data.eq(right),
-            self.record.valid.eq(answers & (error | corrected.any())),
+            self.merge.data.eq(correct.o),
+            self.record.valid.eq(answers & (error | correct.corrected)),
             self.record.place.eq(asked.place),
             self.record.place.column[: len(asked.word)].eq(asked.word),
             self.record.syndromes.eq(Mux(lost, 0, syndromes)),
-            self.record.corrected.eq(~lost & corrected.any()),
-            self.record.uncorrectable.eq(~lost & uncorrectable.any()),
+            self.record.corrected.eq(~lost & correct.corrected),
+            self.record.symbol.eq(Mux(lost, 0, correct.symbol)),
+            self.record.uncorrectable.eq(~lost & correct.uncorrectable),
             self.record.lost.eq(lost),
         ]
         return m

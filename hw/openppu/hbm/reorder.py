@@ -61,7 +61,7 @@ class Reorder(wiring.Component):
         m = Module()
         config = self.config
         piece_shape = piece_layout(config)
-        word_shape = data.StructLayout({"data": DATA_BITS, "error": 1})
+        word_shape = data.StructLayout({"data": DATA_BITS, "error": 1, "corrected": 1})
 
         # What came back, and which slots are complete.
         stores = []
@@ -74,6 +74,7 @@ class Reorder(wiring.Component):
                 write.addr.eq(Cat(returned.word, returned.slot)),
                 write.data.data.eq(returned.data),
                 write.data.error.eq(returned.error),
+                write.data.corrected.eq(returned.corrected),
                 write.en.eq(returned.valid),
             ]
             with m.If(self.free[pc].valid & self.free[pc].ready):
@@ -155,5 +156,6 @@ class Reorder(wiring.Component):
             word.eq(Mux(shown_pc, stores[1].data.as_value(), stores[0].data.as_value())),
             response.data.eq(Mux(refused, 0, word.data)),
             response.error.eq(refused | word.error),
+            response.corrected.eq(~refused & word.corrected),
         ]
         return m

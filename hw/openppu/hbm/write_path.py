@@ -1,12 +1,12 @@
 """The data of writes, on its way to the memory."""
 
-from amaranth import Array, Cat, Module, Signal
+from amaranth import Array, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from openppu.common.secded import CHECK_BITS, DATA_BITS, check_bits
 from openppu.hbm import phy
 from openppu.hbm.config import GRANULE, ChannelConfig
+from openppu.hbm.error_code import POISON, check_bits
 from openppu.hbm.settings import settings_layout
 from openppu.hbm.write_buffer import MASK_BITS, slot_layout
 
@@ -25,7 +25,7 @@ def write_issue_layout(config: ChannelConfig) -> data.StructLayout:
 class WritePath(wiring.Component):
     """Brings the word of each write command to the PHY in time, with its check bits.
 
-    The check bits of a poisoned word are all inverted, which is uncorrectable, also with most single errors on top.
+    Those of a poisoned word are inverted by `POISON`.
 
     Latency: ``WL // 2`` clocks from ``issue`` to ``write``, 2 to 15. Throughput: one word a cycle.
 
@@ -83,11 +83,10 @@ class WritePath(wiring.Component):
         word = Signal(phy.word_layout(), reset_less=True)
         mask = Signal(MASK_BITS, reset_less=True)
         m.d.sync += [fetched.eq(fetch.valid), self.write_valid.eq(fetched), word.data.eq(self.data)]
-        if self.config.ecc == "secded":
-            beats = phy.DATA_BITS // DATA_BITS
-            check = Cat(check_bits(self.data.word_select(beat, DATA_BITS)) for beat in range(beats))
-            m.d.sync += [word.check.eq(check ^ self.poisoned.replicate(beats * CHECK_BITS)), mask.eq(-1)]
-        else:
+        if self.config.ecc == "none":
             m.d.sync += mask.eq(self.mask)
+        else:
+            poison = Mux(self.poisoned, POISON, 0)
+            m.d.sync += [word.check.eq(check_bits(self.config, self.data) ^ poison), mask.eq(-1)]
         m.d.comb += [self.write.eq(word), self.write_mask.eq(mask)]
         return m
