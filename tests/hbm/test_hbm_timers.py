@@ -6,12 +6,13 @@ from functools import cache
 from typing import Any
 
 import pytest
+from amaranth import Module, Signal
 from amaranth.sim import Simulator
 from openppu.hbm.bank import Bank
 from openppu.hbm.device import Timing, device, organisation
 from openppu.hbm.gates import ColumnGate, RowGate
-from openppu.hbm.settings import Settings
-from openppu.hbm.timers import bank_latencies
+from openppu.hbm.settings import Settings, settings_layout
+from openppu.hbm.timers import bank_starts
 from openppu_verif.hbm.constraints import CONSTRAINTS, Place, earliest
 
 OF = organisation(8)
@@ -21,10 +22,10 @@ STROBES = {
     "ACT": ("act",),
     "PRE": ("pre",),
     "REFSB": ("refsb",),
-    "RD": ("rd",),
-    "RDA": ("rd", "auto_close"),
-    "WR": ("wr",),
-    "WRA": ("wr", "auto_close"),
+    "RD": ("access",),
+    "RDA": ("access", "auto_close"),
+    "WR": ("access",),
+    "WRA": ("access", "auto_close"),
 }
 SECONDS = {"ACT": "settled", "REFSB": "settled", "PRE": "may_close", "RD": "may_read", "WR": "may_write"}
 
@@ -50,18 +51,26 @@ def bank_latency(first: str, second: str, timing: Timing) -> int:
 @pytest.mark.parametrize("timing", [TIMING, ODD], ids=["table", "odd"])
 @pytest.mark.parametrize("slot", [0, 1])
 def test_bank_allows_each_command_from_its_clock_on(slot: int, timing: Timing) -> None:
-    bank = Bank(OF)
+    m = Module()
+    m.submodules.bank = bank = Bank(OF)
+    settings = Signal(settings_layout())
+    row_slot, refresh, write = Signal(), Signal(), Signal()
+    starts = bank_starts(
+        settings.timing, act_slot=row_slot, refresh=refresh, short_slot=row_slot, write=write, slot=bank.slot
+    )
+    m.d.comb += [bank.starts[name].eq(value) for name, value in starts.items()]
     found, wanted = {}, {}
 
     async def bench(ctx: Any) -> None:
         ctx.set(bank.slot, slot)
-        for name, value in bank_latencies(Settings(timing=timing).timing).items():
-            ctx.set(bank.latencies[name], value)
+        ctx.set(settings, Settings(timing=timing).values())
         for first, strobes in STROBES.items():
             for first_slot in (0, 1) if first in ("ACT", "PRE", "REFSB") else (slot,):
                 for strobe in strobes:
                     ctx.set(getattr(bank, strobe), 1)
-                ctx.set(bank.row_slot, first_slot)
+                ctx.set(row_slot, first_slot)
+                ctx.set(refresh, first == "REFSB")
+                ctx.set(write, first.startswith("WR"))
                 await ctx.tick()
                 for strobe in strobes:
                     ctx.set(getattr(bank, strobe), 0)
@@ -78,7 +87,7 @@ def test_bank_allows_each_command_from_its_clock_on(slot: int, timing: Timing) -
                                 wanted[case] = 2 * clock + second_slot
                     await ctx.tick()
 
-    run(bank, bench)
+    run(m, bench)
     assert found == wanted, {
         case: (found.get(case), wanted[case]) for case in wanted if found.get(case) != wanted[case]
     }

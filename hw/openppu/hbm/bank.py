@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from openppu.hbm.device import Organisation
-from openppu.hbm.timers import allowed, countdown, latencies_layout
+from openppu.hbm.timers import allowed, counter, starts_layout
 
 
 class Bank(wiring.Component):
@@ -22,13 +22,13 @@ class Bank(wiring.Component):
     -------
     slot : In(1)
         Slot of the column commands: that of the pseudo-channel. Constant.
-    latencies : In(latencies_layout)
-    act, pre, refsb : In(1)
-        The command is sent in this clock, in slot ``row_slot``.
-    row_slot : In(1)
+    starts : In(starts_layout)
+        Of the commands of this clock.
+    act, pre, refsb, access : In(1)
+        The command, an ACT, PRE, REFSB, RD or WR, is sent in this clock; at most one.
     act_row : In(row)
-    rd, wr, auto_close : In(1)
-        A column command, and whether the bank precharges by itself afterwards.
+    auto_close : In(1)
+        With ``access``: the bank precharges by itself afterwards.
     contended : In(1)
         With ``pre`` or ``auto_close``: it closes since another row is wanted.
     open : Out(1)
@@ -52,11 +52,11 @@ class Bank(wiring.Component):
     def __init__(self, organisation: Organisation):
         self.organisation = organisation
         row = range(organisation.rows)
-        strobes = ("slot", "act", "pre", "refsb", "row_slot", "rd", "wr", "auto_close", "contended")
+        strobes = ("slot", "act", "pre", "refsb", "access", "auto_close", "contended")
         states = ("open", "settled", "settled_early", "may_close", "may_close_early", "may_read", "may_write")
         super().__init__(
             {
-                "latencies": In(latencies_layout()),
+                "starts": In(starts_layout()),
                 **{name: In(1) for name in strobes},
                 "act_row": In(row),
                 **{name: Out(1) for name in states},
@@ -67,26 +67,17 @@ class Bank(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        after = self.latencies
-        act = (self.act, self.row_slot)
-        until_act = countdown(
+        starts = self.starts
+        until_act = counter(
             m,
             "until_act",
-            (self.act, after.act_act, self.row_slot),
-            (self.pre, after.pre_act, self.row_slot),
-            (self.rd & self.auto_close, after.rda_act, self.slot),
-            (self.wr & self.auto_close, after.wra_act, self.slot),
-            (self.refsb, after.refsb_act, self.row_slot),
+            (self.act, starts.act_act),
+            (self.pre | self.refsb, starts.short_act),
+            (self.access & self.auto_close, starts.access_act),
         )
-        until_rd = countdown(m, "until_rd", (act[0], after.act_rd, act[1]))
-        until_wr = countdown(m, "until_wr", (act[0], after.act_wr, act[1]))
-        until_pre = countdown(
-            m,
-            "until_pre",
-            (act[0], after.act_pre, act[1]),
-            (self.rd, after.rd_pre, self.slot),
-            (self.wr, after.wr_pre, self.slot),
-        )
+        until_rd = counter(m, "until_rd", (self.act, starts.act_rd))
+        until_wr = counter(m, "until_wr", (self.act, starts.act_wr))
+        until_pre = counter(m, "until_pre", (self.act, starts.act_pre), (self.access, starts.access_pre))
         m.d.comb += [
             self.settled.eq(allowed(until_act, 1)),
             self.settled_early.eq(allowed(until_act, 0)),
@@ -96,9 +87,8 @@ class Bank(wiring.Component):
             self.may_write.eq(allowed(until_wr, self.slot)),
         ]
 
-        column = Signal()
         close = Signal()
-        m.d.comb += [column.eq(self.rd | self.wr), close.eq(self.pre | (column & self.auto_close))]
+        m.d.comb += close.eq(self.pre | (self.access & self.auto_close))
         with m.If(self.act):
             m.d.sync += [self.open.eq(1), self.row.eq(self.act_row)]
         with m.Elif(close):
@@ -119,6 +109,6 @@ class Bank(wiring.Component):
             m.d.sync += contended.eq(self.contended)
         with m.If(self.act):
             m.d.sync += [self.first.eq(1), self.missed.eq(contended)]
-        with m.Elif(column):
+        with m.Elif(self.access):
             m.d.sync += self.first.eq(0)
         return m

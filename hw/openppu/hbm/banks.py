@@ -12,7 +12,7 @@ from openppu.hbm.device import Organisation
 from openppu.hbm.gates import ColumnGate, RowGate
 from openppu.hbm.pick import one_hot
 from openppu.hbm.settings import settings_layout
-from openppu.hbm.timers import bank_latencies
+from openppu.hbm.timers import bank_starts, starts_layout
 
 _OF_BANKS = (
     *("open", "settled", "settled_early", "may_close", "may_close_early"),
@@ -121,18 +121,25 @@ class Banks(wiring.Component):
             ),
             self.closed.eq(closes | Mux(column.auto, columns, 0)),
         ]
-        latencies = bank_latencies(self.settings.timing)
+        starts = Signal(starts_layout())
+        values = bank_starts(
+            self.settings.timing,
+            act_slot=row.act_slot,
+            refresh=row.short == RowCommand.REFSB,
+            short_slot=row.short_slot,
+            write=column.write,
+            slot=self.pc,
+        )
+        m.d.comb += [starts[name].eq(value) for name, value in values.items()]
         for number, bank in enumerate(banks):
             m.d.comb += [
-                *(bank.latencies[name].eq(value) for name, value in latencies.items()),
+                bank.starts.eq(starts),
                 bank.slot.eq(self.pc),
                 bank.act.eq(acts[number]),
                 bank.act_row.eq(row.act_row),
                 bank.pre.eq(closes[number]),
                 bank.refsb.eq((row.short == RowCommand.REFSB) & shorts[number]),
-                bank.row_slot.eq(Mux(acts[number], row.act_slot, row.short_slot)),
-                bank.rd.eq(columns[number] & column.read),
-                bank.wr.eq(columns[number] & column.write),
+                bank.access.eq(columns[number]),
                 bank.auto_close.eq(column.auto),
                 bank.contended.eq(Mux(closes[number], row.contended, column.contended)),
             ]

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from openppu.hbm.device import BURST, TIMING_BITS, Organisation
 from openppu.hbm.settings import settings_layout
-from openppu.hbm.timers import allowed, countdown
+from openppu.hbm.timers import BITS, allowed, counter, first_slot
 
 
 def groups(organisation: Organisation) -> int:
@@ -54,32 +54,42 @@ class ColumnGate(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         t = self.settings.timing
+        same, here = Signal(groups(self.organisation)), Signal(self.organisation.sids)
         column = Signal()
+        starts = {}
+        for name, latency in (
+            ("tCCDL", t.tCCDL),
+            ("tCCDS", t.tCCDS),
+            ("tCCDR", t.tCCDR),
+            ("tWTRL", t.WL + BURST + t.tWTRL),
+            ("tWTRS", t.WL + BURST + t.tWTRS),
+            ("tRTW", t.tRTW),
+        ):
+            starts[name] = Signal(BITS, name=f"start_{name}")
+            m.d.comb += starts[name].eq(first_slot(latency, self.slot))
         m.d.comb += column.eq(self.rd | self.wr)
         spaced, may_read = [], []
         for sid in range(self.organisation.sids):
-            here = Signal(name=f"sid_{sid}")
-            m.d.comb += here.eq(self.group[2:] == sid)
+            m.d.comb += here[sid].eq(self.group[2:] == sid)
             for number in range(self.organisation.bank_groups):
                 group = sid * self.organisation.bank_groups + number
-                same = Signal(name=f"same_{group}")
-                m.d.comb += same.eq(self.group == group)
-                space = countdown(
+                m.d.comb += same[group].eq(self.group == group)
+                space = counter(
                     m,
                     f"space_{group}",
-                    (column & same, t.tCCDL, self.slot),
-                    (column & here, t.tCCDS, self.slot),
-                    (column & ~here, t.tCCDR, self.slot),
+                    (column & same[group], starts["tCCDL"]),
+                    (column & here[sid] & ~same[group], starts["tCCDS"]),
+                    (column & ~here[sid], starts["tCCDR"]),
                 )
-                turn = countdown(
+                turn = counter(
                     m,
                     f"turn_{group}",
-                    (self.wr & same, t.WL + BURST + t.tWTRL, self.slot),
-                    (self.wr, t.WL + BURST + t.tWTRS, self.slot),
+                    (self.wr & same[group], starts["tWTRL"]),
+                    (self.wr & ~same[group], starts["tWTRS"]),
                 )
                 spaced.append(allowed(space, self.slot))
                 may_read.append(allowed(turn, self.slot))
-        turn = countdown(m, "turn", (self.rd, t.tRTW, self.slot))
+        turn = counter(m, "turn", (self.rd, starts["tRTW"]))
         m.d.comb += [
             self.spaced.eq(Cat(spaced)),
             self.may_read.eq(Cat(may_read)),
@@ -97,7 +107,7 @@ class RowGate(wiring.Component):
     -------
     settings : In(settings_layout)
     act, refsb, refall : In(1)
-        Sent in this clock, in slot ``slot``; ``act`` to bank group ``group`` (SID and group).
+        Sent in this clock, at most one, in slot ``slot``; ``act`` to bank group ``group`` (SID and group).
     slot, group : In
     spaced, spaced_early : Out(a bit a group)
         ACT and REFSB may come to a bank of the group in slot 1, in slot 0.
@@ -130,10 +140,14 @@ class RowGate(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         t = self.settings.timing
-        channel = countdown(m, "space", (self.act, t.tRRDS, self.slot), (self.refsb, t.tRREFD, self.slot))
-        rest = countdown(m, "rest", (self.refall, t.tRFC, self.slot), bits=TIMING_BITS)
+        starts = {}
+        for name, latency in (("tRRDS", t.tRRDS), ("tRRDL", t.tRRDL), ("tRREFD", t.tRREFD), ("tFAW", t.tFAW)):
+            starts[name] = Signal(BITS, name=f"start_{name}")
+            m.d.comb += starts[name].eq(first_slot(latency, self.slot))
+        channel = counter(m, "space", (self.act, starts["tRRDS"]), (self.refsb, starts["tRREFD"]))
+        rest = counter(m, "rest", (self.refall, first_slot(t.tRFC, self.slot, bits=TIMING_BITS)), bits=TIMING_BITS)
         own = [
-            countdown(m, f"space_{group}", (self.act & (self.group == group), t.tRRDL, self.slot))
+            counter(m, f"space_{group}", (self.act & (self.group == group), starts["tRRDL"]))
             for group in range(groups(self.organisation))
         ]
         # The four last activations: a fifth waits until the first is tFAW ago.
@@ -141,7 +155,7 @@ class RowGate(wiring.Component):
         with m.If(self.act):
             m.d.sync += turn.eq(turn + 1)
         windows = Array(
-            countdown(m, f"window_{place}", (self.act & (turn == place), t.tFAW, self.slot)) for place in range(4)
+            counter(m, f"window_{place}", (self.act & (turn == place), starts["tFAW"])) for place in range(4)
         )
         window = Signal(len(windows[0]))
         m.d.comb += window.eq(windows[turn])
