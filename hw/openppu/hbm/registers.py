@@ -74,6 +74,8 @@ _MEANING = {
     "turnarounds": "changes of the data bus's direction",
     "power_down_after": "controller clocks without a request until power-down; 0: never",
     "self_refresh_after": "controller clocks without a request until self-refresh; 0: never",
+    "scrub_interval": "controller clocks from granule to granule that the scrubber reads; 0: none",
+    "scrub_idle": "controller clocks that must have been idle before one",
     "no_request": "clocks without data: nothing waits",
     "hold": "clocks without data: all that waits, waits for its write data",
     "bank_group": "clocks without data: tCCD",

@@ -39,6 +39,8 @@ _MOST = {"RL": 63, "WL": 31, "tRC": 1000, "tRFCSB": 1000} | dict.fromkeys(("tREF
 _MOST_OTHER = 240
 """The rest are summed, up to four of them, into counters of ten bits."""
 
+SCRUB_INTERVAL_BITS = 24
+
 _ALLOWED = {
     "write_high": range(1, 128),
     "write_low": range(128),
@@ -46,6 +48,8 @@ _ALLOWED = {
     "read_delay": range(16),
     "power_down_after": range(1 << 16),
     "self_refresh_after": range(1 << 24),
+    "scrub_interval": range(1 << SCRUB_INTERVAL_BITS),
+    "scrub_idle": range(1 << 16),
 }
 
 
@@ -70,6 +74,10 @@ class Settings:
         Controller clocks that the PHY adds between a read's command and its word, as its training found.
     power_down_after, self_refresh_after : int
         Controller clocks without a request after which the memory goes to power-down, to self-refresh; 0: never.
+    scrub_interval : int
+        Controller clocks from granule to granule that the scrubber reads; 0: none is read.
+    scrub_idle : int
+        Controller clocks that must have been idle before one; it waits for that no longer than another interval.
 
     Raises
     ------
@@ -89,6 +97,8 @@ class Settings:
     read_delay: int = 0
     power_down_after: int = 0
     self_refresh_after: int = 0
+    scrub_interval: int = 0
+    scrub_idle: int = 64
 
     def __post_init__(self) -> None:
         for name, value in asdict(self.timing).items():
@@ -121,6 +131,8 @@ def settings_layout() -> data.StructLayout:
             "read_delay": 4,
             "power_down_after": 16,
             "self_refresh_after": 24,
+            "scrub_interval": SCRUB_INTERVAL_BITS,
+            "scrub_idle": 16,
         }
     )
 
