@@ -8,6 +8,7 @@ from typing import Any
 
 from amaranth import Module
 from amaranth.sim import Simulator
+from openppu.hbm.accounts import QUEUES
 from openppu.hbm.commands import ColumnCommand, RowCommand
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.pseudo_channel import PseudoChannel
@@ -44,6 +45,7 @@ class Run:
     accesses: list[tuple[int, int, bool, int, int, int]] = field(default_factory=list)
     taken: list[tuple[int, int, dict[str, Any]]] = field(default_factory=list)
     counters: list[dict[str, int]] = field(default_factory=list)
+    queued: list[list[int]] = field(default_factory=list)
 
     def violations(self) -> str:
         """Those of the checker, in words."""
@@ -108,6 +110,9 @@ def run_pair(
             await ctx.tick()
             if len(run.accesses) == accesses:
                 break
+        for pc in pcs:
+            run.queued.append([ctx.get(pc.counters[name]) for name in QUEUES])
+        await ctx.tick().repeat(3)
         for pc in pcs:
             run.counters.append({name: ctx.get(pc.counters[name]) for name, _ in pc.counters.shape()})
 

@@ -5,23 +5,27 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from amaranth import Value
 from amaranth.sim import Simulator
 from ends import Put, Take, run
-from openppu.hbm.accounts import counters_layout
 from openppu.hbm.config import ChannelConfig
+from openppu.hbm.device import device
 from openppu.hbm.register_block import Registers
 from openppu.hbm.registers import ADDRESS_BITS, Register, header, page, registers
 from openppu.hbm.settings import Settings, limits
+from openppu.hbm.status import PowerUp, counted_layout
 
 CONFIG = ChannelConfig(height=12, ports=1, reads=16)
-ALL = registers(CONFIG)
+START = PowerUp(settings=Settings(timing=device("HBM2_2400").timing, write_low=3), run=False, fill=77)
+ALL = registers(CONFIG, START)
 AT = {register.name: register for register in ALL}
 HELD = [register for register in ALL if register.held]
-NAMES = list(counters_layout().members)
+COUNTERS = [(group, name) for group, place in counted_layout() for name in place.shape.members]
 Access = tuple[int, int, int, int]
 """Address, write, data, strobes."""
 
@@ -36,7 +40,7 @@ def write(register: Register, value: int, strobes: int = 0b1111) -> Access:
 
 def play(accesses: list[Access], *, seed: int = 1, rates: tuple[float, float] = (1, 1)) -> tuple[list[Any], Registers]:
     """Data and error of each access, made in this order at the given rates of requests and responses."""
-    dut, chance = Registers(CONFIG), random.Random(seed)
+    dut, chance = Registers(CONFIG, START), random.Random(seed)
     put, take = Put(dut.requests, chance, rates[0]), Take(dut.responses, chance, rates[1])
     put.waiting.extend(dict(zip(("address", "write", "data", "strobes"), access, strict=True)) for access in accesses)
     answers: list[Any] = []
@@ -55,7 +59,7 @@ def play(accesses: list[Access], *, seed: int = 1, rates: tuple[float, float] = 
 
 def script(body: Callable[[Any, Registers, Callable[[Access], Any]], Any]) -> None:
     """Run ``body(context, registers, access)``; ``await access(...)`` gives data and error two clocks later."""
-    dut = Registers(CONFIG)
+    dut = Registers(CONFIG, START)
 
     async def bench(ctx: Any) -> None:
         async def access(of: Access) -> tuple[int, int]:
@@ -81,8 +85,11 @@ def script(body: Callable[[Any, Registers, Callable[[Access], Any]], Any]) -> No
 
 
 def driven(ctx: Any, dut: Registers, register: Register) -> int:
-    group, _, name = register.name.rpartition(".")
-    value = ctx.get((dut.settings.timing if group else dut.settings)[name])
+    member, *path = register.source
+    value = getattr(dut, member)
+    for name in path:
+        value = value[name]
+    value = ctx.get(value)
     return int(getattr(value, "value", value))
 
 
@@ -94,12 +101,12 @@ def test_every_address_answers_its_reset_value_or_an_error() -> None:
 
 
 def test_the_settings_start_as_their_defaults_say() -> None:
-    values = Settings().values()
-    flat = {f"timing.{name}": value for name, value in values.pop("timing").items()} | values
+    values = START.settings.values()
+    flat = {f"timing.{name}": value for name, value in values.pop("timing").items()} | values | {"fill": 77}
 
     async def body(ctx: Any, dut: Registers, access: Any) -> None:
         assert {r.name: driven(ctx, dut, r) for r in HELD} == flat
-        assert not ctx.get(dut.run)
+        assert not ctx.get(dut.control.run)
 
     script(body)
 
@@ -119,6 +126,38 @@ def test_what_is_written_is_read_back_and_drives_its_setting_alone() -> None:
             assert await access(read(r)) == (r.allowed[-1], 0), r.name
 
     script(body)
+
+
+def test_a_test_is_described_and_begun_only_when_it_can_be() -> None:
+    async def body(ctx: Any, dut: Registers, access: Any) -> None:
+        parts = [r for r in ALL if r.name.startswith("test.")]
+        for value in ("least", "most"):
+            expected = {r.name: r.allowed[0 if value == "least" else -1] for r in parts}
+            for r in parts:
+                assert await access(write(r, expected[r.name])) == (0, 0), r.name
+            assert {r.name: driven(ctx, dut, r) for r in parts} == expected
+        assert await access(write(AT["test.pattern"], 3)) == (0, 1)
+        begun = []
+        for idle, value in ((0, 1), (0, 0), (1, 0), (1, 1)):
+            ctx.set(dut.status.idle, idle)
+            ctx.set(dut.requests.payload, {"address": AT["start"].offset, "write": 1, "data": value, "strobes": 1})
+            ctx.set(dut.requests.valid, 1)
+            await ctx.tick()
+            ctx.set(dut.requests.valid, 0)
+            begun.append(ctx.get(dut.start_test))
+            await ctx.tick()
+            assert not ctx.get(dut.start_test)
+            assert ctx.get(dut.responses.payload.error) == (value and not idle)
+            await ctx.tick()
+        assert begun == [0, 0, 0, 1]
+
+    script(body)
+
+
+def test_without_a_word_the_controller_runs_and_fills_memory_that_has_a_code() -> None:
+    for ecc, fill in (("secded", CONFIG.accesses), ("none", 0)):
+        at = {r.name: r.reset for r in registers(replace(CONFIG, ecc=ecc))}
+        assert (at["run"], at["fill"], at["timing.tRC"]) == (1, fill, Settings().timing.tRC)
 
 
 def test_only_strobed_bytes_are_written() -> None:
@@ -142,12 +181,12 @@ def test_only_strobed_bytes_are_written() -> None:
 def test_settings_are_held_while_the_channel_runs() -> None:
     async def body(ctx: Any, dut: Registers, access: Any) -> None:
         assert await access(write(AT["run"], 1)) == (0, 0)
-        assert ctx.get(dut.run)
+        assert ctx.get(dut.control.run)
         for r in HELD:
             assert await access(write(r, r.allowed[0])) == (0, 1), r.name
             assert driven(ctx, dut, r) == r.reset
         assert await access(write(AT["run"], 0)) == (0, 0)
-        assert not ctx.get(dut.run)
+        assert not ctx.get(dut.control.run)
         assert await access(write(HELD[0], HELD[0].allowed[0])) == (0, 0)
 
     script(body)
@@ -169,13 +208,14 @@ def test_what_cannot_be_written_or_read_is_an_error() -> None:
 
 def test_status_shows_the_channels_pins() -> None:
     async def body(ctx: Any, dut: Registers, access: Any) -> None:
-        for name, pins in (("running", [dut.running]), ("lost", dut.lost), ("stray", dut.stray)):
-            for value in range(1 << len(pins)):
-                for bit, pin in enumerate(pins):
-                    ctx.set(pin, value >> bit & 1)
-                assert await access(read(AT[name])) == (value, 0), name
-            for pin in pins:
-                ctx.set(pin, 0)
+        chance = random.Random(3)
+        whole = ctx.get(Value.cast(dut.status)) ^ chance.getrandbits(len(Value.cast(dut.status)))
+        ctx.set(Value.cast(dut.status), whole)
+        shown = [r for r in ALL if r.source and r.source[0] == "status"]
+        assert sum(r.bits for r in shown) == len(Value.cast(dut.status)), "a part has no register"
+        for r in shown:
+            expected = driven(ctx, dut, r) >> r.low & (1 << r.bits) - 1
+            assert await access(read(r)) == (expected, 0), r.name
 
     script(body)
 
@@ -184,25 +224,26 @@ def test_a_set_of_counters_is_of_one_clock_and_counts_from_the_set_before() -> N
     async def body(ctx: Any, dut: Registers, access: Any) -> None:
         chance = random.Random(5)
 
-        def count() -> list[dict[str, int]]:
-            counts = [{name: chance.randrange(1 << 32) for name in NAMES} for _ in dut.counters]
-            for pins, values in zip(dut.counters, counts, strict=True):
-                ctx.set(pins, values)
+        def count() -> dict[tuple[str, str], int]:
+            counts = {counter: chance.randrange(1 << 32) for counter in COUNTERS}
+            for (group, name), value in counts.items():
+                ctx.set(dut.counted[group][name], value)
             return counts
 
         await access(write(AT["run"], 1))
-        before = [dict.fromkeys(NAMES, 0)] * 2
+        before = dict.fromkeys(COUNTERS, 0)
         for _ in range(3):
             now = count()
             assert await access(write(AT["freeze"], 1)) == (0, 0)
-            for pc, name in ((pc, name) for pc in range(2) for name in NAMES):
-                count()
-                difference = (now[pc][name] - before[pc][name]) % (1 << 32)
-                assert await access(read(AT[f"pc{pc}.{name}"])) == (difference, 0), f"pc{pc}.{name}"
+            count()
+            for group, name in COUNTERS:
+                difference = (now[group, name] - before[group, name]) % (1 << 32)
+                assert await access(read(AT[f"{group}.{name}"])) == (difference, 0), f"{group}.{name}"
+                ctx.set(dut.counted[group][name], chance.randrange(1 << 32))
             before = now
             assert await access(write(AT["freeze"], 0)) == (0, 0), "does nothing"
         await access(write(AT["run"], 0))
-        for r in (AT["pc0.clocks"], AT["pc1.row"]):
+        for r in (AT["pc0.clocks"], AT["pc1.row"], AT["latency.from_64"], AT["power.power_down"]):
             assert await access(read(r)) == (0, 0)
 
     script(body)
@@ -211,7 +252,7 @@ def test_a_set_of_counters_is_of_one_clock_and_counts_from_the_set_before() -> N
 def test_a_freeze_that_waits_for_its_turn_is_done_once() -> None:
     async def body(ctx: Any, dut: Registers, access: Any) -> None:
         await access(write(AT["run"], 1))
-        ctx.set(dut.counters[0], {"clocks": 100})
+        ctx.set(dut.counted.pc0.clocks, 100)
         ctx.set(dut.responses.ready, 0)
         ctx.set(dut.requests.valid, 1)
         for address, value in ((AT["identity"].offset, 0), (AT["freeze"].offset, 1)):
@@ -246,7 +287,7 @@ def test_answers_keep_their_order_under_backpressure(seed: int) -> None:
 
 
 def test_an_access_a_clock() -> None:
-    dut, clocks = Registers(CONFIG), []
+    dut, clocks = Registers(CONFIG, START), []
     put, take = Put(dut.requests, random.Random(0)), Take(dut.responses, random.Random(0))
     put.waiting.extend({"address": 4 * place} for place in range(32))
 
@@ -269,7 +310,7 @@ def test_registers_stand_apart_and_hold_what_they_start_with() -> None:
         assert r.offset < 1 << ADDRESS_BITS
         assert max([r.reset, *r.allowed[-1:]]) < 1 << r.bits <= 1 << 32
         assert not r.writable or r.reset in r.allowed
-    assert [r.name.removeprefix("timing.") for r in HELD] == list(limits())
+    assert [r.name.removeprefix("timing.") for r in HELD if r.name != "fill"] == list(limits())
 
 
 def test_the_documentation_page_is_the_generated_one(project_root: Path) -> None:

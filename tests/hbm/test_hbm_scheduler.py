@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openppu.hbm.accounts import IDLE_CAUSES
+from openppu.hbm.accounts import IDLE_CAUSES, QUEUES
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.settings import Page, Refresh, Settings
 from scheduler_pair import Run, run_pair
@@ -67,6 +67,12 @@ def check(run: Run, entries: list[list[dict[str, Any]]], where: str) -> None:
         assert busy == sum(counters[name] for name in ("row_hits", "row_misses", "row_conflicts")), (
             f"{where}: {counters}"
         )
+        # Each entry waits for a clock at least, and all have left.
+        queued = [counters[name] for name in QUEUES]
+        count = [sum(entry["write"] == write for entry in entries[pc]) for write in (False, True)]
+        count[0] += sum(entry["masked"] for entry in entries[pc])
+        assert all(a >= b for a, b in zip(queued, count, strict=True)), f"{where}: {queued} of {count} entries"
+        assert run.queued[pc] == queued, f"{where}: PC {pc}: an entry is counted that has left"
         idle = sum(counters[name] for name in IDLE_CAUSES)
         assert busy + idle == counters["clocks"], f"{where}: PC {pc}: {counters}"
 

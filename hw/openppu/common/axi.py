@@ -76,6 +76,50 @@ class AxiSignature(wiring.Signature):
         super().__init__(members)
 
 
+class AxiLiteSignature(wiring.Signature):
+    """AXI4-Lite's five channels (B1), seen from the manager, under AXI's names; without protection signals.
+
+    Parameters
+    ----------
+    address_bits : int
+        Of a byte's address.
+    data_bits : int
+        32 or 64.
+
+    Raises
+    ------
+    ValueError
+        If AXI4-Lite has no bus of such a width.
+    """
+
+    def __init__(self, *, address_bits: int, data_bits: int):
+        if data_bits not in (32, 64):
+            raise ValueError(f"AXI4-Lite data_bits = {data_bits}: give 32 or 64")
+        self.address_bits = address_bits
+        self.data_bits = data_bits
+        super().__init__(
+            {
+                "awaddr": Out(address_bits),
+                "awvalid": Out(1),
+                "awready": In(1),
+                "wdata": Out(data_bits),
+                "wstrb": Out(data_bits // 8),
+                "wvalid": Out(1),
+                "wready": In(1),
+                "bresp": In(Response),
+                "bvalid": In(1),
+                "bready": Out(1),
+                "araddr": Out(address_bits),
+                "arvalid": Out(1),
+                "arready": In(1),
+                "rdata": In(data_bits),
+                "rresp": In(Response),
+                "rvalid": In(1),
+                "rready": Out(1),
+            }
+        )
+
+
 class BurstStep(wiring.Component):
     """The address of the beat after one, within 4 KiB (A3.4.1). Combinational.
 

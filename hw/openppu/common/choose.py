@@ -1,6 +1,6 @@
 """Choosing one of several bits: the lowest that is set, or each in its turn."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import C, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -65,5 +65,5 @@ class RoundRobin(wiring.Component):
         wrapped = lowest(m, self.requests, name="wrapped")
         m.d.comb += self.pick.eq(Mux(fresh.any(), first, wrapped))
         with m.If(self.served & self.valid):
-            m.d.sync += above.eq(Cat(self.pick < place for place in range(self.width)))
+            m.d.sync += above.eq(Cat(C(0), *(self.pick < place for place in range(1, self.width))))
         return m

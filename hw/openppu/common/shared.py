@@ -1,23 +1,24 @@
 """Sub-modules that are emitted once, however often they are used."""
 
-from amaranth import ClockSignal, Elaboratable, Instance, ResetSignal
+from amaranth import ClockSignal, Elaboratable, Instance, ResetInserter, ResetSignal, Value
 from amaranth.lib import wiring
 
 
-def shared(component: wiring.Component, platform) -> Elaboratable:
+def shared(component: wiring.Component, platform, *, reset: Value | None = None) -> Elaboratable:
     """What to put into ``m.submodules`` for ``component``: itself, or one more use of its module.
 
     Amaranth emits a module for every component object. When the design is elaborated for emission
     (`openppu.verilog.Emission` is the platform) this returns an Instance, and the platform emits the module itself
     once for all components of the same kind and parameters. In Amaranth's own simulator, which takes an Instance for
-    zeros, the component is used as it is.
+    zeros, the component is used as it is. While ``reset`` is high, it is held in reset, too.
     """
     if not hasattr(platform, "module_name"):
-        return component
+        return component if reset is None else ResetInserter(reset)(component)
     # It is used, by its ports; Amaranth only sees components that are elaborated, and would warn.
     component._MustUse__used = True
+    resets = ResetSignal() if reset is None else ResetSignal() | reset
     ports = {}
     for path, member, value in component.signature.flatten(component):
         direction = "i" if member.flow is wiring.In else "o"
         ports[f"{direction}_{'__'.join(map(str, path))}"] = value
-    return Instance(platform.module_name(component), i_clk=ClockSignal(), i_rst=ResetSignal(), **ports)
+    return Instance(platform.module_name(component), i_clk=ClockSignal(), i_rst=resets, **ports)

@@ -22,12 +22,16 @@ EVENTS = (
 """Accesses; those to a row that an access was made to before, to one opened in a closed bank, to one that another had
 been closed for; and commands: ACT, PRE (or PREA), REFSB (or REF), changes of direction."""
 
+QUEUES = ("queued_reads", "queued_writes")
+"""Entries in each queue, summed over the clocks."""
+
 COUNTER_BITS = 32
+LEVEL_BITS = 8
 
 
 def counters_layout() -> data.StructLayout:
     """The counters of a pseudo-channel. ``reads``, ``writes`` and the idle causes add up to ``clocks``."""
-    return data.StructLayout({name: COUNTER_BITS for name in ("clocks", *EVENTS, *IDLE_CAUSES)})
+    return data.StructLayout({name: COUNTER_BITS for name in ("clocks", *EVENTS, *IDLE_CAUSES, *QUEUES)})
 
 
 class Accounts(wiring.Component):
@@ -38,6 +42,8 @@ class Accounts(wiring.Component):
     events : In(a bit for each of `EVENTS`)
     causes : In(a bit for each of `IDLE_CAUSES`)
         Those that apply; in a clock without an access the first of them counts, and the last if none does.
+    arrives, leaves : In(a bit for each of `QUEUES`)
+        An entry joins the queue; one has made its last access.
     counters : Out(counters_layout)
     """
 
@@ -46,6 +52,7 @@ class Accounts(wiring.Component):
             {
                 "events": In(data.StructLayout({name: 1 for name in EVENTS})),
                 "causes": In(data.StructLayout({name: 1 for name in IDLE_CAUSES})),
+                **{name: In(data.StructLayout({queue: 1 for queue in QUEUES})) for name in ("arrives", "leaves")},
                 "counters": Out(counters_layout()),
             }
         )
@@ -56,6 +63,12 @@ class Accounts(wiring.Component):
         m.d.sync += counters.clocks.eq(counters.clocks + 1)
         for name in EVENTS:
             m.d.sync += counters[name].eq(counters[name] + self.events[name])
+        for name in QUEUES:
+            level = Signal(LEVEL_BITS, name=f"{name}_level")
+            m.d.sync += [
+                level.eq(level + self.arrives[name] - self.leaves[name]),
+                counters[name].eq(counters[name] + level),
+            ]
         busy = Signal()
         m.d.comb += busy.eq(self.events.reads | self.events.writes)
         earlier = busy

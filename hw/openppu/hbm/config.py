@@ -70,7 +70,12 @@ class ChannelConfig:
         return organisation(self.height)
 
     @property
-    def address_bits(self) -> int:
-        """Width of a request's address, which counts accesses of the channel: 32 bytes each, over both PCs."""
+    def accesses(self) -> int:
+        """Capacity of the channel: accesses of 32 bytes, over both PCs."""
         of = self.organisation
-        return (of.pseudo_channels * of.banks * of.rows * of.columns - 1).bit_length()
+        return of.pseudo_channels * of.banks * of.rows * of.columns
+
+    @property
+    def address_bits(self) -> int:
+        """Width of a request's address, which counts accesses."""
+        return (self.accesses - 1).bit_length()

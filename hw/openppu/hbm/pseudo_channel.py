@@ -245,6 +245,8 @@ class PseudoChannel(wiring.Component):
         resting = Signal(count)
         m.d.comb += [
             self.counters.eq(accounts.counters),
+            accounts.arrives.eq(Cat(admission.arrives)),
+            accounts.leaves.eq(Cat(columns.issue) & columns.last.replicate(2)),
             first.eq(states.first),
             missed.eq(states.missed),
             is_first.eq(first.bit_select(columns.bank, 1)),

@@ -1,14 +1,16 @@
 """The registers of a channel's controller, on a simple bus."""
 
-from amaranth import Cat, Module, Mux, Signal, Value
+from collections.abc import Iterable
+from typing import Any
+
+from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from openppu.hbm.accounts import counters_layout
 from openppu.hbm.config import ChannelConfig
-from openppu.hbm.phy import PSEUDO_CHANNELS
 from openppu.hbm.registers import ADDRESS_BITS, registers
-from openppu.hbm.settings import Settings, settings_layout
+from openppu.hbm.settings import settings_layout
+from openppu.hbm.status import PowerUp, control_layout, counted_layout, status_layout
 
 
 def access_layout() -> data.StructLayout:
@@ -29,6 +31,8 @@ class Registers(wiring.Component):
     Parameters
     ----------
     config : ChannelConfig
+    start : PowerUp
+        What the registers hold after a reset.
 
     Members
     -------
@@ -36,28 +40,30 @@ class Registers(wiring.Component):
     responses : Out(stream of answer_layout)
         One for each request, writes too, in their order.
     settings : Out(settings_layout)
-        Constant while ``run`` is high.
-    run : Out(1)
-        Low after reset: the channel is to be held in reset.
-    counters : In(counters_layout), array of one a pseudo-channel
-        Zero while ``run`` is low.
-    lost, stray : In(1), array of one a pseudo-channel
-    running : In(1)
-        All as `openppu.hbm.channel.Channel` gives them.
+        Constant while ``control.run`` is high.
+    control : Out(control_layout(config))
+    clear, start_test : Out(1)
+        For one clock: forget the errors; begin the self-test in ``control.test``, if ``status.idle``.
+    counted : In(counted_layout())
+        Zero while ``control.run`` is low.
+    status : In(status_layout(config))
     """
 
-    def __init__(self, config: ChannelConfig):
+    def __init__(self, config: ChannelConfig, start: PowerUp | None = None):
         self.config = config
+        self.start = start or PowerUp()
+        held = {r.source: r.reset for r in registers(config, self.start) if r.source}
+        control = {name: held["control", name] for name in ("run", "fill")}
         super().__init__(
             {
                 "requests": In(stream.Signature(access_layout())),
                 "responses": Out(stream.Signature(answer_layout())),
-                "settings": Out(settings_layout(), init=Settings().values()),
-                "run": Out(1),
-                "counters": In(counters_layout()).array(PSEUDO_CHANNELS),
-                "lost": In(1).array(PSEUDO_CHANNELS),
-                "stray": In(1).array(PSEUDO_CHANNELS),
-                "running": In(1),
+                "settings": Out(settings_layout(), init=self.start.settings.values()),
+                "control": Out(control_layout(config), init=control),
+                "clear": Out(1),
+                "start_test": Out(1),
+                "counted": In(counted_layout()),
+                "status": In(status_layout(config)),
             }
         )
 
@@ -76,47 +82,40 @@ class Registers(wiring.Component):
             m.d.sync += self.responses.valid.eq(pending)
 
         freeze = Signal()
-        taken = Signal(data.ArrayLayout(counters_layout(), PSEUDO_CHANNELS))
-        taken_before = Signal.like(taken)
-        with m.If(~self.run):
+        run = self.control.run
+        taken, taken_before = (Signal(counted_layout(), name=name) for name in ("taken", "taken_before"))
+        with m.If(~run):
             m.d.sync += [taken.eq(0), taken_before.eq(0)]
         with m.Elif(freeze):
-            m.d.sync += [taken.eq(Cat(self.counters)), taken_before.eq(taken)]
+            m.d.sync += [taken.eq(self.counted), taken_before.eq(taken)]
 
-        shown = {
-            "run": self.run,
-            "running": self.running,
-            "lost": Cat(self.lost),
-            "stray": Cat(self.stray),
-        }
-        table = []
-        for register in registers(self.config):
-            group, _, name = register.name.rpartition(".")
-            before = 0
-            if group.startswith("pc"):
-                pc = int(group.removeprefix("pc"))
-                value, before = taken[pc][name], taken_before[pc][name]
-            elif register.held:
-                value = Value.cast((self.settings.timing if group else self.settings)[name])
-            else:
-                value = shown.get(name, register.reset)
-            table.append((register, value, before))
-
+        strobes = {"freeze": freeze, "clear": self.clear, "start": self.start_test}
+        members = {"settings": self.settings, "control": self.control, "status": self.status, "counted": taken}
         found, before, stored = Signal(32), Signal(32), Signal(32)
         least, most = Signal(32), Signal(32)
-        readable, writable, held = Signal(), Signal(), Signal()
+        readable, writable, held, starts = Signal(), Signal(), Signal(), Signal()
+        table = registers(self.config, self.start)
         with m.Switch(request.address):
-            for register, value, value_before in table:
+            for register in table:
                 with m.Case(register.offset):
                     m.d.comb += [
-                        found.eq(value),
-                        before.eq(value_before),
                         readable.eq(register.readable),
                         writable.eq(register.writable),
                         held.eq(register.held),
+                        starts.eq(register.name == "start"),
                     ]
+                    if not register.source:
+                        m.d.comb += found.eq(register.reset)
+                    elif register.readable:
+                        bits = slice(register.low, register.low + register.bits)
+                        value = _of(members, register.source)[bits]
+                        m.d.comb += found.eq(value)
+                        if register.source[0] == "counted":
+                            m.d.comb += before.eq(_of({"counted": taken_before}, register.source)[bits])
                     if register.writable:
-                        m.d.comb += [stored.eq(value), least.eq(register.allowed[0]), most.eq(register.allowed[-1])]
+                        m.d.comb += [least.eq(register.allowed[0]), most.eq(register.allowed[-1])]
+                        if register.readable:
+                            m.d.comb += stored.eq(value)
 
         merged = Signal(32)
         reads, writes = Signal(), Signal()
@@ -125,7 +124,14 @@ class Registers(wiring.Component):
             m.d.comb += merged[bits].eq(Mux(request.strobes[byte], request.data[bits], stored[bits]))
         m.d.comb += [
             reads.eq(~request.write & readable),
-            writes.eq(request.write & writable & ~(held & self.run) & (merged >= least) & (merged <= most)),
+            writes.eq(
+                request.write
+                & writable
+                & ~(held & run)
+                & ~(starts & merged[0] & ~self.status.idle)
+                & (merged >= least)
+                & (merged <= most)
+            ),
         ]
         with m.If(leave):
             m.d.sync += [
@@ -133,11 +139,20 @@ class Registers(wiring.Component):
                 self.responses.payload.error.eq(~reads & ~writes),
             ]
         with m.If(pending & leave & writes), m.Switch(request.address):
-            for register, value, _ in table:
+            for register in table:
                 if register.writable:
                     with m.Case(register.offset):
-                        if register.name == "freeze":
-                            m.d.comb += freeze.eq(merged[0])
+                        if register.name in strobes:
+                            m.d.comb += strobes[register.name].eq(merged[0])
                         else:
-                            m.d.sync += value.eq(merged)
+                            m.d.sync += _of(members, register.source).eq(merged)
         return m
+
+
+def _of(members: dict[str, Any], source: Iterable[str]) -> Value:
+    """The value that a register's source leads to."""
+    first, *path = source
+    value = members[first]
+    for name in path:
+        value = value[name]
+    return Value.cast(value)

@@ -5,13 +5,17 @@
 """
 
 import argparse
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
 from enum import Enum
+from typing import Any
 
-from openppu.hbm.accounts import COUNTER_BITS, counters_layout
+from amaranth import Shape
+from amaranth.lib import data
+
 from openppu.hbm.config import ChannelConfig
-from openppu.hbm.phy import PSEUDO_CHANNELS
 from openppu.hbm.settings import Settings, limits, settings_layout
+from openppu.hbm.status import PowerUp, control_layout, counted_layout, status_layout
 
 ADDRESS_BITS = 12
 """Of an address in bytes."""
@@ -19,7 +23,11 @@ ADDRESS_BITS = 12
 IDENTITY = 0x48424D32
 """What register ``identity`` reads: "HBM2" in ASCII."""
 
-_BUILD, _CONTROL, _TIMING, _POLICY, _COUNTERS, _BLOCK = 0x000, 0x080, 0x100, 0x200, 0x300, 0x100
+_BUILD, _CONTROL, _TIMING, _POLICY = 0x000, 0x080, 0x100, 0x200
+_COUNTERS = {"pc0": 0x300, "pc1": 0x400, "latency": 0x500, "power": 0x580}
+_STATUS = {"errors0": 0x600, "errors1": 0x640, "found": 0x6C0, "scrub": 0x740}
+_TEST = 0x680
+_EVERY_CODE = {"none": 0, "secded": 1, "symbol": 2}
 
 _MEANING = {
     "height": "dies of the stack",
@@ -28,7 +36,7 @@ _MEANING = {
     "reads": "entries of a pseudo-channel's queue of reads",
     "writes": "entries of a pseudo-channel's queue of writes",
     "slots": "granules that a port can have on their way from a pseudo-channel",
-    "ecc": "1: SECDED on each 64 bits; 0: none",
+    "ecc": "2: symbols over the burst; 1: SECDED on each 64 bits; 0: none",
     "RL": "RD to its first data",
     "WL": "WR to its first data",
     "tRCDRD": "ACT to RD",
@@ -64,6 +72,10 @@ _MEANING = {
     "write_low": "writes down to which a batch goes on while reads wait",
     "age_limit": "controller clocks that an access may wait before it is served first",
     "read_delay": "controller clocks that the PHY adds to a read",
+    "power_down_after": "controller clocks without a request until power-down; 0: never",
+    "self_refresh_after": "controller clocks without a request until self-refresh; 0: never",
+    "scrub_interval": "controller clocks from granule to granule that the scrubber reads; 0: none",
+    "scrub_idle": "controller clocks that must have been idle before one",
     "clocks": "controller clocks",
     "row_hits": "accesses to a row that had one since it was opened",
     "row_misses": "first accesses to a row whose bank had been closed",
@@ -71,21 +83,63 @@ _MEANING = {
     "activates": "ACT commands",
     "precharges": "PRE and PREA commands",
     "refreshes": "REFSB and REF commands",
+    "queued_reads": "entries in the queue of reads, summed over the clocks: / `clocks` is their mean",
+    "queued_writes": "entries in the queue of writes, likewise",
     "turnarounds": "changes of the data bus's direction",
-    "power_down_after": "controller clocks without a request until power-down; 0: never",
-    "self_refresh_after": "controller clocks without a request until self-refresh; 0: never",
-    "scrub_interval": "controller clocks from granule to granule that the scrubber reads; 0: none",
-    "scrub_idle": "controller clocks that must have been idle before one",
     "no_request": "clocks without data: nothing waits",
     "hold": "clocks without data: all that waits, waits for its write data",
     "bank_group": "clocks without data: tCCD",
     "row": "clocks without data: the rows are not open yet",
 }
-_COUNTER_MEANING = {
-    "reads": "words read",
-    "writes": "words written",
-    "refresh": "clocks without data: all wait for banks that refresh",
-    "turnaround": "clocks without data: the bus turns round, or has to",
+_MEANING_IN = {
+    "pc": {
+        "reads": "words read",
+        "writes": "words written",
+        "refresh": "clocks without data: all wait for banks that refresh",
+        "turnaround": "clocks without data: the bus turns round, or has to",
+    },
+    "errors": {
+        "corrected": "words corrected, since `clear`, up to 2^32 - 1",
+        "uncorrectable": "words wrong beyond correction, likewise",
+        "lost": "words that did not come, likewise",
+        "record_valid": "there is a record: of the first such word since `clear`, or the first not corrected",
+        "record_place_row": "its row",
+        "record_place_bank": "its bank: SID, bank group, bank",
+        "record_place_column": "its column, counted in accesses",
+        "record_syndromes": "its check bits XOR those of its data; eight bits a beat with SECDED",
+        "record_symbol": "with the code of symbols, the one that was wrong",
+        "record_corrected": "it was corrected",
+        "record_uncorrectable": "it could not be corrected",
+        "record_lost": "it did not come",
+    },
+    "power": {
+        "power_down": "clocks in power-down",
+        "self_refresh": "clocks in self-refresh",
+        "power_downs": "times that power-down was entered",
+        "self_refreshes": "times that self-refresh was entered",
+    },
+    "test": {
+        "operation": "what a self-test does",
+        "pattern": "what it writes and expects",
+        "pattern_seed": "of the random pattern",
+        "address": "where it begins, in accesses",
+        "accesses": "how many it makes",
+        "last": "accesses of a request, less one",
+        "stride": "from request to request, in accesses",
+        "scattered": "1: requests begin at random places instead",
+        "mask": "bits of the address that are random then",
+        "seed": "of the random places, and of which requests of traffic write",
+        "writes": "of 256 requests of traffic, those that write",
+    },
+    "found": {
+        "words": "words that the last self-test has read",
+        "wrong": "of them, those that differ from the pattern",
+        "errors": "of them, those answered with error",
+        "refused": "writes that were refused",
+        "address": "where the first wrong word was",
+        "bits": "which of its bits were wrong",
+        "clocks": "from the first request to the last answer",
+    },
 }
 
 
@@ -93,25 +147,33 @@ _INTRODUCTION = """\
 # Registers of the HBM2e channel controller
 
 This page is generated: `python -m openppu.hbm.registers > docs/hbm-registers.md`; with `--header` a C header comes out.
-`openppu.hbm.register_block.Registers` is the hardware. [The controller](hbm.md) explains what is set here.
+`openppu.hbm.register_block.Registers` is the hardware, `openppu.hbm.controller.Controller` has it behind AXI4-Lite.
+[The controller](hbm.md) explains what is set here.
 
 A register is 32 bits, at a multiple of 4 bytes; bits above its width read zero. `requests` brings the address, `write`,
 the data and a strobe a byte; `responses` answers each in order, after two clocks, and an access a clock passes. `error`
-is answered, with zeros, and nothing changes
+(`SLVERR`) is answered, with zeros, and nothing changes
 
 - where no register is,
 - when what has no read is read, or what has no write is written,
 - when the value written, with the bytes it leaves as they are, is none of those allowed,
-- when what is written "at rest" is written while `run` is 1.
+- when what is written "at rest" is written while `run` is 1,
+- when 1 is written to `start` while `idle` is 0.
 
-At rest: `run` is 0, as after reset. Timing and policies must not change under commands on their way, so they can be
-written only then. `run` is there to hold the channel in reset, `ResetInserter(~registers.run)(channel)`: each time it
-starts with the memory's initialisation, and what the memory held is lost. Values are checked one by one; that they
-agree with each other, such as tRC with tRAS + tRP, only `openppu.hbm.settings.Settings` checks.
+At rest: `run` is 0. Timing and policies must not change under commands on their way, so they can be written only then.
+`run` holds the channel in reset: each time it starts with the memory's initialisation, and what the memory held is
+lost. Values are checked one by one; that they agree with each other, such as tRC with tRAS + tRP, only
+`openppu.hbm.settings.Settings` checks. After a reset the controller runs as it was built to, without software
+(`openppu.hbm.status.PowerUp`): `run` is 1, `fill` the capacity if there is a code against wrong bits, and the timing
+that of the device in the chip's configuration. To change what is held, write 0 to `run`, and 1 again at the end.
 
-Writing 1 to `freeze` takes the counters of both pseudo-channels in one clock. Until it is done again the counters read
-what was counted between the last two takings, or up to the first since `run` became 1, modulo 2^32; before that, and
-while `run` is 0, zero. The reset values of `height` to `ecc` below are those of the default configuration.
+Writing 1 to `freeze` takes the counters, of `pc0`, `pc1`, `latency` and `power`, in one clock. Until it is done again
+they read what was counted between the last two takings, or up to the first since `run` became 1, modulo 2^32; before
+that, and while `run` is 0, zero. The logs of errors, `errors0` and `errors1`, stay whatever `run` is, until 1 is
+written to `clear`. The registers of `test` are the next self-test's command; `found` is the record of the last one,
+whole when `idle` is 1.
+
+The reset values and widths below are those of the default configuration.
 
 | offset | register | bits | access | reset | allowed | meaning |
 |---|---|---|---|---|---|---|"""
@@ -129,6 +191,10 @@ class Register:
         In bytes; four bytes each.
     bits : int
         Width; those above read zero.
+    source : tuple
+        Where the value is, from a member of the register block on; empty for one that is constant.
+    low : int
+        Its lowest bit there.
     readable, writable : bool
     reset : int
     allowed : range
@@ -141,6 +207,8 @@ class Register:
     name: str
     offset: int
     bits: int
+    source: tuple[str, ...] = ()
+    low: int = 0
     readable: bool = True
     writable: bool = False
     reset: int = 0
@@ -160,55 +228,129 @@ class Register:
         return self.name.replace(".", "_").upper()
 
 
-def registers(config: ChannelConfig) -> list[Register]:
+def registers(config: ChannelConfig, start: PowerUp | None = None) -> list[Register]:
     """All registers of a controller, by offset."""
-    build = [("identity", IDENTITY, "a fixed word")]
-    for f in fields(config):
+    start = start or PowerUp()
+    found = [*_build(config), *_control(config, start), *_settings(start.settings)]
+    for group, base in _COUNTERS.items():
+        if group in counted_layout().members:
+            found += _fields(counted_layout()[group].shape, ("counted", group), base)
+    test = control_layout(config)["test"].shape
+    for register, name in zip(_fields(test, ("control", "test"), _TEST), test.members, strict=True):
+        shape = test[name].shape
+        most = shape[-1] if isinstance(shape, range) else (1 << register.bits) - 1
+        if isinstance(shape, type) and issubclass(shape, Enum):
+            most = len(shape) - 1
+        found.append(replace(register, writable=True, allowed=range(most + 1)))
+    status = status_layout(config)
+    for group, base in _STATUS.items():
+        if group in status.members:
+            found += _fields(status[group].shape, ("status", group), base)
+    return sorted(found, key=lambda register: register.offset)
+
+
+def _build(config: ChannelConfig) -> Iterator[Register]:
+    """What was built, as constants."""
+    yield Register(name="identity", offset=_BUILD, bits=32, reset=IDENTITY, meaning="a fixed word")
+    for at, f in enumerate(fields(config), start=1):
         value = getattr(config, f.name)
-        build.append((f.name, value if isinstance(value, int) else int(value != "none"), _MEANING[f.name]))
-    found = [
-        Register(name=name, offset=_BUILD + 4 * at, bits=32 if at == 0 else 8, reset=value, meaning=meaning)
-        for at, (name, value, meaning) in enumerate(build)
-    ]
+        number = value if isinstance(value, int) else _EVERY_CODE[value]
+        yield Register(name=f.name, offset=_BUILD + 4 * at, bits=8, reset=number, meaning=_MEANING[f.name])
+
+
+def _control(config: ChannelConfig, start: PowerUp) -> Iterator[Register]:
+    """The run as a whole."""
     one = range(2)
     wrong = "a bit a pseudo-channel, until `run` is 0: a word"
-    control = [
-        dict(name="run", bits=1, writable=True, allowed=one, meaning="0: the channel is at rest, held in reset"),
-        dict(name="freeze", bits=1, readable=False, writable=True, allowed=one, meaning="1: take the counters"),
+    most = config.accesses
+    fill = (most if config.ecc != "none" else 0) if start.fill is None else start.fill
+    strobe: dict[str, Any] = dict(bits=1, readable=False, writable=True, allowed=one)
+    rows: list[dict[str, Any]] = [
+        dict(name="run", bits=1, writable=True, allowed=one, reset=int(start.run), source=("control", "run"))
+        | dict(meaning="0: the channel is at rest, held in reset"),
+        dict(name="freeze", **strobe, source=("freeze",), meaning="1: take the counters"),
         dict(name="running", bits=1, meaning="the device takes commands"),
-        dict(name="lost", bits=PSEUDO_CHANNELS, meaning=f"{wrong} read did not come"),
-        dict(name="stray", bits=PSEUDO_CHANNELS, meaning=f"{wrong} came that was not due"),
+        dict(name="lost", bits=2, meaning=f"{wrong} read did not come"),
+        dict(name="stray", bits=2, meaning=f"{wrong} came that was not due"),
+        dict(name="overheated", bits=1, meaning="until `run` is 0: the memory was too hot, and requests are refused"),
+        dict(name="ready", bits=1, meaning="the ports' requests are taken: the memory runs, and is filled"),
+        dict(name="fill", bits=most.bit_length(), writable=True, allowed=range(most + 1), reset=fill, held=True)
+        | dict(source=("control", "fill"))
+        | dict(meaning="accesses, from address 0, that are written with zeros before requests are taken"),
+        dict(name="clear", **strobe, source=("clear",), meaning="1: forget the errors"),
+        dict(name="start", **strobe, source=("start",), meaning="1: begin the self-test that `test` describes"),
+        dict(name="idle", bits=1, meaning="a self-test can be started"),
+        dict(name="test_stray", bits=1, meaning="until `run` is 0: a self-test had an answer that was not due"),
     ]
-    found += [Register(offset=_CONTROL + 4 * at, **row) for at, row in enumerate(control)]  # type: ignore[arg-type]
+    for at, row in enumerate(rows):
+        yield Register(offset=_CONTROL + 4 * at, **{"source": ("status", row["name"])} | row)
 
-    layout, reset, allowed = settings_layout(), Settings().values(), limits()
-    timing = layout["timing"].shape
-    for base, group, prefix, start in ((_TIMING, timing, "timing.", reset["timing"]), (_POLICY, layout, "", reset)):
-        names = [name for name in group.members if name != "timing"]
-        for at, name in enumerate(names):
-            found.append(
-                Register(
-                    name=prefix + name,
-                    offset=base + 4 * at,
-                    bits=group[name].width,
-                    writable=True,
-                    reset=int(start[name]),
-                    allowed=allowed[name],
-                    held=True,
-                    meaning=_MEANING[name],
-                )
+
+def _settings(settings: Settings) -> Iterator[Register]:
+    """Timing and policies."""
+    layout, reset, allowed = settings_layout(), settings.values(), limits()
+    for base, group, path, start in (
+        (_TIMING, layout["timing"].shape, ("settings", "timing"), reset["timing"]),
+        (_POLICY, layout, ("settings",), reset),
+    ):
+        for at, name in enumerate(name for name in group.members if name != "timing"):
+            yield Register(
+                name=".".join((*path[1:], name)),
+                offset=base + 4 * at,
+                bits=group[name].width,
+                source=(*path, name),
+                writable=True,
+                reset=int(start[name]),
+                allowed=allowed[name],
+                held=True,
+                meaning=_MEANING[name],
             )
-    for pc in range(PSEUDO_CHANNELS):
-        for at, name in enumerate(counters_layout().members):
-            meaning = _COUNTER_MEANING.get(name) or _MEANING[name]
-            offset = _COUNTERS + pc * _BLOCK + 4 * at
-            found.append(Register(name=f"pc{pc}.{name}", offset=offset, bits=COUNTER_BITS, meaning=meaning))
-    return found
+
+
+def _fields(layout: data.StructLayout, source: tuple[str, ...], base: int) -> Iterator[Register]:
+    """A register for each field of a group; one of more than 32 bits has several."""
+    group = source[-1]
+    meanings = _MEANING | _MEANING_IN.get(group.rstrip("01"), {})
+    offset = base
+    for path, bits in _leaves(layout):
+        name = "_".join(path)
+        parts = -(-bits // 32)
+        for part in range(parts):
+            low = 32 * part
+            yield Register(
+                name=f"{group}.{name}{part if parts > 1 else ''}",
+                offset=offset,
+                bits=min(bits - low, 32),
+                source=(*source, *path),
+                low=low,
+                meaning=_meaning(name, meanings) + (f": bits {min(bits, low + 32) - 1} to {low}" if parts > 1 else ""),
+            )
+            offset += 4
+
+
+def _meaning(name: str, meanings: dict[str, str]) -> str:
+    if name.startswith("from_"):
+        least = int(name.removeprefix("from_"))
+        return f"reads whose first word went {least} clocks after their offer, or more, but fewer than in the next"
+    return meanings[name]
+
+
+def _leaves(layout: data.StructLayout) -> Iterator[tuple[tuple[str, ...], int]]:
+    """The path and width of all that has no parts."""
+    for name, place in layout:
+        if isinstance(place.shape, data.StructLayout):
+            yield from (((str(name), *path), bits) for path, bits in _leaves(place.shape))
+        else:
+            yield (str(name),), Shape.cast(place.shape).width
 
 
 def _choices(register: Register) -> dict[str, int]:
     """The names of a register's values, if they have names."""
-    shape = settings_layout().members.get(register.name)
+    group = register.source[:-1]
+    layout = {("settings",): settings_layout(), ("control", "test"): control_layout(ChannelConfig())["test"].shape}.get(
+        group
+    )
+    shape = layout[register.source[-1]].shape if layout is not None else None
     return {value.name: value.value for value in shape} if isinstance(shape, type) and issubclass(shape, Enum) else {}
 
 
