@@ -35,8 +35,8 @@ def power_command_layout() -> data.StructLayout:
 class RowArbiter(wiring.Component):
     """Fills the two slots of each clock. An ACT takes two; in slot 1 it takes slot 0 of the next clock as well.
 
-    Activations go first, since they limit the throughput of random accesses; the pseudo-channel that was last served
-    goes last. After `PATIENCE` clocks the other commands go first once.
+    Activations go first, since they limit the throughput of random accesses. Of each kind, the pseudo-channel that was
+    last served goes last. After `PATIENCE` clocks the other commands go first once.
 
     Latency: grants in the same clock, ``row`` in the next.
 
@@ -63,7 +63,7 @@ class RowArbiter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         taken = Signal()
-        first = Signal()
+        first = {kind: Signal(name=f"{kind}_first") for kind in ("act", "short")}
         waits = Signal(range(PATIENCE + 1))
         impatient = Signal()
         m.d.comb += impatient.eq(waits == PATIENCE)
@@ -71,27 +71,30 @@ class RowArbiter(wiring.Component):
         # What may go in each slot: bit 0 of a pair is of the pseudo-channel that goes first.
         def ordered(kind, flag):
             bits = [self.requests[pc][kind].valid & self.requests[pc][kind][flag] for pc in range(2)]
-            return [Mux(first, bits[1], bits[0]), Mux(first, bits[0], bits[1])]
+            return [Mux(first[kind], bits[1], bits[0]), Mux(first[kind], bits[0], bits[1])]
 
         acts = {0: ordered("act", "early"), 1: ordered("act", "valid")}
         shorts = {0: ordered("short", "early"), 1: ordered("short", "valid")}
 
-        def both(bits, name):
+        def both(bits, kind, when):
+            name = f"{kind}_{when}"
             some = Signal(name=f"{name}_some")
             second = Signal(name=f"{name}_second")
             m.d.comb += [some.eq(bits[0] | bits[1]), second.eq(~bits[0])]
-            return some, second ^ first
+            return some, second ^ first[kind]
 
-        act_early, act_early_pc = both(acts[0], "act_early")
-        act_late, act_late_pc = both(acts[1], "act_late")
-        short_early, short_early_pc = both(shorts[0], "short_early")
+        act_early, act_early_pc = both(acts[0], "act", "early")
+        act_late, act_late_pc = both(acts[1], "act", "late")
+        short_early, short_early_pc = both(shorts[0], "short", "early")
 
         act_0 = Signal()
         short_0 = Signal()
         act_1 = Signal()
         short_1 = Signal()
-        late_bits = [bit & ~(short_0 & (short_early_pc == (first ^ place))) for place, bit in enumerate(shorts[1])]
-        short_late, short_late_pc = both(late_bits, "short_late")
+        late_bits = [
+            bit & ~(short_0 & (short_early_pc == (first["short"] ^ place))) for place, bit in enumerate(shorts[1])
+        ]
+        short_late, short_late_pc = both(late_bits, "short", "late")
         m.d.comb += [
             act_0.eq(~taken & act_early & ~(impatient & short_early)),
             short_0.eq(~taken & short_early & ~act_0),
@@ -111,9 +114,9 @@ class RowArbiter(wiring.Component):
 
         m.d.sync += taken.eq(act_1)
         with m.If(act_0 | act_1):
-            m.d.sync += first.eq(~Mux(act_0, act_early_pc, act_late_pc))
-        with m.Elif(short_0 | short_1):
-            m.d.sync += first.eq(~Mux(short_0, short_early_pc, short_late_pc))
+            m.d.sync += first["act"].eq(~Mux(act_0, act_early_pc, act_late_pc))
+        with m.If(short_0 | short_1):
+            m.d.sync += first["short"].eq(~Mux(short_0, short_early_pc, short_late_pc))
         with m.If(short_0 | short_1 | ~(shorts[1][0] | shorts[1][1])):
             m.d.sync += waits.eq(0)
         with m.Elif(~impatient):

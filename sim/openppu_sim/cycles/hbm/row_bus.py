@@ -21,7 +21,8 @@ class RowBus:
         self.patience = patience
         self.clock = -1
         self.taken = False
-        self.first = 0
+        self.first_act = 0
+        self.first_short = 0
         self.waits = 0
 
     def grant(self, clock: int, acts: list[Wish | None], shorts: list[Wish | None]) -> tuple[list[int], list[int]]:
@@ -31,41 +32,38 @@ class RowBus:
             self.waits = 0
         self.clock = clock
         impatient = self.waits == self.patience
-        order = (self.first, 1 - self.first)
         act_slots, short_slots = [-1, -1], [-1, -1]
 
         def pick(wishes: list[Wish | None], early: bool, but: int = -1) -> int:
-            for pc in order:
+            first = self.first_act if wishes is acts else self.first_short
+            for pc in (first, 1 - first):
                 wish = wishes[pc]
                 if pc != but and wish is not None and (wish.early or not early):
                     return pc
             return -1
 
-        served = -1
         short_early = -1 if self.taken else pick(shorts, True)
         act = -1 if self.taken or (impatient and short_early >= 0) else pick(acts, True)
         act_late = False
         if act >= 0:
             act_slots[act] = 0
-            served = act
         else:
             if short_early >= 0:
                 short_slots[short_early] = 0
-                served = short_early
             short_late = pick(shorts, False, short_early)
             if not (impatient and short_late >= 0 and short_early < 0):
                 act = pick(acts, False)
             if act >= 0:
                 act_slots[act] = 1
                 act_late = True
-                served = act
             elif short_late >= 0:
                 short_slots[short_late] = 1
-                if short_early < 0:
-                    served = short_late
         self.taken = act_late
-        if served >= 0:
-            self.first = 1 - served
+        if act >= 0:
+            self.first_act = 1 - act
+        for slot in (1, 0):
+            if slot in short_slots:
+                self.first_short = 1 - short_slots.index(slot)
         if short_slots != [-1, -1] or shorts == [None, None]:
             self.waits = 0
         elif not impatient:
