@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from amaranth import Module
+from amaranth import Cat, Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,8 +15,10 @@ from openppu.hbm.error_log import ErrorLog
 from openppu.hbm.latency import LatencyHistogram
 from openppu.hbm.layouts import acknowledge_layout, request_layout, response_layout, write_word_layout
 from openppu.hbm.phy import PSEUDO_CHANNELS, PhySignature
+from openppu.hbm.port_share import PortShare
 from openppu.hbm.register_block import Registers
 from openppu.hbm.registers import ADDRESS_BITS
+from openppu.hbm.scrubber import Scrubber
 from openppu.hbm.self_test import SelfTest
 from openppu.hbm.self_test_control import SelfTestControl
 from openppu.hbm.stacks import USER_PORTS
@@ -26,10 +28,10 @@ from openppu.section import ConfigError
 
 
 class Controller(wiring.Component):
-    """A `Channel` that runs by itself or by its registers, fills its memory with zeros, tests it and keeps accounts.
+    """A `Channel` that runs by itself or by its registers, fills, scrubs and tests its memory, and keeps accounts.
 
     After a reset, and each time software starts it, it initialises the device, fills the memory as far as register
-    ``fill`` says, and then takes requests. The self-test has a port of its own, beside the users'.
+    ``fill`` says, and then takes requests. The self-test and the scrubber share a port of their own.
 
     Latency and throughput of requests are those of `Channel`.
 
@@ -102,6 +104,8 @@ class Controller(wiring.Component):
         channel = part("channel", Channel(self._inner, reset_clocks=self.reset_clocks), reset=rest)
         test_control = part("test_control", SelfTestControl(config), reset=rest)
         self_test = part("self_test", SelfTest(config), reset=rest)
+        scrubber = part("scrubber", Scrubber(config), reset=rest)
+        share = part("share", PortShare(config), reset=rest)
         histogram = part("latencies", LatencyHistogram(config), reset=rest)
         wiring.connect(m, wiring.flipped(self.phy), channel.phy)
 
@@ -117,11 +121,22 @@ class Controller(wiring.Component):
         ]
         wiring.connect(m, test_control.commands, self_test.commands)
 
-        # The last port is the self-test's, the others are the users'.
-        wiring.connect(m, self_test.requests, channel.requests[-1])
-        wiring.connect(m, self_test.words, channel.words[-1])
-        wiring.connect(m, channel.responses[-1], self_test.responses)
-        wiring.connect(m, channel.acknowledges[-1], self_test.acknowledges)
+        # The last port is the self-test's and the scrubber's, the others are the users'.
+        wiring.connect(m, share.port_requests, channel.requests[-1])
+        wiring.connect(m, share.port_words, channel.words[-1])
+        wiring.connect(m, channel.responses[-1], share.port_responses)
+        wiring.connect(m, channel.acknowledges[-1], share.port_acknowledges)
+        for index, user in enumerate((self_test, scrubber)):
+            wiring.connect(m, user.requests, share.requests[index])
+            wiring.connect(m, user.words, share.words[index])
+            wiring.connect(m, share.responses[index], user.responses)
+            wiring.connect(m, share.acknowledges[index], user.acknowledges)
+        m.d.comb += [
+            share.wanted[0].eq(~test_control.idle),
+            share.wanted[1].eq(scrubber.busy),
+            scrubber.settings.eq(registers.settings),
+            scrubber.idle.eq(test_control.idle & ~Cat(asked.valid for asked in self.requests).any()),
+        ]
         for index in range(config.ports):
             asked, request = self.requests[index], channel.requests[index]
             response = channel.responses[index]
@@ -152,6 +167,10 @@ class Controller(wiring.Component):
             status.ready.eq(self.ready),
             status.idle.eq(test_control.idle & ~rest),
             status.test_stray.eq(self_test.stray),
+            status.scrub.position.eq(scrubber.position),
+            status.scrub.passes.eq(scrubber.passes),
+            status.scrub.repaired.eq(scrubber.repaired),
+            status.scrub.wrong.eq(scrubber.wrong),
             status.found.eq(self_test.records.payload),
         ]
         for pc, log in enumerate(logs):

@@ -140,6 +140,12 @@ _MEANING_IN = {
         "bits": "which of its bits were wrong",
         "clocks": "from the first request to the last answer",
     },
+    "scrub": {
+        "position": "granule of 8 accesses that is scrubbed now or next",
+        "passes": "times that the whole memory was read, modulo 2^16",
+        "repaired": "words corrected and written back, modulo 2^32",
+        "wrong": "words that the scrubber had with error, modulo 2^32",
+    },
 }
 
 

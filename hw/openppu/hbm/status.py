@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from amaranth.lib import data
 
 from openppu.hbm.accounts import counters_layout
-from openppu.hbm.config import ChannelConfig
+from openppu.hbm.config import GRANULE, ChannelConfig
 from openppu.hbm.error_log import error_log_layout
 from openppu.hbm.latency import histogram_layout
 from openppu.hbm.phy import PSEUDO_CHANNELS
 from openppu.hbm.power import power_layout
+from openppu.hbm.scrubber import COUNT_BITS, PASS_BITS
 from openppu.hbm.self_test import command_layout, record_layout
 from openppu.hbm.settings import Settings
 
@@ -44,11 +45,20 @@ def status_layout(config: ChannelConfig) -> data.StructLayout:
 
     ``running``: the device takes commands; ``ready``: the ports' requests are taken; ``lost``, ``stray``: as of
     `openppu.hbm.channel.Channel`, as is ``overheated``; ``idle``: a self-test can be started; ``test_stray``: as of
-    `openppu.hbm.self_test.SelfTest`.
+    `openppu.hbm.self_test.SelfTest`; ``found`` is its record; ``scrub`` as of `openppu.hbm.scrubber.Scrubber`.
     """
     of_channel = {"running": 1, "ready": 1, "lost": PSEUDO_CHANNELS, "stray": PSEUDO_CHANNELS, "overheated": 1}
     logs = {f"errors{pc}": error_log_layout(config) for pc in range(PSEUDO_CHANNELS)}
-    return data.StructLayout({**of_channel, "idle": 1, "test_stray": 1, **logs, "found": record_layout(config)})
+    scrub = data.StructLayout(
+        {
+            "position": range(config.accesses // GRANULE),
+            "passes": PASS_BITS,
+            "repaired": COUNT_BITS,
+            "wrong": COUNT_BITS,
+        }
+    )
+    others = {"found": record_layout(config), "scrub": scrub}
+    return data.StructLayout({**of_channel, "idle": 1, "test_stray": 1, **logs, **others})
 
 
 def control_layout(config: ChannelConfig) -> data.StructLayout:
