@@ -70,14 +70,16 @@ def test_queue_equals_a_list(seed: int) -> None:
             opened = (chance.randrange(BANKS), chance.randrange(2)) if chance.random() < 0.5 else None
             ctx.set(queue.opens, opened is not None)
             ctx.set(queue.opened, {"column": 0, "bank": opened[0], "row": opened[1]} if opened else {})
-            closed = chance.randrange(1 << BANKS) if chance.random() < 0.1 else 0
-            if opened:
-                closed &= ~(1 << opened[0])
-            ctx.set(queue.closed, closed)
             tick = chance.random() < 0.1
             ctx.set(queue.tick, tick)
             bank, leaving = chance.randrange(BANKS), chance.random() < 0.5
             ctx.set(queue.bank, bank)
+            closes = {name: int(chance.random() < 0.05) for name in ("access", "row", "all")}
+            closes["bank"] = chance.randrange(BANKS)
+            closed = {bank} if closes["access"] else set()
+            closed |= {closes["bank"]} if closes["row"] else set()
+            closed |= set(range(BANKS)) if closes["all"] else set()
+            ctx.set(queue.closes, closes)
             ctx.set(queue.leaving, leaving)
             probe = (chance.randrange(BANKS), chance.randrange(2), chance.randrange(16))
             ctx.set(queue.probe, {"column": probe[2], "bank": probe[0], "row": probe[1]})
@@ -146,7 +148,7 @@ def test_queue_equals_a_list(seed: int) -> None:
             assert ctx.get(queue.head_leaves) == leaves, where
             await ctx.tick()
             for entry in model:
-                entry.hit = (entry.hit and not closed >> entry.bank & 1) or (entry.bank, entry.row) == opened
+                entry.hit = (entry.hit and entry.bank not in closed) or (entry.bank, entry.row) == opened
                 entry.unfilled &= entry.slot != filled
                 entry.unmerged &= entry.slot != merged
                 entry.ticks += tick

@@ -206,7 +206,10 @@ class PseudoChannel(wiring.Component):
                 queue.opens.eq(rows.sent.act),
                 queue.opened.bank.eq(rows.sent.act_bank),
                 queue.opened.row.eq(rows.sent.act_row),
-                queue.closed.eq(banks.closed),
+                queue.closes.access.eq((columns.sent.read | columns.sent.write) & columns.sent.auto),
+                queue.closes.row.eq(rows.sent.short == RowCommand.PRE),
+                queue.closes.bank.eq(rows.sent.short_bank),
+                queue.closes.all.eq(rows.sent.short == RowCommand.PREA),
             ]
 
         # Refresh. A batch of the other direction is too far off to count.

@@ -37,6 +37,11 @@ def needs_layout(banks: int) -> data.StructLayout:
     return data.StructLayout({"any": banks, "ready": banks, "hit": banks, "near": banks})
 
 
+def closes_layout(banks: int) -> data.StructLayout:
+    """What closes banks in a clock: the ``access``, that of it; a ``row`` command, that ``bank``; or ``all`` close."""
+    return data.StructLayout({"access": 1, "row": 1, "bank": range(banks), "all": 1})
+
+
 class EntryQueue(wiring.Component):
     """A queue whose entries leave in any order, and move up: an entry's place is its age.
 
@@ -62,15 +67,15 @@ class EntryQueue(wiring.Component):
         An access of that entry goes: the entry moves on to its next one, or leaves after its last.
     act, act_valid, pre, pre_valid : Out(place_layout), Out(1)
         The oldest ready entry whose row is not open, and to whose bank an ACT, or a PRE, may go.
-    opened, opens, closed : In(place_layout), In(1), In(a bit a bank)
+    opened, opens, closes : In(place_layout), In(1), In(closes_layout)
         Rows that commands of this clock open and close.
     filled, merged : In(slot_layout)
         The words of that slot of the write buffer are there; the old bytes are.
     probe, probed : In(place_layout), Out(1)
         An entry is in the granule of that place.
     bank, leaving, wanted_row, wanted_other : In(bank), In(1), Out(1), Out(1)
-        An entry's row is open in that bank (with ``leaving``, besides the entry that is chosen in ``column``); a ready
-        entry wants another row of it.
+        An entry's row is open in that bank, the access's (with ``leaving``, besides the entry that is chosen in
+        ``column``); a ready entry wants another row of it.
     tick : In(1)
         Half of the age limit has passed.
     head, head_valid, head_hit, head_aged, head_leaves : Out(place_layout), Out(1), Out(1), Out(1), Out(1)
@@ -104,7 +109,7 @@ class EntryQueue(wiring.Component):
                 "pre_valid": Out(1),
                 "opened": In(place),
                 "opens": In(1),
-                "closed": In(banks),
+                "closes": In(closes_layout(banks)),
                 "filled": In(slot_layout(config)),
                 "merged": In(slot_layout(config)),
                 "probe": In(place),
@@ -180,7 +185,16 @@ class EntryQueue(wiring.Component):
             (entry.place.bank == self.opened.bank) & (entry.place.row == self.opened.row) & self.opens
             for entry in entries
         )
-        closed = Cat(self.closed.bit_select(entry.place.bank, 1) for entry in entries)
+        here = Signal(depth)
+        closed = Signal(depth)
+        m.d.comb += [
+            here.eq(Cat(entry.place.bank == self.bank for entry in entries)),
+            closed.eq(
+                Mux(self.closes.access, here, 0)
+                | Cat(self.closes.row & (entry.place.bank == self.closes.bank) for entry in entries)
+                | self.closes.all.replicate(depth)
+            ),
+        ]
         fills = Signal(depth)
         merges = Signal(depth)
         readied = Signal(depth)
@@ -222,10 +236,8 @@ class EntryQueue(wiring.Component):
                 m.d.sync += [entry.place.column[:3].eq(progress), entry.last.eq(self.column.last - 1)]
 
         # What others ask.
-        here = Signal(depth)
         others = Signal(depth)
         m.d.comb += [
-            here.eq(Cat(entry.place.bank == self.bank for entry in entries)),
             others.eq(here & valid & ~Mux(self.leaving, picked, 0)),
             self.wanted_row.eq((others & hit).any()),
             self.wanted_other.eq((others & ~hit & ready).any()),
