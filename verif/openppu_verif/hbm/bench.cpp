@@ -65,6 +65,7 @@ class Bench {
   void step(bool more);
   void complain(const std::string& text);
   Words counters() const;
+  uint64_t unclean() const;
 
   Model& model_;
   Background background_;
@@ -412,6 +413,15 @@ Bench::Words Bench::counters() const {
   return bytes;
 }
 
+// Words in memory whose check bits are not those of their data.
+uint64_t Bench::unclean() const {
+  return device_.count_stored([this](const Word& word) {
+    Word right = word;
+    background_.encode(right);
+    return std::memcmp(right.check, word.check, sizeof(right.check)) != 0;
+  });
+}
+
 void Bench::complain(const std::string& text) {
   complaints_.push_back("clock " + std::to_string(clock_) + ": " + text);
 }
@@ -476,6 +486,7 @@ void Bench::write(const std::string& path, double seconds) const {
       << ", \"complaints\": " << listed(complaints) << ", \"lost_or_stray\": " << lost
       << ",\n\"commands\": {" << commands
       << "}, \"power\": " << listed(Words(power.at, power.at + power.bytes))
+      << ", \"unclean\": " << unclean()
       << ", \"owed\": [" << checker_.owed(0) << ", " << checker_.owed(1) << "], \"pages\": " << device_.pages()
       << ",\n\"counters_before\": " << listed(before_) << ",\n\"counters_after\": " << listed(after_) << "}\n";
 }

@@ -273,6 +273,16 @@ void Device::write(int pc, int bank, uint32_t row, int column, const Word& word)
   page->present |= 1u << column;
 }
 
+uint64_t Device::count_stored(const std::function<bool(const Word&)>& which) const {
+  uint64_t count = 0;
+  for (const auto& [place, page] : pages_) {
+    for (int column = 0; column < COLUMNS; ++column) {
+      count += (page->present >> column & 1) && which(page->words[column]);
+    }
+  }
+  return count;
+}
+
 void Device::flip_bit(int pc, int bank, uint32_t row, int column, int bit) {
   Word word;
   read(pc, bank, row, column, word);

@@ -75,6 +75,7 @@ class Device {
   void read(int pc, int bank, uint32_t row, int column, Word& word) const;
   void write(int pc, int bank, uint32_t row, int column, const Word& word);
   uint64_t pages() const { return pages_.size(); }
+  uint64_t count_stored(const std::function<bool(const Word&)>& which) const;
   void erase() { pages_.clear(); }
 
   // Faults. A bit is 0 to 255 of the data or 256 to 287 of the check bits. Those on the wires of a PC come one after

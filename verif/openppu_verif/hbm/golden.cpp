@@ -41,17 +41,15 @@ Place Mapping::place(uint64_t address) const {
 Background::Background(const std::vector<uint64_t>& columns) {
   for (size_t bit = 0; bit < columns.size(); ++bit) {
     for (int value = 0; value < 256; ++value) {
-      if (value >> bit % 8 & 1) table_[bit / 8][value] ^= static_cast<uint8_t>(columns[bit]);
+      if (value >> bit % 8 & 1) table_[bit / 8][value] ^= static_cast<uint32_t>(columns[bit]);
     }
   }
 }
 
 void Background::encode(Word& word) const {
-  for (int beat = 0; beat < BEATS; ++beat) {
-    uint8_t check = 0;
-    for (int byte = 0; byte < 8; ++byte) check ^= table_[byte][word.data[8 * beat + byte]];
-    word.check[beat] = check;
-  }
+  uint32_t check = 0;
+  for (size_t byte = 0; byte < sizeof(word.data); ++byte) check ^= table_[byte][word.data[byte]];
+  std::memcpy(word.check, &check, sizeof(word.check));
 }
 
 void Background::operator()(int pc, int bank, uint32_t row, int column, Word& word) const {

@@ -33,13 +33,13 @@ struct Mapping {
 // The contents of memory never written: of each place its own, with the right check bits.
 class Background {
  public:
-  // The syndrome of each data bit, 64 of them; none where there are no check bits.
+  // The check bits of the word of each data bit alone, 256 of them.
   explicit Background(const std::vector<uint64_t>& columns);
   void operator()(int pc, int bank, uint32_t row, int column, Word& word) const;
   void encode(Word& word) const;
 
  private:
-  std::array<std::array<uint8_t, 256>, 8> table_{};
+  std::array<std::array<uint32_t, 256>, 32> table_{};  // of each byte of a word and its value
 };
 
 // The versions that a read may see; of an access never written, version 0 is its background.

@@ -26,7 +26,7 @@ from openppu.hbm.power import POWER_COUNTERS, power_layout
 from openppu.hbm.settings import Settings, settings_layout
 from openppu.verilog import emit
 from openppu_sim.errors import SimulationError
-from openppu_sim.reference.secded import MATRIX
+from openppu_sim.reference.memory_code import columns
 from openppu_sim.simulator.verilator import build
 
 from openppu_verif.hbm.constraints import COMMANDS, checker_table
@@ -154,6 +154,8 @@ class Measurement:
         Of the controller's flags for missing and surplus words, how many are set.
     commands : dict
         Commands by name, of the whole run.
+    unclean : int
+        Words in memory at the end whose check bits are not those of their data.
     owed : (float, float)
         Refreshes of single banks that each pseudo-channel owes at the end.
     power : dict
@@ -184,6 +186,7 @@ class Measurement:
     complaints: list[str]
     lost_or_stray: int
     commands: dict[str, int]
+    unclean: int
     owed: tuple[float, float]
     pages: int
     power: dict[str, int]
@@ -387,7 +390,6 @@ def as_json(measurement: Measurement) -> dict[str, Any]:
 
 
 def _parameters(config: ChannelConfig, settings: Settings, timing: Timing, patterns: Sequence[Pattern]) -> list[str]:
-    columns = [sum(int(bit) << row for row, bit in enumerate(MATRIX[:, n])) for n in range(64)]
     of, values = config.organisation, settings.values()
     accesses = of.pseudo_channels * of.banks * of.rows * of.columns
     row, column = row_slot_layout(of), column_slot_layout(of)
@@ -408,7 +410,7 @@ def _parameters(config: ChannelConfig, settings: Settings, timing: Timing, patte
         f"settings {' '.join(map(str, _settings_bytes(settings)))}",
         f"device {of.banks} {of.rows} {timing.RL} {timing.WL} {TRAINING_CLOCKS} {ADDRESS_ERROR_CLOCKS} "
         f"{settings.read_delay}",
-        f"check_columns {' '.join(map(str, columns if config.ecc == 'secded' else ()))}",
+        f"check_columns {' '.join(map(str, columns(config.ecc)))}",
         f"mapping {values['mapping']} {int(settings.hash_banks)} {of.sids} {(of.rows - 1).bit_length()}",
         *(f"table {line}" for line in checker_table(timing, of).splitlines()),
     ]
