@@ -13,7 +13,7 @@ OPTIONS := --config $(CONFIG) $(addprefix --set ,$(SET))
 
 BENCHES := $(filter-out __init__,$(basename $(notdir $(wildcard sim/openppu_sim/bench/*.py))))
 
-# A page, the figures that it needs, the module that prints it, the targets that measure.
+# A page or picture, the figures that it needs, the module that prints it, the targets that measure.
 define page_of_figures
 @for file in $(2); do test -f $$file || { echo "$(1) stays: no $$file (make $(4))"; exit 0; }; done; \
   echo '$(BIN)/python -m $(3) > $(1)'; $(BIN)/python -m $(3) > $(1).new && mv $(1).new $(1) || { rm -f $(1).new; exit 1; }
@@ -28,7 +28,7 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv sim test test-slow formal mutation verilog bench lint format docs synth pnr synthesis-page clean distclean
+.PHONY: help venv sim test test-slow formal mutation verilog bench lint format docs pictures synth pnr synthesis-page clean distclean
 
 help: ## list the targets
 	@echo "usage: make TARGET [CONFIG=demo] [SET='tile.rows=16 tile.columns=16'] [WAVES=1] [JOBS=2]"
@@ -57,6 +57,7 @@ verilog: $(INSTALLED) ## write the Verilog of CONFIG: a file a part, or PART alo
 bench: $(INSTALLED) ## measure, and compare with the goals
 	$(BIN)/openppu bench $(OPTIONS)
 	$(BIN)/python -m openppu_verif.hbm.efficiency
+	$(BIN)/python -m openppu_verif.hbm.load_curve
 
 lint: $(INSTALLED) ## check style, format and types
 	$(BIN)/ruff check .
@@ -70,7 +71,11 @@ docs: $(INSTALLED) ## write the generated pages of docs/, those of figures if th
 	$(BIN)/python -m openppu.config > docs/configuration.md
 	$(BIN)/python -m openppu.hbm.registers > docs/hbm-registers.md
 	$(call page_of_figures,docs/benchmarks.md,$(BENCHES:%=$(BUILD)/bench/%.json),openppu_sim.report.benchmark_table,bench)
+	$(call page_of_figures,docs/images/hbm-load.svg,$(BUILD)/bench/hbm_load.json,openppu_sim.report.hbm_load,bench)
 	$(call page_of_figures,docs/synthesis.md,$(BUILD)/synth/synth.json $(BUILD)/pnr/pnr.json,openppu_sim.synthesis page,synth pnr)
+
+pictures: $(VENV)/.installed-pictures ## draw the memory's command timing, as the RTL plays it
+	$(BIN)/python -m openppu_verif.hbm.timing_pictures
 
 synth: $(INSTALLED) ## map the tile with Yosys; cells, LUTs, flip-flops by format set
 	$(BIN)/python -m openppu_sim.synthesis synth
@@ -99,6 +104,6 @@ $(INSTALLED): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
 	@touch $@
 
-$(VENV)/.installed-pnr: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[pnr]'
+$(VENV)/.installed-pnr $(VENV)/.installed-pictures: $(VENV)/.installed-%: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
 	@touch $@

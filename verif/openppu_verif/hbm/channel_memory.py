@@ -1,5 +1,6 @@
 """The device model and the checker behind a channel's PHY ports, in cocotb: for directed tests, waves, and Icarus."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,23 @@ from openppu_verif.hbm.constraints import Issued
 from openppu_verif.hbm.device import Device, Drive, Word, column_slot, row_slot
 
 WORD_BYTES = 36
+
+
+@dataclass(frozen=True, kw_only=True)
+class Busy:
+    """A clock at the PHY.
+
+    Parameters
+    ----------
+    commands : list of (slot, name, pc, bank)
+        All but NOP.
+    write_valid, read_valid : int
+        A bit for each pseudo-channel.
+    """
+
+    commands: list[tuple[int, str, int, int]]
+    write_valid: int
+    read_valid: int
 
 
 class ChannelMemory:
@@ -58,8 +76,13 @@ class ChannelMemory:
                 self._ports[name].set(Immediate(value))
                 self._driven[name] = value
 
-    def sample(self) -> None:
+    def sample(self) -> "Busy":
         """Obey what the controller says in this clock.
+
+        Returns
+        -------
+        Busy
+            What stood at the PHY.
 
         Raises
         ------
@@ -91,6 +114,8 @@ class ChannelMemory:
         self.checker.advance(now + 2 - self.checker.now)
         assert not self.device.problems, self.device.problems[0]
         assert not self.checker.total, self.checker.violations[0].text
+        seen = [(index // 2, *command) for index, command in enumerate(commands) if command[0] != "NOP"]
+        return Busy(commands=seen, write_valid=values["write_valid"], read_valid=self._driven["read_valid"])
 
 
 _SIGNALS = ("temperature", "catastrophic", "address_error", "init_complete", "update_request")

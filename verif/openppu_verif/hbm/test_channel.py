@@ -79,20 +79,28 @@ class Bench:
 
     async def write(self, address: int, words: list[int], mask: int = ALL) -> None:
         """Write words, and wait for the acknowledge."""
-        self._request(write=1, address=address, last=len(words) - 1)
-        for word in words:
-            self.words.put(_packed(write_word_layout(), data=word, mask=mask))
+        self.ask_write(address, words, mask)
         wanted = self.acknowledged + 1
         while self.acknowledged < wanted:
             await self.step()
 
     async def read(self, address: int, count: int) -> list[tuple[int, bool]]:
         """Read words: data, and whether it is known to be wrong."""
-        self._request(write=0, address=address, last=count - 1)
+        self.ask_read(address, count)
         self.beats = []
         while len(self.beats) < count:
             await self.step()
         return self.beats
+
+    def ask_write(self, address: int, words: list[int], mask: int = ALL) -> None:
+        """Offer a write from now on."""
+        self._request(write=1, address=address, last=len(words) - 1)
+        for word in words:
+            self.words.put(_packed(write_word_layout(), data=word, mask=mask))
+
+    def ask_read(self, address: int, count: int) -> None:
+        """Offer a read from now on."""
+        self._request(write=0, address=address, last=count - 1)
 
     def _request(self, **values: int) -> None:
         self.requests.put(_packed(request_layout(self.config), **values, tag=0))
