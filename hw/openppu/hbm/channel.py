@@ -48,6 +48,8 @@ class Channel(wiring.Component):
         Records of words that were wrong.
     lost, stray : Out(1), array of one a pseudo-channel
         Sticky: a word did not come; one came that was not due.
+    hammer_overflow : Out(1), array of one a pseudo-channel
+        Sticky: too few ``hammer_entries`` for the settings.
     running : Out(1)
         The device takes commands.
     overheated : Out(1)
@@ -72,6 +74,7 @@ class Channel(wiring.Component):
                 "errors": Out(error_layout(config)).array(PSEUDO_CHANNELS),
                 "lost": Out(1).array(PSEUDO_CHANNELS),
                 "stray": Out(1).array(PSEUDO_CHANNELS),
+                "hammer_overflow": Out(1).array(PSEUDO_CHANNELS),
                 "running": Out(1),
                 "overheated": Out(1),
                 "power": Out(power_layout()),
@@ -153,6 +156,7 @@ class Channel(wiring.Component):
                 scheduler.row_grant.eq(bus.grants[pc]),
                 phy.column[pc].eq(scheduler.column),
                 self.counters[pc].eq(scheduler.counters),
+                self.hammer_overflow[pc].eq(scheduler.hammer_overflow),
                 write_path.issue.eq(scheduler.write_issue),
                 buffer.read.eq(write_path.read),
                 write_path.data.eq(buffer.data),

@@ -21,6 +21,7 @@ ALLOWED: dict[str, Sequence[Any]] = {
     "writes": (8, 16, 32, 64),
     "slots": (8, 16, 32, 64),
     "ecc": ("none", "secded", "symbol"),
+    "hammer_entries": (0, 8, 32, 64, 128),
 }
 
 
@@ -43,6 +44,9 @@ class ChannelConfig:
     ecc : str
         "secded" for 8 check bits on each 64 data bits, which correct a bit; "symbol" for 32 on the 256 of an access,
         which correct a pair of wires; or "none" for byte masks instead.
+    hammer_entries : int
+        Rows of each bank whose activations are counted at a time, for protection from row hammer; 0 for none. See
+        `openppu.hbm.hammer_table.least_threshold`.
 
     Raises
     ------
@@ -57,6 +61,7 @@ class ChannelConfig:
     writes: int = 64
     slots: int = 64
     ecc: str = "secded"
+    hammer_entries: int = 0
 
     def __post_init__(self) -> None:
         for f in fields(self):

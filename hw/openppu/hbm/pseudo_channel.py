@@ -12,6 +12,7 @@ from openppu.hbm.column_choice import ColumnChoice
 from openppu.hbm.commands import RowCommand, column_slot_layout
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.direction import Direction
+from openppu.hbm.hammer import Hammer
 from openppu.hbm.layouts import entry_layout
 from openppu.hbm.pick import one_hot
 from openppu.hbm.queue import EntryQueue
@@ -68,6 +69,8 @@ class PseudoChannel(wiring.Component):
     row_request, row_grant : Out(row_request_layout), In(row_grant_layout)
         To and from the row bus, in the same clock.
     counters : Out(counters_layout)
+    hammer_overflow : Out(1)
+        As of `openppu.hbm.hammer.Hammer`; 0 without it.
     """
 
     def __init__(self, config: ChannelConfig):
@@ -92,6 +95,7 @@ class PseudoChannel(wiring.Component):
                 "row_request": Out(row_request_layout(of)),
                 "row_grant": In(row_grant_layout()),
                 "counters": Out(counters_layout()),
+                "hammer_overflow": Out(1),
             }
         )
 
@@ -141,13 +145,15 @@ class PseudoChannel(wiring.Component):
         ]
 
         # Choices.
+        blocked = Signal(count)
+        m.d.comb += [blocked.eq(refresh.blocked), rows.hold.eq(refresh.hold)]
         for user in (columns, rows):
             m.d.comb += [
                 user.target.eq(target),
                 user.writing.eq(writing),
                 user.states.eq(banks.states),
                 user.reserved.eq(reserved),
-                user.blocked.eq(refresh.blocked),
+                user.blocked.eq(blocked),
             ]
         for index, queue in enumerate(queues):
             m.d.comb += [
@@ -230,12 +236,28 @@ class PseudoChannel(wiring.Component):
             ),
             refresh.states.eq(banks.states),
             refresh.granted.eq(self.row_grant.short & refresh.valid),
-            rows.hold.eq(refresh.hold),
             rows.refresh.valid.eq(refresh.valid),
             rows.refresh.early.eq(refresh.early),
             rows.refresh.command.eq(refresh.command),
             rows.refresh.bank.eq(refresh.bank),
         ]
+
+        # Neighbours of hammered rows.
+        if config.hammer_entries:
+            hammer = part("hammer", Hammer(config))
+            m.d.comb += [
+                hammer.settings.eq(self.settings),
+                hammer.sent.eq(rows.sent),
+                hammer.states.eq(banks.states),
+                hammer.refreshing.eq(refresh.blocked),
+                hammer.refresh_next.eq(refresh.hold),
+                hammer.grant.eq(self.row_grant),
+                blocked.eq(refresh.blocked | hammer.blocked),
+                rows.hold.eq(refresh.hold | hammer.hold),
+                rows.busy.eq(hammer.busy),
+                rows.hammer.eq(hammer.request),
+                self.hammer_overflow.eq(hammer.overflow),
+            ]
 
         # What it all went to.
         events, causes, states = accounts.events, accounts.causes, banks.states
@@ -264,9 +286,10 @@ class PseudoChannel(wiring.Component):
             events.precharges.eq((short == RowCommand.PRE) | (short == RowCommand.PREA)),
             events.refreshes.eq((short == RowCommand.REFSB) | (short == RowCommand.REF)),
             events.turnarounds.eq(direction.turned),
+            events.victims.eq(rows.hammer.act.valid & self.row_grant.act),
             needs.eq(Mux(writing, writes.needs, reads.needs)),
             opened.eq(needs.hit & Mux(writing, states.may_write, states.may_read)),
-            resting.eq(states.refreshing | refresh.blocked | ~states.rested.replicate(count)),
+            resting.eq(states.refreshing | blocked | ~states.rested.replicate(count)),
             causes.no_request.eq(~reads.some & ~writes.some),
             causes.hold.eq(~(reads.needs.ready | writes.needs.ready).any()),
             causes.refresh.eq(needs.ready.any() & ~(needs.ready & ~resting).any()),

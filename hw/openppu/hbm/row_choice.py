@@ -35,7 +35,11 @@ class RowChoice(wiring.Component):
     act_ok, pre_ok : Out(permits_layout), likewise
     wishes : In(wish_layout), likewise
     blocked, hold : In(a bit a bank), In(1)
-        Banks that get no command but a refresh's; no ACT may come.
+        Banks that get no command but those below; no ACT may come.
+    busy : In(a bit a bank)
+        Banks that get no ACT.
+    hammer : In(row_request_layout)
+        Commands that refresh the neighbours of a hammered row; its ACT comes only with ``hold``.
     refresh : In(as ``short`` of row_request_layout)
         The refresh's own command.
     request, grant : Out(row_request_layout), In(row_grant_layout)
@@ -61,6 +65,8 @@ class RowChoice(wiring.Component):
                 "wishes": In(wish_layout(config)).array(2),
                 "blocked": In(of.banks),
                 "hold": In(1),
+                "busy": In(of.banks),
+                "hammer": In(request),
                 "refresh": In(request["short"].shape),
                 "request": Out(request),
                 "grant": In(row_grant_layout()),
@@ -80,6 +86,7 @@ class RowChoice(wiring.Component):
                 & states.settled
                 & states.row_spaced
                 & ~self.blocked
+                & ~self.busy
                 & (states.may_act & ~self.hold).replicate(banks)
             ),
             held.eq(
@@ -111,8 +118,12 @@ class RowChoice(wiring.Component):
             request.act.bank.eq(act.bank),
             request.act.row.eq(act.row),
         ]
+        with m.If(self.hammer.act.valid):
+            m.d.comb += request.act.eq(self.hammer.act)
         with m.If(self.refresh.valid):
             m.d.comb += request.short.eq(self.refresh)
+        with m.Elif(self.hammer.short.valid):
+            m.d.comb += request.short.eq(self.hammer.short)
         with m.Else():
             m.d.comb += [
                 request.short.valid.eq(reads.pre_valid | writes.pre_valid),
@@ -123,11 +134,11 @@ class RowChoice(wiring.Component):
         m.d.comb += [
             self.sent.act.eq(self.grant.act),
             self.sent.act_slot.eq(self.grant.act_slot),
-            self.sent.act_bank.eq(act.bank),
-            self.sent.act_row.eq(act.row),
+            self.sent.act_bank.eq(request.act.bank),
+            self.sent.act_row.eq(request.act.row),
             self.sent.short_slot.eq(self.grant.short_slot),
             self.sent.short_bank.eq(request.short.bank),
-            self.sent.contended.eq(~self.refresh.valid),
+            self.sent.contended.eq(~self.refresh.valid & ~self.hammer.short.valid),
         ]
         with m.If(self.grant.short):
             m.d.comb += self.sent.short.eq(request.short.command)

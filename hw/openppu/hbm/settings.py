@@ -50,6 +50,9 @@ _ALLOWED = {
     "self_refresh_after": range(1 << 24),
     "scrub_interval": range(1 << SCRUB_INTERVAL_BITS),
     "scrub_idle": range(1 << 16),
+    "hammer_threshold": range(8, 1 << 15),
+    "hammer_window": range(1, 1 << 14),
+    "hammer_reach": range(1, 3),
 }
 
 
@@ -78,6 +81,12 @@ class Settings:
         Controller clocks from granule to granule that the scrubber reads; 0: none is read.
     scrub_idle : int
         Controller clocks that must have been idle before one; it waits for that no longer than another interval.
+    hammer_threshold : int
+        Activations of a row in a window after which its neighbours are refreshed.
+    hammer_window : int
+        tREFI after which the count begins again: tREFW, in which the device refreshes every row, or less.
+    hammer_reach : int, 1 or 2
+        How far away rows are still neighbours.
 
     Raises
     ------
@@ -99,6 +108,9 @@ class Settings:
     self_refresh_after: int = 0
     scrub_interval: int = 0
     scrub_idle: int = 64
+    hammer_threshold: int = 5300
+    hammer_window: int = 8192
+    hammer_reach: int = 1
 
     def __post_init__(self) -> None:
         for name, value in asdict(self.timing).items():
@@ -133,6 +145,9 @@ def settings_layout() -> data.StructLayout:
             "self_refresh_after": 24,
             "scrub_interval": SCRUB_INTERVAL_BITS,
             "scrub_idle": 16,
+            "hammer_threshold": 15,
+            "hammer_window": 14,
+            "hammer_reach": 2,
         }
     )
 

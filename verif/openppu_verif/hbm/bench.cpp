@@ -13,6 +13,7 @@
 #include "device.h"
 #include "golden.h"
 #include "model.h"
+#include "row_watch.h"
 #include "traffic.h"
 
 using namespace hbm;
@@ -73,6 +74,7 @@ class Bench {
   Golden golden_{mapping_, background_};
   Checker checker_;
   Device device_;
+  RowWatch row_watch_;
   std::vector<Port> ports_;
   std::vector<Event> events_;
   size_t next_event_ = 0;
@@ -108,12 +110,17 @@ Organisation organisation_of(const std::vector<uint64_t>& v) {
   return {number(0), number(1), number(2), number(3), number(4), number(5), number(6)};
 }
 
+HammerLimits hammer_limits_of(const std::vector<uint64_t>& v) {
+  return {static_cast<int64_t>(v.at(0)), static_cast<int64_t>(v.at(1)), static_cast<int>(v.at(2))};
+}
+
 Bench::Bench(Model& model, const Parameters& given)
     : model_(model),
       background_(given.numbers("check_columns")),
       mapping_(mapping_of(given.numbers("mapping"))),
       checker_(Table(joined(given.all("table")))),
       device_(organisation_of(given.numbers("device")), false),
+      row_watch_(hammer_limits_of(given.numbers("hammer"))),
       warmup_(given.number("warmup")),
       length_(given.number("clocks")),
       drain_(given.number("drain")),
@@ -275,6 +282,10 @@ void Bench::memory_clock() {
     const RowSlot& row = drive.row[slot];
     if (!(lost >> slot & 4)) checker_.command(static_cast<Command>(column.command), slot, column.bank);
     if (!(lost >> slot & 1)) checker_.command(static_cast<Command>(row.command), row.pc, row.bank);
+    if (!(lost >> slot & 1) && row.command == ACT) {
+      const std::string hammered = row_watch_.activate(checker_.now(), row.pc, row.bank, row.row);
+      if (!hammered.empty()) complain(hammered);
+    }
     checker_.advance(1);
   }
 }
@@ -292,6 +303,7 @@ void Bench::happen(const Event& event) {
     paused_until_ = clock_ + v.at(0);
   } else if (event.name == "reset") {  // what was written may be lost: start with an empty memory again
     resetting_ = true;
+    row_watch_.forget();
     golden_.forget();
     for (Port& each : ports_) each.traffic->forget(), each.response_waits = false;
   } else if (event.name == "flip_reads") {  // pc, skip, count, bits...
@@ -401,6 +413,9 @@ void Bench::run() {
   while (!all_idle() && clock_ < last && go_on()) step(false);
   if (!all_idle() && !gave_up_) complain("requests are left over");
   for (int i = 0; i < 100; ++i) step(false);
+  for (int pc = 0; pc < PCS; ++pc) {
+    if (port("hammer_overflow." + std::to_string(pc)).number()) complain("too few hammer_entries for the settings");
+  }
   if (waves_) model_.close_waves();
 }
 
@@ -481,7 +496,7 @@ void Bench::write(const std::string& path, double seconds) const {
       << ", \"bus_writes\": " << listed(Words(writes_, writes_ + PCS)) << ",\n\"latencies\": [" << histogram
       << "],\n\"violations\": " << checker_.violations() << ", \"rules\": {" << rules
       << "}, \"at_limit\": {" << limits << "}, \"first_violations\": " << listed(violations)
-      << ",\n\"problems\": " << device_.problems()
+      << ",\n\"most_neighbour_acts\": " << row_watch_.most() << ", \"problems\": " << device_.problems()
       << ", \"first_problems\": " << listed(device_.first_problems()) << ",\n\"wrong\": " << wrong
       << ", \"complaints\": " << listed(complaints) << ", \"lost_or_stray\": " << lost
       << ",\n\"commands\": {" << commands

@@ -146,6 +146,8 @@ class Measurement:
         how often each; and the first of them in words.
     at_limit : dict
         How often a command came in the very clock from which each pair rule allowed it.
+    most_neighbour_acts : int
+        Activations of a row since a neighbour's own, at most; 0 if that was not watched.
     problems : int
         Commands and words that the device could not obey; and the first of them in words.
     wrong : int
@@ -180,6 +182,7 @@ class Measurement:
     rules: dict[str, int]
     at_limit: dict[str, int]
     first_violations: list[str]
+    most_neighbour_acts: int
     problems: int
     first_problems: list[str]
     wrong: int
@@ -206,7 +209,16 @@ class Measurement:
     def idle(self) -> dict[str, float]:
         """Each class of idle column slots, by the controller's counters, as a share of all slots."""
         accesses = {"clocks", "reads", "writes"}
-        events = {"row_hits", "row_misses", "row_conflicts", "activates", "precharges", "refreshes", "turnarounds"}
+        events = {
+            "row_hits",
+            "row_misses",
+            "row_conflicts",
+            "activates",
+            "precharges",
+            "refreshes",
+            "turnarounds",
+            "victims",
+        }
         total = sum(each["clocks"] for each in self.counters)
         names = [name for name in self.counters[0] if name not in accesses | events]
         return {name: sum(each[name] for each in self.counters) / max(1, total) for name in names}
@@ -310,6 +322,7 @@ def run(
     events: Sequence[tuple[int, str, Sequence[int]]] = (),
     pins: Mapping[str, int] = {},
     most_violations: int = 0,
+    watch_rows: bool | None = None,
     waves: Path | None = None,
     timeout: float | None = None,
 ) -> Measurement:
@@ -338,6 +351,8 @@ def run(
         Inputs of the model that are none of the channel's, and their values for the whole run.
     most_violations : int
         The run ends once more rules are broken.
+    watch_rows : bool, optional
+        Hold the activations of neighbours to the settings' guarantee; by default, if the channel gives it.
     waves : Path, optional
         VCD file, from a model that was built with waves.
     timeout : float, optional
@@ -356,6 +371,9 @@ def run(
     lines += [f"warmup {warmup}", f"clocks {clocks}", f"drain {drain}", f"seed {seed}"]
     lines += [f"most_violations {most_violations}", *([f"waves {waves.absolute()}"] if waves else [])]
     lines += [f"pin {name} {value}" for name, value in pins.items()]
+    watch = config.hammer_entries > 0 if watch_rows is None else watch_rows
+    window = settings.hammer_window * (timing or settings.timing).tREFI
+    lines.append(f"hammer {settings.hammer_threshold if watch else 0} {window} {settings.hammer_reach}")
     lines += [f"event {clock} {name} {' '.join(map(str, values))}" for clock, name, values in sorted(events)]
     with tempfile.TemporaryDirectory(prefix="openppu-") as folder:
         given, got = Path(folder) / "parameters", Path(folder) / "result.json"
