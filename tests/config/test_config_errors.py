@@ -41,7 +41,7 @@ BAD_OVERRIDES = {
     "hbm.reads=128": "hbm.reads = 128: give one of 8, 16, 32, 64",
     "hbm.writes=0": "hbm.writes = 0: give one of 8, 16, 32, 64",
     "hbm.slots=64.0": "hbm.slots = 64.0: give one of 8, 16, 32, 64",
-    "hbm.ecc=parity": 'hbm.ecc = "parity": give one of none, secded',
+    "hbm.ecc=parity": 'hbm.ecc = "parity": give one of none, secded, symbol',
     "hbm.stack=4": "hbm.stack = 4: unknown key, did you mean stacks?; allowed in [hbm]: stacks, channels,",
     f"tile.rows={'9' * 5000}": 'tile.rows = "99999',
     f"tile.rows=0x{'f' * 5000}": 'tile.rows = "0xfffff',

@@ -1,15 +1,21 @@
 """The controller starts by itself or by its registers; what is written changes what the channel does."""
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
 from amaranth.sim import Simulator
+from openppu.config import load
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.controller import Controller
 from openppu.hbm.registers import registers
 from openppu.hbm.startup import MODE_REGISTERS
 from openppu.hbm.status import PowerUp
 from openppu.section import ConfigError
+from openppu.verilog import emit
+from openppu_sim.simulator.cocotb_runner import simulate as run_cocotb
+from openppu_sim.simulator.toolchain import find_icarus
 
 CONFIG = ChannelConfig(height=4, ports=1, reads=8, writes=8, slots=8)
 ADDRESS = {register.name: register.offset for register in registers(CONFIG)}
@@ -80,6 +86,20 @@ def test_a_channel_runs_by_its_registers() -> None:
         assert started[1] - started[0] == 6 * MODE_REGISTERS
 
     simulate(dut, bench)
+
+
+def test_software_and_users_share_a_memory(tmp_path: Path, build_root: Path) -> None:
+    fill = 96
+    path = tmp_path / "hbm.v"
+    emit(Controller(CONFIG, start=PowerUp(fill=fill), reset_clocks=2), top="hbm", config=load("tiny")).write(path)
+    run_cocotb(
+        path,
+        top="hbm",
+        test_module="openppu_verif.hbm.test_controller",
+        sim="icarus" if find_icarus() else "verilator",  # Verilator is slower here, for it compiles the model
+        build_root=build_root,
+        parameters={"config": asdict(CONFIG), "fill": fill, "build_root": str(build_root)},
+    )
 
 
 def test_eight_ports_are_too_many() -> None:

@@ -180,6 +180,7 @@ class Controller(wiring.Component):
                 counted[f"pc{pc}"].eq(channel.counters[pc]),
                 status[f"errors{pc}"].eq(log.log),
                 status.lost[pc].eq(channel.lost[pc]),
+                status.hammer_overflow[pc].eq(channel.hammer_overflow[pc]),
                 status.stray[pc].eq(channel.stray[pc]),
             ]
         return m

@@ -284,6 +284,11 @@ def _control(config: ChannelConfig, start: PowerUp) -> Iterator[Register]:
         dict(name="lost", bits=2, meaning=f"{wrong} read did not come"),
         dict(name="stray", bits=2, meaning=f"{wrong} came that was not due"),
         dict(name="overheated", bits=1, meaning="until `run` is 0: the memory was too hot, and requests are refused"),
+        dict(
+            name="hammer_overflow",
+            bits=2,
+            meaning="a bit a pseudo-channel, until `run` is 0: rows may have been hammered",
+        ),
         dict(name="ready", bits=1, meaning="the ports' requests are taken: the memory runs, and is filled"),
         dict(name="fill", bits=most.bit_length(), writable=True, allowed=range(most + 1), reset=fill, held=True)
         | dict(source=("control", "fill"))

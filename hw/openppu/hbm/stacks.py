@@ -40,6 +40,11 @@ class HbmConfig(Section):
         default=64,
     )
     ecc: str = option("code against wrong bits", choices=tuple(ALLOWED["ecc"]), default="secded")
+    hammer_entries: int = option(
+        "rows of each bank whose activations are counted at a time, against row hammer; 0: no protection",
+        choices=tuple(ALLOWED["hammer_entries"]),
+        default=0,
+    )
 
     @property
     def channel(self) -> ChannelConfig:
