@@ -36,8 +36,9 @@ help: ## list the targets
 
 venv: $(INSTALLED) ## make .venv with every pinned dependency
 
-sim: $(INSTALLED) ## classify handwritten digits on the RTL, every bit and cycle checked
+sim: $(INSTALLED) ## classify handwritten digits on the RTL, every bit and cycle checked; HBM2e traffic
 	$(BIN)/python -m openppu_sim.digits $(OPTIONS)
+	$(BIN)/python -m openppu_verif.hbm.demo
 
 test: $(INSTALLED) ## run the tests, but for those marked slow
 	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow'
