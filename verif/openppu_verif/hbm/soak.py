@@ -6,6 +6,7 @@ case that must be there is a failure, too: silence of a checker says little abou
 
 import argparse
 import random
+import tempfile
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,13 +18,17 @@ from openppu.hbm.settings import Mapping, Page, Refresh, Settings
 from openppu_sim.errors import SimulationError
 
 from openppu_verif.hbm.native import Measurement, Pattern, build_channel, run
+from openppu_verif.hbm.scrubbed import emit_scrubbed
 
 COMMAND = "python -m openppu_verif.hbm.soak"
 RUN_CLOCKS = 20_000
 CONFIGS = {
     "small": ChannelConfig(height=4, reads=8, writes=8, slots=8),
     "three": ChannelConfig(height=12, reads=16, writes=8, slots=16, ports=3, tags=8, ecc="none"),
+    "symbol": ChannelConfig(height=4, reads=8, writes=8, slots=8, ecc="symbol"),
 }
+SCRUBBED = ("symbol",)
+"""Channels with a scrubber on a port of its own."""
 TEMPERATURES = (0, 1, 3, 2, 6)
 STRETCH = {"tFAW": 14, "tRRDL": 5, "tWTRL": 6, "tRTP": 9, "tWR": 9, "tRC": 20, "tRFCSB": 50, "tRREFD": 9, "tRTW": 6,
            "tCCDL": 2, "tCCDR": 2}  # fmt: skip
@@ -48,6 +53,7 @@ class Tally:
     refused: int = 0
     at_limit: Counter[str] = field(default_factory=Counter)
     cases: Counter[str] = field(default_factory=Counter)
+    wanted: tuple[str, ...] = ()
 
     def add(self, measured: Measurement, cases: list[str]) -> None:
         """Count a run."""
@@ -67,7 +73,7 @@ class Tally:
             *(f"refresh {n}" for n in range(2)),
         ]
         wanted += ["hash_banks True", "hash_banks False", "reset", "masked", "temperature", "flipped bit", "update"]
-        wanted += [*(f"device {name}" for name in DEVICES), *(f"longer {name}" for name in STRETCH)]
+        wanted += [*self.wanted, *(f"device {name}" for name in DEVICES), *(f"longer {name}" for name in STRETCH)]
         never = [name for name in wanted if not self.cases[name]]
         return never + sorted(f"{name} at its limit" for name in AT_LIMIT if not self.at_limit[name])
 
@@ -120,6 +126,12 @@ def scenario(config: ChannelConfig, seed: int, clocks: int) -> Scenario:
         for _ in range(rng.randrange(40)):
             events.append((rng.randrange(clocks), "flip_reads", [rng.randrange(2), 0, 1, rng.randrange(288)]))
             cases.append("flipped bit")
+    if config.ecc == "symbol":
+        faults, kind = _wrong_symbols(rng, base, size, clocks)
+        events += faults
+        cases += [kind] if faults else []
+        settings = replace(settings, scrub_interval=rng.choice((0, 100, 1000)), scrub_idle=rng.choice((0, 50)))
+        cases += ["scrub"] if settings.scrub_interval else []
     if rng.random() < 0.3:
         events.append((rng.randrange(clocks), "reset", []))
         cases.append("reset")
@@ -128,6 +140,28 @@ def scenario(config: ChannelConfig, seed: int, clocks: int) -> Scenario:
         events += [(at, "update_request", [1]), (at + rng.randint(400, 900), "update_request", [0])]
         cases.append("update")
     return Scenario(settings=settings, patterns=patterns, events=events, cases=cases)
+
+
+def _wrong_symbols(
+    rng: random.Random, base: int, size: int, clocks: int
+) -> tuple[list[tuple[int, str, list[int]]], str]:
+    """At most one wrong symbol a word: some on the wires, or a wire for good, or words in memory."""
+
+    def bits() -> list[int]:
+        symbol = rng.randrange(36)
+        wires = (2 * symbol, 2 * symbol + 1)
+        places = [64 * beat + wire if wire < 64 else 192 + 8 * beat + wire for beat in range(4) for wire in wires]
+        return rng.sample(places, rng.randint(1, len(places)))
+
+    kind = rng.choice(("flipped bit", "broken wire", "wrong in memory"))
+    count = rng.randrange(40)
+    if kind == "flipped bit":
+        return [(rng.randrange(clocks), "flip_reads", [rng.randrange(2), 0, 1, *bits()]) for _ in range(count)], kind
+    if kind == "broken wire":
+        return [(rng.randrange(clocks), "flip_reads", [pc, 0, 1 << 40, *bits()]) for pc in range(2)], kind
+    words = rng.sample(range(base, base + size), count)
+    times = [rng.randrange(clocks) for _ in words]
+    return [(at, "flip_stored", [word, bit]) for at, word in zip(times, words, strict=True) for bit in bits()], kind
 
 
 def _pattern(rng: random.Random, config: ChannelConfig, base: int, size: int, masked: float, lazy: bool) -> Pattern:
@@ -149,6 +183,13 @@ def _pattern(rng: random.Random, config: ChannelConfig, base: int, size: int, ma
     )
 
 
+def _build(config: ChannelConfig, build_root: Path, name: str) -> Path:
+    if name not in SCRUBBED:
+        return build_channel(config, build_root)
+    with tempfile.TemporaryDirectory() as folder:
+        return build_channel(config, build_root, netlist=emit_scrubbed(config, Path(folder)))
+
+
 def soak(
     config: ChannelConfig, build_root: Path, *, runs: range, clocks: int = RUN_CLOCKS, name: str = "small"
 ) -> Tally:
@@ -159,8 +200,8 @@ def soak(
     SimulationError
         If one breaks a rule of the device, loses, invents or spoils a word, or stops; the message names its number.
     """
-    executable = build_channel(config, build_root)
-    tally = Tally()
+    executable = _build(config, build_root, name)
+    tally = Tally(wanted=("scrub", "broken wire", "wrong in memory") if config.ecc == "symbol" else ())
     for seed in runs:
         chosen = scenario(config, seed, clocks)
         again = f"repeat with `{COMMAND} --config {name} --first {seed} --runs 1 --clocks {clocks}`"
