@@ -28,7 +28,7 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv sim test test-slow formal mutation verilog bench lint format docs pictures synth pnr synthesis-page clean distclean
+.PHONY: help venv sim test test-slow formal mutation verilog bench lint format docs pictures synth pnr synthesis-page synth-hbm pnr-hbm hbm-synthesis-page clean distclean
 
 help: ## list the targets
 	@echo "usage: make TARGET [CONFIG=demo] [SET='tile.rows=16 tile.columns=16'] [WAVES=1] [JOBS=2]"
@@ -74,6 +74,7 @@ docs: $(INSTALLED) ## write the generated pages of docs/, those of figures if th
 	$(call page_of_figures,docs/benchmarks.md,$(BENCHES:%=$(BUILD)/bench/%.json),openppu_sim.report.benchmark_table,bench)
 	$(call page_of_figures,docs/images/hbm-load.svg,$(BUILD)/bench/hbm_load.json,openppu_sim.report.hbm_load,bench)
 	$(call page_of_figures,docs/synthesis.md,$(BUILD)/synth/synth.json $(BUILD)/pnr/pnr.json,openppu_sim.synthesis page,synth pnr)
+	$(call page_of_figures,docs/hbm-synthesis.md,$(BUILD)/synth-hbm/synth-hbm.json $(BUILD)/pnr-hbm/pnr-hbm.json,openppu_sim.synthesis page-hbm,synth-hbm pnr-hbm)
 
 pictures: $(VENV)/.installed-pictures ## draw the memory's command timing, as the RTL plays it
 	$(BIN)/python -m openppu_verif.hbm.timing_pictures
@@ -86,6 +87,15 @@ pnr: $(VENV)/.installed-pnr ## place and route the ecp5 tile; Fmax
 
 synthesis-page: synth pnr ## write docs/synthesis.md from the figures of both
 	$(BIN)/python -m openppu_sim.synthesis page > docs/synthesis.md
+
+synth-hbm: $(INSTALLED) ## map the memory controller with Yosys, by queue entries
+	$(BIN)/python -m openppu_sim.synthesis synth-hbm
+
+pnr-hbm: $(VENV)/.installed-pnr ## place and route the memory controllers that fit an ECP5-85
+	$(BIN)/python -m openppu_sim.synthesis pnr-hbm
+
+hbm-synthesis-page: synth-hbm pnr-hbm ## write docs/hbm-synthesis.md from the figures of both
+	$(BIN)/python -m openppu_sim.synthesis page-hbm > docs/hbm-synthesis.md
 
 clean: ## delete build/ and caches
 	rm -rf $(BUILD) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""``python -m openppu_sim.synthesis``: what ``make synth`` and ``make pnr`` run, and the page of their figures."""
+"""``python -m openppu_sim.synthesis``: what ``make synth``, ``make pnr`` and the like run, and their pages."""
 
 import argparse
 import sys
@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from openppu_sim.cli import Parser, guarded
-from openppu_sim.synthesis import page, pnr, synth
+from openppu_sim.synthesis import hbm, hbm_page, page, pnr, synth
+
+_PAGES = {"page": page.page, "page-hbm": hbm_page.page}
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -24,6 +26,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     designs = [design.name.removeprefix("tile ") for design in pnr.DESIGNS]
     place.add_argument("--only", choices=designs, metavar="DESIGN", help=f"one of {', '.join(designs)}")
     jobs.add_parser("page", help="print docs/synthesis.md from the reports of the two others")
+    jobs.add_parser("synth-hbm", help="map the memory controller by the entries of its queues; about twenty minutes")
+    jobs.add_parser("pnr-hbm", help="place and route the memory controllers that fit; about twenty minutes")
+    jobs.add_parser("page-hbm", help="print docs/hbm-synthesis.md from the reports of these two")
     options = parser.parse_args(arguments)
     if options.job == "pnr" and options.seeds < 1:
         parser.error(f"argument --seeds: {options.seeds}: give at least 1")
@@ -37,12 +42,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    if options.job == "page":
-        print(page.page(options.build_dir), end="")
+    if options.job in _PAGES:
+        print(_PAGES[options.job](options.build_dir), end="")
         return 0
     folder = options.build_dir / options.job
     if options.job == "synth":
         report = synth.run(folder)
+    elif options.job == "synth-hbm":
+        report = hbm.run_area(folder)
+    elif options.job == "pnr-hbm":
+        report = hbm.run_clock(folder)
     else:
         designs = [design for design in pnr.DESIGNS if options.only in (None, design.name.removeprefix("tile "))]
         report = pnr.run(folder, seeds=range(1, options.seeds + 1), designs=designs)

@@ -1,0 +1,211 @@
+"""``make synth-hbm`` and ``make pnr-hbm``: area and clock of the memory controller, by the entries of its queues."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from amaranth.lib import wiring
+from openppu.config import load
+from openppu.hbm.channel import Channel
+from openppu.hbm.config import ChannelConfig
+from openppu.hbm.pseudo_channel import PseudoChannel
+from openppu.verilog import emit
+
+from openppu_sim.errors import SimulationError
+from openppu_sim.progress import step
+from openppu_sim.report.json_report import benchmark_json, make_folder
+from openppu_sim.report.table import print_table
+from openppu_sim.synthesis.area import Ecp5Area, ecp5_area, gate_area
+from openppu_sim.synthesis.harness import Harness
+from openppu_sim.synthesis.place import place
+from openppu_sim.synthesis.yowasp import read_result, require_tool, run_tool
+
+ENTRIES = (8, 16, 32, 64)
+"""Reads, writes and slots alike, of both configurations."""
+
+CONFIGS = {
+    "full": ChannelConfig(),
+    "small": ChannelConfig(height=4, ports=1, tags=1, ecc="none"),
+}
+CLOCK_ENTRIES = {"full": (), "small": (8, 16)}
+"""What is placed and routed: what fits the device with its harness, in half an hour."""
+
+PRESET = "ecp5"
+TARGET = 50.0
+"""Clock that the placer aims at, MHz."""
+
+SEED = 1
+AREA_COMMAND, CLOCK_COMMAND = "make synth-hbm", "make pnr-hbm"
+
+# Each kind of module is mapped once, which takes a fraction of the time.
+ECP5 = """\
+read_verilog {top}.v
+synth_ecp5 -noflatten -top {top}
+tee -q -o {top}.parts.json stat -json
+flatten
+delete t:$scopeinfo
+opt_clean
+write_json {top}.netlist.json
+tee -q -o {top}.ecp5.json stat -json
+"""
+GATES = """\
+read_verilog {top}.v
+synth -top {top}
+tee -q -o {top}.parts.json stat -json
+flatten
+delete t:$scopeinfo
+opt_clean
+tee -q -o {top}.gates.json stat -json
+"""
+
+
+def with_entries(name: str, entries: int) -> ChannelConfig:
+    """One of `CONFIGS` with that many reads, writes and slots."""
+    values = asdict(CONFIGS[name]) | dict.fromkeys(("reads", "writes", "slots"), entries)
+    return ChannelConfig(**values)
+
+
+def parts(stat: Any, top: str, *, source: Path) -> dict[str, Counter[str]]:
+    """Cells by type of each module, those of its sub-modules with it, from what ``stat -json`` wrote.
+
+    Parameters
+    ----------
+    stat : object
+    top : str
+        Prefix of the modules' names; the part's name is what follows, and that of the top is empty.
+    source : Path
+        Of the statistics, for the message.
+
+    Raises
+    ------
+    SimulationError
+        If it is something else.
+    """
+    try:
+        own = {str(name).lstrip("\\"): dict(module["num_cells_by_type"]) for name, module in stat["modules"].items()}
+
+        def whole(name: str) -> Counter[str]:
+            cells: Counter[str] = Counter()
+            for kind, count in own[name].items():
+                inside = whole(kind) if kind in own else Counter({kind: 1})
+                cells.update({each: number * int(count) for each, number in inside.items()})
+            return cells
+
+        return {name.removeprefix(top).lstrip("_"): whole(name) for name in own}
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise SimulationError(f"{source}: not what `stat -json` of Yosys writes") from None
+
+
+def _map(component: wiring.Component, script: str, kind: str, *, top: str, folder: Path) -> tuple[Any, Any]:
+    """Map a component; the statistics of its modules, and of the flat whole without what nobody uses."""
+    make_folder(folder)
+    emit(component, top=top, config=load(PRESET)).write(folder / f"{top}.v")
+    (folder / "map.ys").write_text(script.format(top=top), encoding="ascii")
+    names = [f"{top}.parts.json", f"{top}.{kind}.json"]
+    run_tool("yosys", ["-Q", "-q", "map.ys"], folder=folder, results=names)
+    modules, flat = (read_result(folder / name, blame="run again") for name in names)
+    return parts(modules, top, source=folder / names[0]), parts(flat, top, source=folder / names[1])[""]
+
+
+def area_row(name: str, entries: int, folder: Path) -> dict[str, Any]:
+    """Map a channel to ECP5, and its scheduler to gates; the row of the report."""
+    config, top = with_entries(name, entries), f"{name}_{entries}"
+    with step(f"synthesis of channel {name}, {entries} entries"):
+        modules, flat = _map(Channel(config), ECP5, "ecp5", top=top, folder=folder)
+        _, gates = _map(PseudoChannel(config), GATES, "gates", top=f"{top}_scheduler", folder=folder)
+    whole, logic = ecp5_area(flat), gate_area(gates)
+    return {
+        "name": f"channel {name} {entries}",
+        "value": whole.lut4,
+        "unit": "LUT4",
+        "config": name,
+        "entries": entries,
+        **asdict(whole),
+        "gates": logic.gates,
+        "gate_ff": logic.ff,
+        "parts": {part: asdict(ecp5_area(cells)) for part, cells in modules.items() if part},
+        "command": AREA_COMMAND,
+    }
+
+
+def clock_row(name: str, entries: int, folder: Path) -> dict[str, Any]:
+    """Place and route a channel within a harness; the row of the report."""
+    config, top = with_entries(name, entries), f"{name}_{entries}_harness"
+    with step(f"synthesis of channel {name}, {entries} entries, with its harness"):
+        _map(Harness(Channel(config)), ECP5, "ecp5", top=top, folder=folder)
+    with step(f"place and route of channel {name}, {entries} entries"):
+        placed = place(top, folder=folder, seed=SEED, target=TARGET)
+    return {
+        "name": f"channel {name} {entries}",
+        "value": round(placed.fmax, 2),
+        "unit": "MHz",
+        "config": name,
+        "entries": entries,
+        **placed.used,
+        "from": placed.start,
+        "to": placed.end,
+        "logic_ns": round(placed.logic, 2),
+        "routing_ns": round(placed.routing, 2),
+        "command": CLOCK_COMMAND,
+    }
+
+
+AREA_KEYS = ("lut4", "ccu2c", "ff", "dpr16x4", "ebr", "gates", "gate_ff")
+AREA_HEADERS = ("LUT4", "CCU2C", "FF", "DPR16X4", "EBR", "scheduler gates", "its FF")
+
+
+def area_table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Any]]]:
+    """Headers and lines: a channel a line."""
+    return (
+        ["channel", "entries", *AREA_HEADERS],
+        [[row["config"], row["entries"], *(row[key] for key in AREA_KEYS)] for row in rows],
+    )
+
+
+def clock_table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Any]]]:
+    """Headers and lines: a channel a line."""
+    keys = ("value", "comb", "ff", "ebr", "logic_ns", "routing_ns")
+    return (
+        ["channel", "entries", "MHz", "tables", "FF", "EBR", "logic ns", "routing ns"],
+        [[row["config"], row["entries"], *(row[key] for key in keys)] for row in rows],
+    )
+
+
+def run_area(folder: Path) -> Path:
+    """Map all channels, print the table and return the path of the JSON report.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written.
+    SimulationError
+        If Yosys does not write whole results.
+    """
+    make_folder(folder)
+    rows = [area_row(name, entries, folder / "work") for name in CONFIGS for entries in ENTRIES]
+    print_table(*area_table(rows))
+    return benchmark_json("synth-hbm", rows, folder=folder)
+
+
+def run_clock(folder: Path) -> Path:
+    """Place and route the channels of `CLOCK_ENTRIES`, print the table and return the path of the JSON report.
+
+    Raises
+    ------
+    UserError
+        If nextpnr is missing, or the folder cannot be written.
+    SimulationError
+        If a tool does not write whole results.
+    """
+    require_tool("nextpnr_ecp5")
+    make_folder(folder)
+    rows = [clock_row(name, entries, folder / "work") for name in CONFIGS for entries in CLOCK_ENTRIES[name]]
+    print_table(*clock_table(rows))
+    return benchmark_json("pnr-hbm", rows, folder=folder)
+
+
+def part_counts(row: Mapping[str, Any]) -> dict[str, Ecp5Area]:
+    """The parts of a channel's row."""
+    return {part: Ecp5Area(**cells) for part, cells in row["parts"].items()}

@@ -1,0 +1,120 @@
+"""``docs/hbm-synthesis.md``: the figures of the last ``make synth-hbm`` and ``make pnr-hbm``, and what they mean."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from openppu_sim.synthesis import hbm
+from openppu_sim.synthesis.page import markdown, rows
+from openppu_sim.synthesis.place import PACKAGE, SPEED_GRADE
+
+PAGE = """\
+# Area and clock of the memory controller
+
+What a channel of the [HBM2e controller](hbm.md) costs in gates and on a Lattice ECP5, and how fast it is there, by the
+entries of its queues. No ECP5 drives HBM: it stands for "an FPGA" since its tools are free. This page is generated:
+`make hbm-synthesis-page`.
+
+`full`: {full}. `small`: {small}. Entries are those of each of a pseudo-channel's two queues, and the slots of a port.
+
+## Area
+
+`make synth-hbm` maps `openppu.hbm.channel.Channel` with Yosys to ECP5, each kind of module once, and then removes what
+nobody uses; and the scheduler of one of its two pseudo-channels, which holds no memories, to generic gates.
+
+{area}
+
+Cells are explained [there](synthesis.md#area).
+
+Of `full`, one of each part, its own parts within it, before what nobody uses is removed (LUT4 / CCU2C / FF):
+
+{parts}
+
+A queue's entry costs {entry} LUT4: four choices among banks of a bit each, three ways out (an access, an ACT, a PRE),
+two comparisons of rows (what opens, what arrives), and marks of banks for the others' sake. So the queues are most of
+the scheduler, and its area follows their entries; what is paid for is told by the table of
+[what is reached](hbm.md#measured). The banks' counters take {banks} LUT4 and {carries} carry cells a pseudo-channel.
+
+LiteDRAM's core (DDR3, one port, 8 banks, neither PHY nor ECC) maps to 1,354 LUT of six inputs, 696 FF and 32 RAM32M.
+It is another thing: a small machine for each bank, whose requests stay in order, no pseudo-channels, half a word or
+less of what moves here in a clock. With it a stream of half reads, half writes moves 21.4 % of what the bus could.
+
+## Clock
+
+`make pnr-hbm` puts a channel into the harness of [the tile's](synthesis.md#clock), and has nextpnr place and route it
+for an LFE5UM-85F ({package}, speed grade {speed}), aiming at {target:g} MHz, with one seed.
+
+{clock}
+
+{paths}
+
+The long way is the choice of an access: from the banks' counters over what each may take, the match of every entry,
+the oldest, its fields, whether another entry wants the row, to the command, and back to every entry's marks: all in
+one clock, for an access a clock. A clock of 800 MHz, which HBM2E at 3.2 Gb/s a pin would ask for, is a matter of
+an ASIC's process and of cutting this way; it has not been tried.
+"""
+_PARTS = {
+    "pseudo_channel": "scheduler of a pseudo-channel",
+    "entry_queue": "a queue",
+    "banks": "all banks",
+    "bank": "a bank",
+    "column_gate": "rules of columns",
+    "row_gate": "rules of rows",
+    "refresh_timer": "refresh",
+    "admission": "admission",
+    "port": "a port",
+    "crossbar": "crossbar of a pseudo-channel",
+    "write_buffer": "write buffer",
+    "write_path": "write path",
+    "read_path": "read path",
+    "row_arbiter": "row bus",
+    "power": "power",
+    "startup": "start",
+}
+
+
+def page(build: Path) -> str:
+    """Write the page from the reports in ``build``.
+
+    Raises
+    ------
+    UserError
+        If a report is missing.
+    """
+    area = rows(build / "synth-hbm" / "synth-hbm.json", "synth-hbm")
+    clock = rows(build / "pnr-hbm" / "pnr-hbm.json", "pnr-hbm")
+    full = [row for row in area if row["config"] == "full"]
+    queue = {row["entries"]: row["parts"]["entry_queue"]["lut4"] for row in full}
+    (least, most) = min(queue), max(queue)
+    banks = full[0]["parts"]["banks"]
+    return PAGE.format(
+        full=_describe("full"),
+        small=_describe("small"),
+        area=markdown(*hbm.area_table(area)),
+        parts=markdown(*_parts_table(full)),
+        entry=round((queue[most] - queue[least]) / (most - least)),
+        banks=f"{banks['lut4']:,}",
+        carries=f"{banks['ccu2c']:,}",
+        package=PACKAGE,
+        speed=SPEED_GRADE,
+        target=hbm.TARGET,
+        clock=markdown(*hbm.clock_table(clock)),
+        paths="\n".join(
+            f"- {row['name']}: the slowest path runs from `{row['from']}` to `{row['to']}`." for row in clock
+        ),
+    )
+
+
+def _describe(name: str) -> str:
+    config = hbm.CONFIGS[name]
+    ecc = "without ECC" if config.ecc == "none" else f"ECC `{config.ecc}`"
+    ports = f"{config.ports} port{'s' * (config.ports > 1)} of {config.tags} tag{'s' * (config.tags > 1)}"
+    return f"{config.organisation.banks} banks a pseudo-channel ({config.height}-high), {ports}, {ecc}"
+
+
+def _parts_table(full: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Any]]]:
+    lines: list[list[Any]] = []
+    for part, meaning in _PARTS.items():
+        cells = [row["parts"][part] for row in full]
+        lines.append([meaning, *(f"{each['lut4']:,} / {each['ccu2c']:,} / {each['ff']:,}" for each in cells)])
+    return ["part", *(f"{row['entries']} entries" for row in full)], lines

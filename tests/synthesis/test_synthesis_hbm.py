@@ -1,0 +1,80 @@
+"""Area and clock of the memory controller: parts are counted with what is in them, and the page shows all rows."""
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from openppu_sim.errors import SimulationError
+from openppu_sim.report.json_report import write_json
+from openppu_sim.synthesis import __main__ as job
+from openppu_sim.synthesis import hbm, hbm_page
+from openppu_sim.synthesis.area import Ecp5Area
+
+CELLS = Ecp5Area(cells=20_000, lut4=12_345, ccu2c=678, dsp=0, ff=901, dpr16x4=2, ebr=3)
+
+
+def reports(build: Path) -> None:
+    """Made-up reports, in which a queue costs 100 LUT4 and 50 an entry."""
+    area = []
+    for name in hbm.CONFIGS:
+        for entries in hbm.ENTRIES:
+            parts = {part: asdict(CELLS) for part in hbm_page._PARTS}
+            parts["entry_queue"] |= {"lut4": 100 + 50 * entries}
+            numbers = {"config": name, "entries": entries, "gates": 55_555, "gate_ff": 44, "parts": parts}
+            area.append({"name": f"channel {name} {entries}", **asdict(CELLS), **numbers})
+    write_json(build / "synth-hbm" / "synth-hbm.json", {"rows": area})
+    used = {"comb": 1234, "ff": 2, "ebr": 4, "from": "first", "to": "second", "logic_ns": 2.0, "routing_ns": 3.0}
+    clock = {"name": "channel small 8", "value": 31.41, "config": "small", "entries": 8, **used}
+    write_json(build / "pnr-hbm" / "pnr-hbm.json", {"rows": [clock]})
+
+
+def test_parts_hold_what_is_in_them() -> None:
+    stat = {
+        "modules": {
+            "\\top": {"num_cells_by_type": {"LUT4": 1, "top_queue": 2}},
+            "\\top_queue": {"num_cells_by_type": {"LUT4": 10, "top_bank": 3}},
+            "\\top_bank": {"num_cells_by_type": {"TRELLIS_FF": 7}},
+        }
+    }
+    assert hbm.parts(stat, "top", source=Path("stat.json")) == {
+        "": Counter({"LUT4": 21, "TRELLIS_FF": 42}),
+        "queue": Counter({"LUT4": 10, "TRELLIS_FF": 21}),
+        "bank": Counter({"TRELLIS_FF": 7}),
+    }
+
+
+@pytest.mark.parametrize("stat", [{}, [], None, {"modules": {"\\top": {}}}, {"modules": {"\\top": 3}}])
+def test_other_statistics_are_refused(stat: object) -> None:
+    with pytest.raises(SimulationError, match=r"stat\.json"):
+        hbm.parts(stat, "top", source=Path("stat.json"))
+
+
+def test_page_shows_areas_parts_and_clocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reports(tmp_path)
+    assert job.main(["--build-dir", str(tmp_path), "page-hbm"]) == 0
+    text = capsys.readouterr().out
+    for name in hbm.CONFIGS:
+        for entries in hbm.ENTRIES:
+            assert f"| {name} | {entries} | 12,345 | 678 | 901 | 2 | 3 | 55,555 | 44 |" in text
+    assert "| a queue | 500 / 678 / 901 | 900 / 678 / 901 |" in text
+    assert "A queue's entry costs 50 LUT4" in text
+    assert "| small | 8 | 31.41 | 1,234 |" in text
+    assert "from `first` to `second`" in text
+    assert "`small`: 16 banks a pseudo-channel (4-high), 1 port of 1 tag, without ECC." in text
+
+
+@pytest.mark.parametrize("missing", ["synth-hbm", "pnr-hbm"])
+def test_missing_report_is_one_line(missing: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reports(tmp_path)
+    (tmp_path / missing / f"{missing}.json").unlink()
+    assert job.main(["--build-dir", str(tmp_path), "page-hbm"]) == 2
+    assert f"run make {missing} first" in capsys.readouterr().err
+
+
+def test_every_channel_has_its_entries() -> None:
+    for name in hbm.CONFIGS:
+        for entries in hbm.ENTRIES:
+            config = hbm.with_entries(name, entries)
+            assert (config.reads, config.writes, config.slots) == (entries,) * 3
+            assert config.height == hbm.CONFIGS[name].height
