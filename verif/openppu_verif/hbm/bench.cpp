@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <ctime>
 #include <memory>
+#include <utility>
 
 #include "bench_io.h"
 #include "checker.h"
@@ -325,8 +326,9 @@ void Bench::happen(const Event& event) {
   }
 }
 
+// One clock: the model takes all its inputs at the rising edge that begins it, and has then settled.
 void Bench::step(bool more) {
-  resetting_ = false;
+  const bool was_resetting = std::exchange(resetting_, false);
   while (next_event_ < events_.size() && events_[next_event_].clock <= clock_) happen(events_[next_event_++]);
   more &= clock_ >= paused_until_;
   model_.rst.set(resetting_);
@@ -340,7 +342,7 @@ void Bench::step(bool more) {
     }
   }
   const Sense& sense = device_.sense();
-  const bool in_reset = !reset_n_.number();  // which is asynchronous: no word comes any more
+  const bool in_reset = was_resetting || !reset_n_.number();  // which is asynchronous: no word comes any more
   read_valid_.set(in_reset ? 0 : static_cast<uint64_t>(sense.read_valid[0] | sense.read_valid[1] << 1));
   for (int pc = 0; pc < PCS; ++pc) {
     if (sense.read_valid[pc]) std::memcpy(read_.at + pc * sizeof(Word), &sense.read[pc], sizeof(Word));
@@ -350,6 +352,7 @@ void Bench::step(bool more) {
   address_error_.set(static_cast<uint64_t>(sense.address_error));
   init_complete_.set(static_cast<uint64_t>(sense.init_complete));
   update_request_.set(static_cast<uint64_t>(sense.update_request));
+  model_.clk.set(1);
   model_.evaluate();
   if (waves_) model_.dump_waves(2 * clock_);
   bool moved = false;
@@ -357,10 +360,9 @@ void Bench::step(bool more) {
   if (moved || all_idle()) quiet_since_ = clock_;
   memory_clock();
   if (resetting_) device_.erase();
-  model_.clk.set(1);
+  model_.clk.set(0);
   model_.evaluate();
   if (waves_) model_.dump_waves(2 * clock_ + 1);
-  model_.clk.set(0);
   ++clock_;
 }
 
@@ -377,11 +379,10 @@ void Bench::run() {
     each.words.valid.set(0);
   }
   model_.rst.set(1);
-  model_.clk.set(0);
-  model_.evaluate();
-  model_.clk.set(1);
-  model_.evaluate();
-  model_.clk.set(0);
+  for (const int level : {0, 1, 0, 1, 0}) {  // the reset is taken, then obeyed
+    model_.clk.set(level);
+    model_.evaluate();
+  }
   model_.rst.set(0);
   const Pin& running = port("running");
   const uint64_t limit = 1'000'000;

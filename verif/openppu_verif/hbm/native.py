@@ -1,7 +1,7 @@
 """Runs traffic on the Verilated channel, the device model and the checker at its PHY: no Python per clock.
 
-The emitted Verilog is compiled once for each configuration (by content), and loads the bench (``bench.cpp``) as a
-library. A run is told everything in a file of parameters, and answers in JSON.
+The model (``native_model.py``) loads the bench (``bench.cpp``) as a library. A run is told everything in a file of
+parameters, and answers in JSON.
 """
 
 import json
@@ -14,9 +14,7 @@ from typing import Any
 
 from amaranth import Const, Value
 from amaranth.lib import data
-from openppu.config import load
-from openppu.hbm.accounts import counters_layout
-from openppu.hbm.channel import Channel
+from openppu.hbm.accounts import IDLE_CAUSES, counters_layout
 from openppu.hbm.commands import ColumnCommand, RowCommand, column_slot_layout, row_slot_layout
 from openppu.hbm.config import GRANULE, ChannelConfig
 from openppu.hbm.device import Timing
@@ -24,18 +22,15 @@ from openppu.hbm.layouts import acknowledge_layout, request_layout, response_lay
 from openppu.hbm.phy import DATA_BITS
 from openppu.hbm.power import POWER_COUNTERS, power_layout
 from openppu.hbm.settings import Settings, settings_layout
-from openppu.verilog import emit
 from openppu_sim.errors import SimulationError
 from openppu_sim.reference.memory_code import columns
-from openppu_sim.simulator.verilator import build
 
 from openppu_verif.hbm.constraints import COMMANDS, checker_table
 from openppu_verif.hbm.native_library import build_library
+from openppu_verif.hbm.native_model import TOP as TOP
+from openppu_verif.hbm.native_model import build_channel as build_channel
+from openppu_verif.hbm.native_model import emit_channel as emit_channel
 
-TOP = "channel"
-FOLDER = Path(__file__).parent
-MAIN = FOLDER / "model_main.cpp"
-HEADER = FOLDER / "model.h"
 ORDERS = ("sequential", "random", "stride")
 WHOLE = 65536
 TRAINING_CLOCKS, ADDRESS_ERROR_CLOCKS = 16, 4
@@ -208,20 +203,8 @@ class Measurement:
     @property
     def idle(self) -> dict[str, float]:
         """Each class of idle column slots, by the controller's counters, as a share of all slots."""
-        accesses = {"clocks", "reads", "writes"}
-        events = {
-            "row_hits",
-            "row_misses",
-            "row_conflicts",
-            "activates",
-            "precharges",
-            "refreshes",
-            "turnarounds",
-            "victims",
-        }
         total = sum(each["clocks"] for each in self.counters)
-        names = [name for name in self.counters[0] if name not in accesses | events]
-        return {name: sum(each[name] for each in self.counters) / max(1, total) for name in names}
+        return {name: sum(each[name] for each in self.counters) / max(1, total) for name in IDLE_CAUSES}
 
     def latency(self, share: float) -> int:
         """Clocks within which so large a share of the reads was answered; 0 if there was none."""
@@ -245,67 +228,6 @@ class Measurement:
                 f"{self.violations} rules of the device broken, {self.problems} commands that it could not obey, "
                 f"{self.wrong} wrong answers: {'; '.join(found[:5])}"
             )
-
-
-def emit_channel(config: ChannelConfig, folder: Path) -> Path:
-    """Write a channel's Verilog to a folder; the file."""
-    verilog = folder / f"{TOP}.v"
-    emit(Channel(config), top=TOP, config=load("tiny")).write(verilog)
-    return verilog
-
-
-def build_channel(
-    config: ChannelConfig,
-    build_root: Path,
-    *,
-    waves: bool = False,
-    netlist: Path | None = None,
-    inputs: Sequence[str] = (),
-) -> Path:
-    """The executable for a channel, from an earlier build if there is one.
-
-    Parameters
-    ----------
-    config : ChannelConfig
-    build_root : Path
-        Folder of all that is generated (``build``).
-    waves : bool
-        For `run` with ``waves``.
-    netlist : Path, optional
-        Verilog of the channel that was made in another way, with more ``inputs``, which `run` sets.
-    inputs : sequence of str
-
-    Raises
-    ------
-    UserError
-        If a tool is missing or rejects its input.
-    """
-    channel = Channel(config)
-    with tempfile.TemporaryDirectory() as folder:
-        header = Path(folder) / "channel_ports.h"
-        verilog = netlist or emit_channel(config, Path(folder))
-        header.write_text(_ports_header(channel, inputs), encoding="utf-8")
-        return build([verilog], TOP, build_root, cpp_main=MAIN, headers=[header, HEADER], trace=waves)
-
-
-def _ports_header(channel: Channel, inputs: Sequence[str]) -> str:
-    lines = [f'      {{"{name}", hbm::pin(top.{name})}},' for name in inputs]
-    for path, _, value in channel.signature.flatten(channel):
-        name = Value.cast(value).name
-        spelt = name.replace("__", "___05F")  # Verilator's way with two underscores
-        lines.append(f'      {{"{".".join(map(str, path))}", hbm::pin(top.{spelt})}},')
-    return "\n".join(
-        [
-            '#include "model.h"',
-            "template <class Top>",
-            "std::map<std::string, hbm::Pin> ports(Top& top) {",
-            "  return {",
-            *lines,
-            "  };",
-            "}",
-            "",
-        ]
-    )
 
 
 def run(

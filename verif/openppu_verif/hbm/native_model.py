@@ -1,0 +1,150 @@
+"""Builds the channel's Verilog with Verilator for the native bench, once for each configuration (by content).
+
+Two things make the model quick to build and to run:
+
+- Every module stays a function of its own, compiled once for all its instances; its inputs are readable from outside,
+  which keeps Verilator from mixing the surrounding logic into it.
+- A wrapper takes all inputs into registers at the rising edge. Otherwise Verilator works out all that depends on an
+  input a second time in each clock, and on ``settings`` nearly everything does.
+"""
+
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from amaranth import Value
+from openppu.config import load
+from openppu.hbm.channel import Channel
+from openppu.hbm.config import ChannelConfig
+from openppu.verilog import emit
+from openppu_sim.simulator.verilator import build
+
+TOP = "channel"
+WRAPPER = "channel_bench"
+MAIN = Path(__file__).with_name("model_main.cpp")
+HEADER = Path(__file__).with_name("model.h")
+VERILATE = ("-fno-dfg-scoped",)
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port in the text of a module; ``bits`` as it is written there, such as ``[7:0]``."""
+
+    direction: str
+    bits: str
+    name: str
+
+
+def emit_channel(config: ChannelConfig, folder: Path) -> Path:
+    """Write a channel's Verilog to a folder; the file."""
+    verilog = folder / f"{TOP}.v"
+    emit(Channel(config), top=TOP, config=load("tiny")).write(verilog)
+    return verilog
+
+
+def build_channel(
+    config: ChannelConfig,
+    build_root: Path,
+    *,
+    waves: bool = False,
+    netlist: Path | None = None,
+    inputs: Sequence[str] = (),
+) -> Path:
+    """The executable for a channel, from an earlier build if there is one.
+
+    Parameters
+    ----------
+    config : ChannelConfig
+    build_root : Path
+        Folder of all that is generated (``build``).
+    waves : bool
+        For `openppu_verif.hbm.native.run` with ``waves``.
+    netlist : Path, optional
+        Verilog of the channel that was made in another way, with more ``inputs``, which the run sets.
+    inputs : sequence of str
+
+    Raises
+    ------
+    UserError
+        If a tool is missing or rejects its input.
+    """
+    channel = Channel(config)
+    with tempfile.TemporaryDirectory() as folder:
+        verilog = netlist or emit_channel(config, Path(folder))
+        wrapper, header = Path(folder) / f"{WRAPPER}.v", Path(folder) / "channel_ports.h"
+        modules = module_ports(verilog.read_text(encoding="ascii"))
+        wrapper.write_text(_wrapper(modules[TOP]), encoding="ascii")
+        header.write_text(_ports_header(channel, inputs), encoding="utf-8")
+        return build(
+            [verilog, wrapper],
+            WRAPPER,
+            build_root,
+            cpp_main=MAIN,
+            headers=[header, HEADER],
+            control=_control(modules),
+            verilate=VERILATE,
+            trace=waves,
+        )
+
+
+def module_ports(verilog: str) -> dict[str, list[Port]]:
+    """The modules in an emitted file, each with its ports."""
+    modules = {}
+    for name, ports in re.findall(r"^module (\w+) \(\n(.*?)^\);", verilog, re.MULTILINE | re.DOTALL):
+        found = re.findall(r"^ +(input|output) +(?:wire|reg) +(\[\d+:\d+\])? *(\w+),?$", ports, re.MULTILINE)
+        modules[name] = [Port(*port) for port in found]
+    return modules
+
+
+def _control(modules: dict[str, list[Port]]) -> str:
+    lines = []
+    for module, ports in modules.items():
+        if module != TOP:
+            lines.append(f'no_inline -module "{module}"')
+            inputs = (port.name for port in ports if port.direction == "input" and port.name not in ("clk", "rst"))
+            lines += [f'public_flat_rd -module "{module}" -var "{name}"' for name in inputs]
+    return "\n".join(lines)
+
+
+def _wrapper(ports: list[Port]) -> str:
+    """The channel behind registers; the ports are named as its own."""
+    held = {port.name: f"{port.name}__held" for port in ports if port.direction == "input" and port.name != "clk"}
+    return "\n".join(
+        [
+            f"module {WRAPPER} (",
+            ",\n".join(f"  {port.direction} wire {port.bits} {port.name}" for port in ports),
+            ");",
+            *(f"  reg {port.bits} {held[port.name]};" for port in ports if port.name in held),
+            "  always @(posedge clk) begin",
+            *(f"    {register} <= {name};" for name, register in held.items()),
+            "  end",
+            f"  {TOP} channel (",
+            ",\n".join(f"    .{port.name}({held.get(port.name, port.name)})" for port in ports),
+            "  );",
+            "endmodule",
+            "",
+        ]
+    )
+
+
+def _ports_header(channel: Channel, inputs: Sequence[str]) -> str:
+    """C++ that finds every port of the model by its path."""
+    lines = [f'      {{"{name}", hbm::pin(top.{name})}},' for name in inputs]
+    for path, _, value in channel.signature.flatten(channel):
+        name = Value.cast(value).name
+        spelt = name.replace("__", "___05F")  # Verilator's way with two underscores
+        lines.append(f'      {{"{".".join(map(str, path))}", hbm::pin(top.{spelt})}},')
+    return "\n".join(
+        [
+            '#include "model.h"',
+            "template <class Top>",
+            "std::map<std::string, hbm::Pin> ports(Top& top) {",
+            "  return {",
+            *lines,
+            "  };",
+            "}",
+            "",
+        ]
+    )
