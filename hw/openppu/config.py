@@ -42,9 +42,9 @@ class TileConfig(Section):
     formats: tuple[str, ...] = option("operand formats that are built in; a command chooses one", choices=FORMATS)
     latency: int = option(
         "time a partial sum spends in one processing element: 1 for a tile with int8 alone, "
-        "2 to 4 when a float format is built in",
+        "2 to 5 when a float format is built in",
         least=1,
-        most=4,
+        most=5,
         unit="cycles",
     )
     accumulators: int = option(
@@ -56,10 +56,10 @@ class TileConfig(Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        allowed = (2, 3, 4) if self.has_float else (1,)
+        allowed = (2, 3, 4, 5) if self.has_float else (1,)
         if self.latency not in allowed:
             built = f"formats {', '.join(self.formats)}"
-            give = f"2, 3 or 4 with {built}" if self.has_float else f"1 with {built} alone"
+            give = f"2, 3, 4 or 5 with {built}" if self.has_float else f"1 with {built} alone"
             raise ConfigError(f"tile.latency = {self.latency}: impossible with these formats; give {give}")
 
     @property

@@ -28,7 +28,7 @@ def random_case(seed: int) -> tuple[list[TileCommand], TileConfig]:
         rows=rng.randint(1, 20 if middling else 4),
         columns=rng.randint(1, 40 if middling else 4),
         formats=("int8", "bf16") if has_float else ("int8",),
-        latency=rng.randint(2, 4) if has_float else 1,
+        latency=rng.randint(2, 5) if has_float else 1,
         accumulators=rng.choice((8, 32, 64) if middling else (8, 8, 16, 32)),
         outstanding=rng.randint(2, 8),
     )

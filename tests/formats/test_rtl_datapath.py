@@ -17,7 +17,7 @@ from openppu_verif.formats.pipeline_bench import PipelineBench
 # A component that refuses its parameters is never used.
 pytestmark = pytest.mark.filterwarnings("ignore:.*created but never used")
 
-LATENCIES = (1, 2, 3, 4)
+LATENCIES = (1, 2, 3, 4, 5)
 ALL = tuple(FORMATS.values())
 TRIPLES = 1_050_000
 """A format; a million of them reach the addition, the others are pads."""
@@ -34,7 +34,7 @@ def mixed(build_root):
 @pytest.fixture(scope="module")
 def single(build_root):
     """Each format alone, floats at the two ends of latency. The addition of int8 alone is the cell's own."""
-    floats = {f"{fmt.name}_{n}": Datapath(formats=(fmt,), add_latency=n) for fmt in ALL if fmt.is_float for n in (1, 4)}
+    floats = {f"{fmt.name}_{n}": Datapath(formats=(fmt,), add_latency=n) for fmt in ALL if fmt.is_float for n in (1, 5)}
     parts = {name: (part, part.latency) for name, part in floats.items()}
     tile = load("tiny", ["tile.formats=int8", "tile.latency=1"]).tile
     parts |= {
@@ -55,8 +55,8 @@ def triples(fmt, n, rng):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: FusedAdd(width=16, latency=0), "FusedAdd latency 0: give 1, 2, 3 or 4"),
-        (lambda: FusedAdd(width=16, latency=5), "FusedAdd latency 5"),
+        (lambda: FusedAdd(width=16, latency=0), "FusedAdd latency 0: give 1, 2, 3, 4 or 5"),
+        (lambda: FusedAdd(width=16, latency=6), "FusedAdd latency 6"),
         (lambda: Unpack(formats=()), "Unpack needs at least one format"),
         (lambda: Unpack(formats=(BF16,), latency=3), "Unpack latency 3: give 1 or 2"),
     ],
@@ -88,10 +88,10 @@ def test_a_datapath_of_one_format_equals_the_reference(single):
     inputs = {}
     for fmt, (a, b, c, pad, _) in cases.items():
         ports = {"a": a, "b": b, "format": np.full(TRIPLES, fmt.code), "pad": pad, "addend": c}
-        inputs |= {f"{fmt.name}_{n}.{port}": values for n in (1, 4) for port, values in ports.items()}
+        inputs |= {f"{fmt.name}_{n}.{port}": values for n in (1, 5) for port, values in ports.items()}
     results = single.run(inputs)
     for fmt, (a, b, c, pad, expected) in cases.items():
-        for n in (1, 4):
+        for n in (1, 5):
             what = f"{fmt.name} alone, latency {n}, seed {seed}"
             assert_same_bits(results[f"{fmt.name}_{n}.total"], expected, what, a=a, b=b, c=c, pad=pad)
 

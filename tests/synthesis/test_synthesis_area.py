@@ -71,5 +71,5 @@ def test_every_row_of_the_report_stands_in_the_table() -> None:
 def test_every_format_set_is_a_legal_tile(formats: tuple[str, ...]) -> None:
     tile = synth.with_formats(formats).tile
     assert tile.formats == formats
-    assert tile.latency == (1 if formats == ("int8",) else 4)
+    assert tile.latency == (1 if formats == ("int8",) else synth.FLOAT_LATENCY)
     assert tile.rows == load("ecp5").tile.rows

@@ -30,7 +30,7 @@ CONFIGURATIONS: dict[str, tuple[str, ...]] = {
         "tile.rows=1",
         "tile.columns=7",
         "tile.formats=fp8_e4m3,fp8_e5m2",
-        "tile.latency=2",
+        "tile.latency=5",
         "tile.accumulators=32",
         "tile.address_bits=9",
     ),

@@ -19,9 +19,10 @@ GUARD_BITS = 3
 of 3 a subtraction then needs two places to the left and one to round."""
 REGISTERED = {
     1: ("round",),
-    2: ("add", "round"),
-    3: ("align", "add", "round"),
-    4: ("align", "add", "normalise", "round"),
+    2: ("count", "round"),
+    3: ("align", "count", "round"),
+    4: ("align", "count", "normalise", "round"),
+    5: ("align", "add", "count", "normalise", "round"),
 }
 """The steps that end in registers, by latency."""
 
@@ -30,12 +31,13 @@ class FusedAdd(wiring.Component):
     """Adds an exact product to a binary32 number with one rounding: the second half of IEEE 754's fusedMultiplyAdd.
 
     Round to nearest, ties to even; subnormals kept; every NaN result is 0x7FC00000. Integer products are added modulo
-    2**32 by the same adder. Throughput: one sum a cycle. Four steps:
+    2**32 by the same adder. Throughput: one sum a cycle. Five steps:
 
     align: the operand with the larger exponent stays, the other moves right; ``lost`` says that it lost bits.
-    add: sum or difference, and its leading zeros. A difference is had by inversion alone: of the lesser operand, and
-    again of the result if that is negative. If bits were lost, the true difference lies between the result and the
-    next integer; if not, a positive one is ``short`` of one unit, which waits for the rounding.
+    add: sum or difference. A difference is had by inversion alone: of the lesser operand, and in the next step again
+    of the result if that is negative. If bits were lost, the true difference lies between the result and the next
+    integer; if not, a positive one is ``short`` of one unit, which waits for the rounding.
+    count: the leading zeros of the sum.
     normalise: the leading one moves to the top, but not past the exponent of the subnormals; overflow and NaN.
     round: one increment; a carry out of the significand raises the exponent by itself.
 
@@ -45,9 +47,9 @@ class FusedAdd(wiring.Component):
         Significand bits of the product: 16 for bf16, 22 for fp16, 48 for binary32, 24 to add a binary32 number.
     integer : bool
         Integer products may come, too.
-    latency : int, 1 to 4
-        Cycles from ``product`` and ``addend`` to ``total``: 4 has registers after each step; 3 leaves out the ones
-        after normalise, 2 also the ones after align, 1 only has those after round.
+    latency : int, 1 to 5
+        Cycles from ``product`` and ``addend`` to ``total``: 5 has registers after each step; 4 leaves out the ones
+        after add, 3 also the ones after normalise, 2 those after align, 1 only has those after round.
 
     Members
     -------
@@ -61,12 +63,12 @@ class FusedAdd(wiring.Component):
     Raises
     ------
     ValueError
-        If the latency is not 1 to 4.
+        If the latency is not 1 to 5.
     """
 
     def __init__(self, *, width: int, integer: bool = False, latency: int):
         if latency not in REGISTERED:
-            raise ValueError(f"FusedAdd latency {latency}: give 1, 2, 3 or 4")
+            raise ValueError(f"FusedAdd latency {latency}: give 1, 2, 3, 4 or 5")
         self.width = width
         self.integer = integer
         self.latency = latency
@@ -82,6 +84,7 @@ class FusedAdd(wiring.Component):
         for name, step in (
             ("align", self._align),
             ("add", self._add),
+            ("count", self._count),
             ("normalise", self._normalise),
             ("round", self._round),
         ):
@@ -175,10 +178,14 @@ class FusedAdd(wiring.Component):
         return after
 
     def _add(self, m, before):
-        total = Signal(self.sum_bits)
-        m.d.comb += total.eq(before.greater + before.lesser)
-        lost = Signal(name="lesser_lost")
-        m.d.comb += lost.eq(before.lost_much | before.lost_little)
+        after = {key: getattr(before, key) for key in ("subtract", "sign", "exponent", "nan", "infinite")}
+        if self.integer:
+            after["integer"] = before.integer
+        total = (before.greater + before.lesser)[: self.sum_bits]
+        return after | {"sum": total, "lost": before.lost_much | before.lost_little}
+
+    def _count(self, m, before):
+        total = before.sum
         # A subtraction that does not carry out is not positive. Equal exponents may leave the greater operand second,
         # and so may a subnormal addend, whose exponent is larger than its size tells.
         carry = total[self.window]
@@ -196,9 +203,9 @@ class FusedAdd(wiring.Component):
         after = {
             "magnitude": magnitude,
             "zeros": leading_zeros(m, changes, name="sum_zeros"),
-            "zero": before.subtract & ~lost & total[: self.window].all(),
-            "lost": lost,
-            "short": before.subtract & carry & ~lost,
+            "zero": before.subtract & ~before.lost & total[: self.window].all(),
+            "lost": before.lost,
+            "short": before.subtract & carry & ~before.lost,
             "sign": before.sign ^ negative,
             "exponent": before.exponent,
             "nan": before.nan,

@@ -1,8 +1,7 @@
 """Cycles of matrix products beside the bound and beside SCALE-Sim, on the RTL where that takes less than two minutes.
 
-int8 runs on a tile of int8 alone (latency 1), bf16 on one of bf16 alone with the deepest pipeline (latency 4, which has
-the highest clock and the most cycles to fill). Larger tiles are predicted by the model, which equals the RTL wherever
-both are run.
+int8 runs on a tile of int8 alone (latency 1), bf16 on one of bf16 alone (latency 4). Larger tiles are predicted by the
+model, which equals the RTL wherever both are run.
 
 The bound is max(M', R) cycles for each block of weights. A product whose K is no multiple of the rows R can take less,
 since its last blocks load fewer rows. `scalesim_ws` and `scalesim_os` are the compute cycles of SCALE-Sim 3.0.0 for

@@ -15,6 +15,7 @@ from openppu_sim.synthesis.yowasp import read_result, run_tool
 
 ECP5 = """\
 read_verilog {top}.v
+{depth}
 synth_ecp5 -top {top} -json {top}.netlist.json
 delete t:$scopeinfo
 tee -q -o {top}.ecp5.json stat -json
@@ -74,15 +75,29 @@ class GateArea:
     ff: int
 
 
-def map_ecp5(component: wiring.Component, *, top: str, config: ChipConfig, folder: Path) -> Ecp5Area:
+def map_ecp5(
+    component: wiring.Component, *, top: str, config: ChipConfig, folder: Path, logic_ns: float | None = None
+) -> Ecp5Area:
     """Emit ``component``, map it to ECP5, leave ``<top>.netlist.json`` in ``folder`` and count its cells.
+
+    Parameters
+    ----------
+    component, top, config
+        As for `openppu.verilog.emit`.
+    folder : Path
+        Made if it is not there.
+    logic_ns : float, optional
+        Time in logic between registers below which tables are saved rather than time. Without it the longest path
+        gets the fewest levels, whatever that costs.
 
     Raises
     ------
     SimulationError
         If Yosys does not write whole results.
     """
-    return ecp5_area(_count(component, ECP5, top=top, config=config, folder=folder, result=f"{top}.ecp5.json"))
+    depth = "" if logic_ns is None else f"scratchpad -set abc9.D {logic_ns * 1000:.0f}"
+    script = ECP5.format(top=top, depth=depth)
+    return ecp5_area(_count(component, script, top=top, config=config, folder=folder, result=f"{top}.ecp5.json"))
 
 
 def map_gates(component: wiring.Component, *, top: str, config: ChipConfig, folder: Path) -> GateArea:
@@ -93,7 +108,9 @@ def map_gates(component: wiring.Component, *, top: str, config: ChipConfig, fold
     SimulationError
         If Yosys does not write whole results.
     """
-    return gate_area(_count(component, GATES, top=top, config=config, folder=folder, result=f"{top}.gates.json"))
+    return gate_area(
+        _count(component, GATES.format(top=top), top=top, config=config, folder=folder, result=f"{top}.gates.json")
+    )
 
 
 def _count(
@@ -101,9 +118,9 @@ def _count(
 ) -> dict[str, int]:
     make_folder(folder)
     emit(component, top=top, config=config).write(folder / f"{top}.v")
-    (folder / "map.ys").write_text(script.format(top=top), encoding="ascii")
-    netlists = [f"{top}.netlist.json"] if script is ECP5 else []
-    run_tool("yosys", ["-Q", "-q", "map.ys"], folder=folder, results=[*netlists, result])
+    (folder / "map.ys").write_text(script, encoding="ascii")
+    netlist = f"{top}.netlist.json"
+    run_tool("yosys", ["-Q", "-q", "map.ys"], folder=folder, results=[netlist] * (netlist in script) + [result])
     path = folder / result
     return cells_by_type(read_result(path, blame="run again"), source=path)
 

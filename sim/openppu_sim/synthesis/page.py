@@ -19,8 +19,10 @@ What the tile costs in gates and on a Lattice ECP5, and how fast it is there. Th
 ## Area
 
 `make synth` emits each part as Verilog and maps it with Yosys, once to ECP5 (`synth_ecp5`) and once to generic gates
-(`synth`); no placement. The parts are the processing element (`openppu.tile.cell.Cell`) for several sets of formats,
-and the whole tile of the preset `ecp5`. Figures and all cell counts: `build/synth/synth.json`.
+(`synth`); no placement. On ECP5 the mapper saves tables as long as logic between registers takes {logic_ns:g} ns at
+most, but in parts of int8 alone, which get the fewest levels. The parts are the processing element
+(`openppu.tile.cell.Cell`) for several sets of formats, and the whole tile of the preset `ecp5`. Figures and all cell
+counts: `build/synth/synth.json`.
 
 {area}
 
@@ -59,6 +61,7 @@ def page(build: Path) -> str:
     area, clock = (rows(build / job / f"{job}.json", job) for job in ("synth", "pnr"))
     seeds = max(row["seeds"] for row in clock)
     return PAGE.format(
+        logic_ns=synth.FLOAT_LOGIC_NS,
         area=markdown(*synth.table(area)),
         area_goals=_goals(area),
         clock=markdown(*pnr.table(clock)),

@@ -14,7 +14,7 @@ from openppu_sim.report.table import print_table
 from openppu_sim.synthesis.area import map_ecp5
 from openppu_sim.synthesis.harness import Harness
 from openppu_sim.synthesis.place import DEVICE, PACKAGE, SPEED_GRADE, Placement, place
-from openppu_sim.synthesis.synth import with_formats
+from openppu_sim.synthesis.synth import logic_ns, with_formats
 from openppu_sim.synthesis.yowasp import require_tool
 
 SEEDS = (1, 2, 3)
@@ -44,7 +44,8 @@ def design_row(design: Design, seeds: Sequence[int], folder: Path) -> dict[str, 
     chip = with_formats((design.format,), rows=design.size, columns=design.size)
     top = design.name.replace(" ", "_")
     with step(f"synthesis of {design.name}"):
-        map_ecp5(Harness(Tile(chip.tile)), top=top, config=chip, folder=folder)
+        harness = Harness(Tile(chip.tile))
+        map_ecp5(harness, top=top, config=chip, folder=folder, logic_ns=logic_ns(chip.tile.formats))
     placements = []
     for seed in seeds:
         with step(f"place and route of {design.name}, seed {seed}"):

@@ -19,7 +19,7 @@ class Datapath(wiring.Component):
     ----------
     formats : tuple of Format
         Formats that are built in.
-    add_latency : int, 1 to 4
+    add_latency : int, 1 to 5
         Latency of the addition.
 
     Members
