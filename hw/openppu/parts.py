@@ -16,6 +16,11 @@ from openppu.formats.operand import formats_named
 from openppu.formats.requantise import Requantise
 from openppu.formats.spec import Format
 from openppu.formats.widen import Widen
+from openppu.hbm.axi import AxiPort
+from openppu.hbm.controller import Controller
+from openppu.hbm.device import device
+from openppu.hbm.settings import Settings
+from openppu.hbm.status import PowerUp
 from openppu.tile.cell import Cell
 from openppu.tile.tile import Tile
 from openppu.verilog import Verilog, emit
@@ -50,6 +55,14 @@ def has_float(chip: ChipConfig) -> bool:
     return chip.tile.has_float
 
 
+def hbm_controller(chip: ChipConfig) -> Controller:
+    """The controller of one of a chip's memory channels, with the timing of its device."""
+    return Controller(chip.hbm.channel, start=PowerUp(settings=Settings(timing=device(chip.hbm.device).timing)))
+
+
+HBM_ID_BITS = 6
+"""Width of AXI's IDs."""
+
 PARTS = {
     "tile": Part("the systolic matmul tile", lambda chip: Tile(chip.tile)),
     "pe": Part("one processing element of the tile's array", lambda chip: Cell(chip.tile)),
@@ -63,6 +76,8 @@ PARTS = {
     ),
     "widen": Part("the tile's float formats to binary32", lambda chip: Widen(formats=floats(chip)), has_float),
     "requantise": Part("int32 or binary32, scaled to int8", lambda chip: Requantise()),
+    "hbm": Part("the controller of one HBM2e channel", hbm_controller),
+    "hbm_axi": Part("AXI4 before a port of hbm", lambda chip: AxiPort(chip.hbm.channel, id_bits=HBM_ID_BITS)),
 }
 
 

@@ -24,6 +24,7 @@ from openppu_verif.hbm.channel_memory import ChannelMemory
 from openppu_verif.streams import Sink, Source
 
 PATIENCE = 30_000
+OPERATIONS = {name: value.value for name, value in Operation.__members__.items()}
 
 
 class Bench:
@@ -101,7 +102,7 @@ class Bench:
 
     async def test(self, operation: str, accesses: int) -> dict[str, int]:
         """Run a self-test over the first accesses with the random pattern; its record."""
-        values = {"operation": Operation[operation].value, "pattern": 2, "accesses": accesses, "last": 7, "stride": 8}
+        values = {"operation": OPERATIONS[operation], "pattern": 2, "accesses": accesses, "last": 7, "stride": 8}
         for name, value in values.items():
             await self.write(f"test.{name}", value)
         await self.write("start", 1)
