@@ -9,13 +9,12 @@ from openppu.hbm.config import ChannelConfig
 from openppu.hbm.device import device
 from openppu.hbm.read_path import ReadPath
 from openppu.hbm.settings import Settings
-from openppu_sim.reference import secded, symbol_code
+from openppu_sim.reference.memory_code import encode
 
 
 def with_check(word: int, ecc: str) -> tuple[int, int]:
     """A word and its check bits, by numpy."""
-    data = np.frombuffer(word.to_bytes(32, "little"), np.uint8)
-    check = symbol_code.encode(data) if ecc == "symbol" else secded.encode(data.view(np.uint64))
+    check = encode(np.frombuffer(word.to_bytes(32, "little"), np.uint8), ecc)
     return word, int.from_bytes(check.tobytes(), "little")
 
 

@@ -13,7 +13,7 @@ from openppu.hbm.error_code import POISON
 from openppu.hbm.settings import Settings
 from openppu.hbm.write_buffer import WriteBuffer
 from openppu.hbm.write_path import WritePath
-from openppu_sim.reference import secded, symbol_code
+from openppu_sim.reference.memory_code import encode
 
 CONFIG = ChannelConfig(writes=8)
 WORDS = 8 * CONFIG.writes
@@ -26,8 +26,7 @@ def merged(new: int, old: int, mask: int) -> int:
 
 def check_of(word: int, ecc: str) -> int:
     """Check bits of a word, by numpy."""
-    data = np.frombuffer(word.to_bytes(32, "little"), np.uint8)
-    check = symbol_code.encode(data) if ecc == "symbol" else secded.encode(data.view(np.uint64))
+    check = encode(np.frombuffer(word.to_bytes(32, "little"), np.uint8), ecc)
     return int.from_bytes(check.tobytes(), "little")
 
 
