@@ -51,20 +51,20 @@ def test_nothing_takes_no_time() -> None:
 @pytest.mark.parametrize(("m", "n"), [(1, 400_000), (100_000, 256)])
 def test_a_tenth_of_the_most_pieces_is_predicted_in_seconds(m: int, n: int) -> None:
     config = load("demo").replace(accumulators=64).tile
-    start = time.perf_counter()
+    start = time.process_time()
     planned = plan(m, 10, n, "bf16", config, resident=False)
     assert predict(planned.commands, config).rows == m * 2 * -(-n // 8)
-    assert time.perf_counter() - start < 30
+    assert time.process_time() - start < 30
 
 
 def test_a_large_language_model_is_predicted_in_seconds() -> None:
     """One layer of each projection of a model with 8192 features, 2048 tokens at a time and one at a time."""
     config = load("ppu810e").tile
     shapes = [(8192, 8192), (8192, 1024), (8192, 1024), (8192, 8192), (8192, 28672), (8192, 28672), (28672, 8192)]
-    start = time.perf_counter()
+    start = time.process_time()
     for m in (2048, 1):
         for k, n in shapes:
             planned = plan(m, k, n, "bf16", config, resident=False)
             report = predict(planned.commands, config)
             assert 0.999 < planned.bound_cycles / report.cycles <= 1, (m, k, n)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

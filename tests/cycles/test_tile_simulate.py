@@ -1,12 +1,9 @@
 """The cycle-by-cycle model of the tile: against the documented figures, and against events counted another way."""
 
-import time
-
 import numpy as np
 import pytest
 from openppu.config import TileConfig
 from openppu_sim.cycles.tile import Cause, CycleReport, Stalls, simulate
-from openppu_sim.lowering.tile import plan
 from openppu_sim.report.run import CAUSES
 from random_tile import BF16, command, random_case, random_stalls
 from recurrence import event_times
@@ -147,12 +144,3 @@ def test_random_sequences_agree_with_event_times(batch: int) -> None:
         assert report.busy_cycles >= max([report.cycles, taken[-1] + 1 - taken[0]]), where
         assert sum(report.totals) == report.busy_cycles, where
         assert report.timeline[-1] != Cause.IDLE, where
-
-
-def test_it_simulates_150_thousand_cycles_a_second() -> None:
-    config = TileConfig(rows=16, columns=16, formats=("bf16",), latency=4, accumulators=256)
-    commands = plan(64, 512, 512, "bf16", config).commands
-    start = time.perf_counter()
-    report = simulate(commands, config)
-    rate = report.cycles / (time.perf_counter() - start)
-    assert rate > 150_000, f"{rate:.0f} cycles a second for plan(64, 512, 512)"
