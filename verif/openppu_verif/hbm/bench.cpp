@@ -300,13 +300,19 @@ void Bench::happen(const Event& event) {
     device_.set_update_request(number(0));
   } else if (event.name == "catastrophic") {
     device_.set_catastrophic(number(0));
+    if (number(0)) {
+      for (Port& each : ports_) each.traffic->overheat();
+    }
   } else if (event.name == "pause") {  // no new requests for so many clocks
     paused_until_ = clock_ + v.at(0);
   } else if (event.name == "reset") {  // what was written may be lost: start with an empty memory again
     resetting_ = true;
     row_watch_.forget();
     golden_.forget();
-    for (Port& each : ports_) each.traffic->forget(), each.response_waits = false;
+    for (Port& each : ports_) {
+      each.traffic->forget(), each.response_waits = false;
+      if (device_.sense().catastrophic) each.traffic->overheat();
+    }
   } else if (event.name == "flip_reads") {  // pc, skip, count, bits...
     Word mask{};
     for (size_t i = 3; i < v.size(); ++i) reinterpret_cast<uint8_t*>(&mask)[v[i] / 8] ^= 1 << v[i] % 8;
@@ -459,12 +465,13 @@ void Bench::write(const std::string& path, double seconds) const {
   std::ofstream out(path);
   std::vector<std::string> violations, complaints = complaints_;
   for (const Violation& violation : checker_.first()) violations.push_back(checker_.describe(violation));
-  uint64_t beats = 0, words = 0, done = 0, errors = 0, refused = 0, wrong = complaints_.size();
+  uint64_t beats = 0, words = 0, done = 0, errors = 0, refused = 0, turned_away = 0, wrong = complaints_.size();
   std::map<size_t, uint64_t> latencies;
   for (const Port& each : ports_) {
     const Traffic& traffic = *each.traffic;
     beats += traffic.beats_read, words += traffic.words_written, done += traffic.reads_done;
-    refused += traffic.refused, errors += traffic.error_beats, wrong += traffic.wrong;
+    refused += traffic.refused, turned_away += traffic.turned_away;
+    errors += traffic.error_beats, wrong += traffic.wrong;
     complaints.insert(complaints.end(), traffic.complaints.begin(), traffic.complaints.end());
     for (size_t clocks = 0; clocks < traffic.latencies.size(); ++clocks) {
       if (traffic.latencies[clocks]) latencies[clocks] += traffic.latencies[clocks];
@@ -492,7 +499,8 @@ void Bench::write(const std::string& path, double seconds) const {
   }
   out << "{\"clocks\": " << length_ << ", \"simulated\": " << clock_ << ", \"seconds\": " << seconds
       << ", \"beats_read\": " << beats << ", \"words_written\": " << words << ", \"reads_done\": " << done
-      << ", \"updates\": " << updates_ << ", \"refused\": " << refused << ", \"error_beats\": " << errors
+      << ", \"updates\": " << updates_ << ", \"refused\": " << refused << ", \"turned_away\": " << turned_away
+      << ", \"error_beats\": " << errors
       << ", \"bus_reads\": " << listed(Words(reads_, reads_ + PCS))
       << ", \"bus_writes\": " << listed(Words(writes_, writes_ + PCS)) << ",\n\"latencies\": [" << histogram
       << "],\n\"violations\": " << checker_.violations() << ", \"rules\": {" << rules

@@ -126,7 +126,9 @@ class Measurement:
     reads_done : int
         Read requests answered whole.
     refused : int
-        Requests beyond the capacity that were answered as such, in the whole run.
+        Requests beyond the capacity that were answered as such, in the whole run; and
+    turned_away : int
+        others that were refused since the memory was too hot.
     updates : int
         Times that the bus was quiet for the PHY, in the whole run.
     error_beats : int
@@ -168,6 +170,7 @@ class Measurement:
     words_written: int
     reads_done: int
     refused: int
+    turned_away: int
     updates: int
     error_beats: int
     bus_reads: tuple[int, int]

@@ -1,4 +1,4 @@
-"""Random runs of a channel: every timing, mapping, policy, length, mask, stall, temperature, flipped bits, resets.
+"""Random runs of a channel: every timing, mapping, policy, length, mask, stall, rest, temperature, wrong bits, resets.
 
 Each run is made from one number, which a failure names. What the runs reached is counted, and a tally without some
 case that must be there is a failure, too: silence of a checker says little about what was never tried.
@@ -31,12 +31,13 @@ SCRUBBED = ("symbol",)
 """Channels with a scrubber on a port of its own."""
 TEMPERATURES = (0, 1, 3, 2, 6)
 STRETCH = {"tFAW": 14, "tRRDL": 5, "tWTRL": 6, "tRTP": 9, "tWR": 9, "tRC": 20, "tRFCSB": 50, "tRREFD": 9, "tRTW": 6,
-           "tCCDL": 2, "tCCDR": 2}  # fmt: skip
+           "tCCDL": 2, "tCCDR": 2, "tXP": 9, "tXS": 9, "tCKE": 9}  # fmt: skip
 """Timing values that a run may lengthen, by as much at most: in some tables others hide them."""
 
 AT_LIMIT = (
     *("tRC", "tRCDRD", "tRCDWR", "tRAS", "tRP", "tRTP", "tWR", "tRTP+tRP", "tWR+tRP", "tRFCSB", "tRREFD"),
     *("tRRDS", "tRRDL", "tFAW", "row_bus", "tRP_all", "tRFC"),
+    *("last_read", "last_write", "tCKE_down", "tCKE_self", "tXP", "tXS", "tRFCSB_idle"),
     *("tCCDS_read", "tCCDS_write", "tCCDL_read", "tCCDL_write", "tWTRS", "tWTRL", "tRTW"),
 )
 """Rules of the device that the commands of a full-speed controller must meet in the very clock that allows them."""
@@ -67,7 +68,9 @@ class Tally:
 
     def missing(self) -> list[str]:
         """Cases that never came."""
+        asleep = ("pause", "too hot", *(f"{name}_after" for name in ("power_down", "self_refresh")))
         wanted = [
+            *asleep,
             *(f"mapping {n}" for n in range(2)),
             *(f"page {n}" for n in range(3)),
             *(f"refresh {n}" for n in range(2)),
@@ -94,6 +97,7 @@ def scenario(config: ChannelConfig, seed: int, clocks: int) -> Scenario:
     name = rng.choice(DEVICES)
     mapping, page, refresh = rng.randrange(2), rng.randrange(3), int(rng.random() < 0.25)
     high = rng.randint(1, config.writes)
+    down, rest = rng.choice((0, 1, 2, 3, 40)), rng.choice((0, 0, 1, 40))
     timing = device(name).timing
     longer = {key: getattr(timing, key) + rng.randint(1, most) for key, most in STRETCH.items() if rng.random() < 0.3}
     settings = Settings(
@@ -106,6 +110,8 @@ def scenario(config: ChannelConfig, seed: int, clocks: int) -> Scenario:
         write_low=rng.randrange(high),
         age_limit=rng.choice((64, 300, 2000)),
         read_delay=rng.choice((0, 0, 1, 7)),
+        power_down_after=down,
+        self_refresh_after=rest + 100 if down and rest else rest,
     )
     of = config.organisation
     capacity = of.pseudo_channels * of.banks * of.rows * of.columns
@@ -116,6 +122,7 @@ def scenario(config: ChannelConfig, seed: int, clocks: int) -> Scenario:
     events: list[tuple[int, str, list[int]]] = []
     cases = [f"device {name}", f"mapping {mapping}", f"page {page}", f"refresh {refresh}"]
     cases += [f"hash_banks {settings.hash_banks}", *(f"longer {key}" for key in longer)]
+    cases += [name for name in ("power_down_after", "self_refresh_after") if getattr(settings, name)]
     masked = rng.choice((0.0, 0.0, 0.1, 0.6))
     cases += ["masked"] if masked else []
     patterns = [_pattern(rng, config, base, size, masked, lazy) for _ in range(config.ports)]
@@ -132,8 +139,16 @@ def scenario(config: ChannelConfig, seed: int, clocks: int) -> Scenario:
         cases += [kind] if faults else []
         settings = replace(settings, scrub_interval=rng.choice((0, 100, 1000)), scrub_idle=rng.choice((0, 50)))
         cases += ["scrub"] if settings.scrub_interval else []
+    for _ in range(rng.choice((0, rng.randrange(clocks // 250)))):
+        events.append((rng.randrange(clocks), "pause", [rng.choice((rng.randint(30, 250), 1000))]))
+        cases.append("pause")
+    if rng.random() < 0.1:
+        at = rng.randrange(clocks)
+        events += [(at, "catastrophic", [1]), (at + 10, "catastrophic", [0])]
+        cases.append("too hot")
     if rng.random() < 0.3:
-        events.append((rng.randrange(clocks), "reset", []))
+        at = rng.randrange(clocks)
+        events += [(max(0, at - rng.randrange(500)), "pause", [600]), (at, "reset", [])]
         cases.append("reset")
     if rng.random() < 0.3:
         at = rng.randrange(clocks)
@@ -177,7 +192,7 @@ def _pattern(rng: random.Random, config: ChannelConfig, base: int, size: int, ma
         beyond=rng.choice((0.0, 0.0, 0.02)),
         tags=rng.randint(1, config.tags),
         outstanding=rng.choice((1, 4, 1 << 20)),
-        gap=rng.choice((0, 0, 3, 200)) if lazy else 0,
+        gap=rng.choice((0, 3, 25, 200)) if lazy else 0,
         stall=rng.choice((0.0, 0.2, 0.8)) if lazy else 0.0,
         hold=rng.choice((0.0, 0.2, 0.8)) if lazy else 0.0,
     )

@@ -150,10 +150,12 @@ void Traffic::response(uint32_t tag, bool last, bool error, const uint8_t* data)
   Reading& reading = reading_[tag].front();
   const Seen seen = reading.beats.front();
   reading.beats.pop_front();
+  if (too_hot_ && error && !reading.begun && !reading.refused) reading.refused = reading.turned_away = true;
+  reading.begun = true;
   if (reading.refused) {
     const uint8_t nothing[32] = {};
     if (!error || std::memcmp(data, nothing, sizeof(nothing)) != 0) {
-      complain("a read beyond the capacity was not refused");
+      complain("a read that is refused is not answered with zeros and an error");
     }
   } else if (measuring_) {
     ++beats_read, error_beats += error;
@@ -163,7 +165,7 @@ void Traffic::response(uint32_t tag, bool last, bool error, const uint8_t* data)
   }
   if (last != reading.beats.empty()) complain("`last` in the wrong place, tag " + std::to_string(tag));
   if (!reading.beats.empty()) return;
-  refused += reading.refused;
+  refused += reading.refused && !reading.turned_away, turned_away += reading.turned_away;
   if (reading.measured && measuring_ && !reading.refused) {
     ++reads_done;
     ++latencies[std::min<uint64_t>(now_ - reading.offered, latencies.size() - 1)];
@@ -177,8 +179,11 @@ void Traffic::acknowledged(uint32_t tag, bool error) {
     return complain("an acknowledge of tag " + std::to_string(tag) + " that no write waits for");
   }
   const Writing& writing = writing_[tag].front();
-  if (error != writing.refused) complain("a write was refused, or should have been, tag " + std::to_string(tag));
-  refused += writing.refused;
+  const bool away = too_hot_ && error && !writing.refused;
+  if (error != (writing.refused || away)) {
+    complain("a write was refused, or should have been, tag " + std::to_string(tag));
+  }
+  refused += writing.refused, turned_away += away;
   for (size_t i = 0; i < writing.versions.size(); ++i) {
     golden_.acknowledge(writing.address + i, writing.versions[i], now_);
   }
@@ -190,7 +195,7 @@ void Traffic::forget() {
   for (auto& each : reading_) each.clear();
   for (auto& each : writing_) each.clear();
   words_.clear();
-  made_ = offering_ = word_offering_ = false;
+  made_ = offering_ = word_offering_ = too_hot_ = false;
   outstanding_ = 0;
 }
 

@@ -66,6 +66,9 @@ class Traffic {
   void response(uint32_t tag, bool last, bool error, const uint8_t* data);
   void acknowledged(uint32_t tag, bool error);
 
+  // From now on, requests may be refused whatever they ask for.
+  void overheat() { too_hot_ = true; }
+
   // The channel was reset: nothing that was asked for is answered.
   void forget();
 
@@ -74,7 +77,7 @@ class Traffic {
 
   // Of the measuring window, which the bench opens and closes.
   void measure(bool on) { measuring_ = on; }
-  uint64_t beats_read = 0, words_written = 0, reads_done = 0, error_beats = 0, refused = 0;
+  uint64_t beats_read = 0, words_written = 0, reads_done = 0, error_beats = 0, refused = 0, turned_away = 0;
   std::vector<uint32_t> latencies;  // of reads: count by clocks from the first offer to the last beat
 
   uint64_t wrong = 0;  // answers
@@ -85,6 +88,7 @@ class Traffic {
     std::deque<Seen> beats;
     uint64_t offered;
     bool measured, refused;
+    bool begun = false, turned_away = false;
   };
   struct Writing {
     uint64_t address;
@@ -106,7 +110,7 @@ class Traffic {
   uint64_t cursor_[2] = {0, 0};
   Request next_{};
   bool made_ = false, offering_ = false, word_offering_ = false;
-  bool response_ready_ = false, acknowledge_ready_ = false, measuring_ = false;
+  bool response_ready_ = false, acknowledge_ready_ = false, measuring_ = false, too_hot_ = false;
   uint32_t outstanding_ = 0;
   std::deque<WriteWord> words_;
   std::vector<std::deque<Reading>> reading_;  // by tag
