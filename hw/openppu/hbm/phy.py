@@ -33,10 +33,11 @@ class PhySignature(wiring.Signature):
         In order of the ``RD``, ``read_delay`` clocks (a setting, the same for all) after the earliest possible; a read
         without its ``read_valid`` is lost, and answered as an error.
     cke, reset_n : Out(1)
+        ``cke`` falls in the slot of the entry to power-down or self-refresh, and rises in that of the exit.
     temperature : In(3)
         The device's code for how long tREFI may be: 0 four times, 1 twice, 3 as in the table, 2 half, 6 a quarter.
     catastrophic : In(1)
-        CATTRIP: too hot to go on.
+        CATTRIP: too hot to go on. A clock is enough.
     address_error : In(1)
         AERR, one clock: the device saw wrong parity on a command and ignored it.
     init_start, init_complete : Out(1), In(1)

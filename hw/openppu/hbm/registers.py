@@ -100,7 +100,7 @@ _MEANING_IN = {
     "pc": {
         "reads": "words read",
         "writes": "words written",
-        "refresh": "clocks without data: all wait for banks that refresh",
+        "refresh": "clocks without data: all wait for banks that refresh, or for the end of power-down",
         "turnaround": "clocks without data: the bus turns round, or has to",
     },
     "errors": {
