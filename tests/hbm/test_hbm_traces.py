@@ -49,7 +49,7 @@ def test_addresses_wrap_when_told_to(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("hello world", "trace:1: 'hello world': no known trace format; read|write ADDRESS"),
+        ("hello world", "trace:1: 'hello world': no known trace format; give read|write ADDRESS"),
         ("LD 0x10\nLD", "trace:2: 'LD': give LD|ST ADDRESS"),
         ("LD 0x10\nXX 0x20", "trace:2: 'XX 0x20': give LD|ST ADDRESS"),
         ("R 0,0,1,2,3,4", "trace:1: 'R 0,0,1,2,3,4': an address vector, which means something for one device only"),

@@ -46,33 +46,25 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    own = parser.add_subparsers(title="commands", metavar="COMMAND", dest="action", required=True)
-    for name, text in (
-        ("run", "print bandwidth, latency and where the clocks went"),
-        ("explain", "say in words why it is not faster, and what a change would gain"),
-    ):
-        command = own.add_parser(
-            name, help=text, description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
-        _add_options(command, explains=name == "explain")
-    return parser
-
-
-def _add_options(parser: argparse.ArgumentParser, *, explains: bool) -> None:
-    parser.add_argument("trace", type=Path, metavar="TRACE", help="the file of requests")
+    parser.add_argument(
+        "action",
+        choices=("run", "explain"),
+        metavar="run|explain",
+        help="run: print bandwidth, latency and where the clocks went; explain: say in words why it is not faster, and "
+        "what a change would gain",
+    )
+    parser.add_argument("trace", type=Path, metavar="TRACE", help="the file of requests; may be gzipped")
     trace = parser.add_argument_group("trace")
     trace.add_argument("--format", choices=FORMATS, help="its format (default: told by the first line)")
     trace.add_argument(
         "--bytes", type=int, default=64, metavar="N", help="size of a request of the other formats (default: 64)"
     )
     trace.add_argument("--wrap", action="store_true", help="take addresses modulo the capacity")
-    most = EXPLAINED if explains else None
     trace.add_argument(
         "--requests",
         type=int,
-        default=most,
         metavar="N",
-        help=f"take the first N requests (default: {most or 'all'})",
+        help=f"take the first N requests (default: all; explain: {EXPLAINED:,})",
     )
     memory = parser.add_argument_group("memory", "where nothing is given, as in the chip's section [hbm]")
     memory.add_argument("--device", metavar="NAME", help=f"timing: {', '.join(DEVICES)}")
@@ -97,6 +89,7 @@ def _add_options(parser: argparse.ArgumentParser, *, explains: bool) -> None:
     policy.add_argument("--write-high", type=int, default=48, metavar="N", help="writes that begin a batch")
     policy.add_argument("--write-low", type=int, default=8, metavar="N", help="writes left when it ends")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go")
+    return parser
 
 
 def run(args: argparse.Namespace) -> int:
@@ -119,8 +112,9 @@ def run(args: argparse.Namespace) -> int:
         wrap=args.wrap,
     )
     whole = len(requests)
-    if args.requests is not None and args.requests < whole:
-        requests = requests.take(np.arange(args.requests))
+    most = EXPLAINED if args.requests is None and args.action == "explain" else args.requests
+    if most is not None and most < whole:
+        requests = requests.take(np.arange(most))
     print(f"{args.trace}: {report.title(memory)}")
     if len(requests) < whole:
         print(f"(the first {len(requests):,} of {whole:,} requests)")

@@ -1,5 +1,7 @@
-"""Reads traces of memory requests: our own plain text, Ramulator's and DRAMsim3's."""
+"""Reads traces of memory requests: our own plain text, Ramulator's and DRAMsim3's, also gzipped."""
 
+import gzip
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,9 @@ FORMATS = ("plain", "ramulator", "dramsim3")
 
 MOST_BYTES = 4096
 """Of one request."""
+
+GZIP = b"\x1f\x8b"
+"""The first bytes of a gzipped file."""
 
 Line = tuple[int, int, bool, float | None]
 """Address and size in bytes, whether it writes, and its time if it has one: ns, or memory clocks for DRAMsim3."""
@@ -59,12 +64,7 @@ def read_trace(
     UserError
         If the file cannot be read, or a line is not as the format has it; the message names file and line.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not a text file; give a trace with a request a line") from error
+    text = _text(path)
     parse: Callable[[list[str], int], Line] | None = None
     lines: list[Line] = []
     last = 0.0
@@ -79,7 +79,7 @@ def read_trace(
                 parse = _PARSERS[form]
             line = parse(words, line_bytes)
         except ValueError as error:
-            shape = f"give {_SHAPES[form]}" if form else "no known trace format; " + "; or ".join(_SHAPES.values())
+            shape = f"give {_SHAPES[form]}" if form else "no known trace format; give " + "; or ".join(_SHAPES.values())
             raise UserError(f"{where}: {f'{error}; ' if str(error) else ''}{shape}") from None
         address, size, write, time = line
         if not 1 <= size <= MOST_BYTES:
@@ -106,14 +106,33 @@ def read_trace(
     return Requests(np.array(addresses, np.int64), np.array(sizes, np.int64), np.array(writes, bool), arrival)
 
 
+def _text(path: Path) -> str:
+    """A file's text, without the mark that some editors put at its beginning."""
+    try:
+        raw = path.read_bytes()
+        if raw.startswith(GZIP):
+            raw = gzip.decompress(raw)
+        return raw.decode("utf-8-sig")
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{path}: a broken gzip file: {error}; pack it again") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a text file; give a trace with a request a line") from error
+
+
 def _detect(words: list[str]) -> str:
     """The format of a line."""
-    if words[0] in _PLAIN:
+    if words[0].lower() in _PLAIN:
         return "plain"
     if words[0] in _RAMULATOR or (len(words) == 2 and words[1] in _RAMULATOR):
         return "ramulator"
     if len(words) == 3 and words[1] in _DRAMSIM3:
         return "dramsim3"
+    if "," in words[0]:
+        raise ValueError("words are apart by blanks, not by commas")
+    if len(words) in (2, 3) and all(word.isdigit() for word in words):
+        raise ValueError("numbers alone, as in a processor's trace, say neither read nor write")
     raise ValueError
 
 
@@ -128,7 +147,7 @@ def _number(text: str, what: str) -> int:
 
 
 def _parse_plain(words: list[str], _: int) -> Line:
-    if len(words) not in (3, 4) or words[0] not in _PLAIN:
+    if len(words) not in (3, 4) or words[0].lower() not in _PLAIN:
         raise ValueError
     time = None
     if len(words) == 4:
@@ -138,7 +157,7 @@ def _parse_plain(words: list[str], _: int) -> Line:
             raise ValueError(f"{words[3][:40]!r} is no time") from None
         if not 0 <= time < 1e12:
             raise ValueError(f"{words[3][:40]!r} is no time from 0 to 1e12 ns")
-    return _number(words[1], "address"), _number(words[2], "size"), _PLAIN[words[0]], time
+    return _number(words[1], "address"), _number(words[2], "size"), _PLAIN[words[0].lower()], time
 
 
 def _parse_ramulator(words: list[str], line_bytes: int) -> Line:
