@@ -80,3 +80,13 @@ def test_an_unknown_action_names_the_known(capsys: pytest.CaptureFixture[str]) -
     assert "'walk'" in err
     assert "'run', 'explain'" in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("requests", "told"), [(1, True), (600, False)])
+def test_explain_says_when_a_trace_is_too_short(
+    requests: int, told: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "trace"
+    path.write_text("".join(f"read {256 * n} 256\n" for n in range(requests)))
+    assert cli.main(["hbm", "explain", str(path)]) == 0
+    assert ("a longer one says more" in capsys.readouterr().out) == told

@@ -17,6 +17,9 @@ WORTH = 0.02
 NOTED = 0.08
 """Share of the clocks from which a cause is spoken of."""
 
+SHORT = 1000
+"""Controller clocks below which the start and the end of a trace weigh as much as its pattern."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
@@ -93,6 +96,11 @@ def reasons(outcome: Outcome) -> list[str]:
         texts.append(facts.crowd)
     if facts.merges:
         texts.append(facts.merges)
+    if outcome.clocks < SHORT:
+        texts.append(
+            f"The trace is over after {outcome.clocks} clocks: the first rows, the last words and a refresh that falls "
+            "between them weigh as much as its pattern; a longer one says more."
+        )
     if not texts:
         texts.append(
             f"The data buses move data in {100 * accounts.accesses / accounts.clocks:.0f} % of the clocks: "
