@@ -46,7 +46,7 @@ test: $(INSTALLED) ## run the tests, but for those marked slow
 test-slow: $(INSTALLED) ## run the slow tests alone
 	$(BIN)/python -m pytest -n $(JOBS) -m slow
 
-formal: $(INSTALLED) ## prove the properties of the tile's control
+formal: $(INSTALLED) ## prove the properties of the tile and of the memory controller
 	$(BIN)/python -m openppu_verif.formal
 
 mutation: $(INSTALLED) ## break the netlist in many ways and count what the tests miss

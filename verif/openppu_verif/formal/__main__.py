@@ -1,4 +1,4 @@
-"""Prove the properties of the tile's control: ``make formal``, ``python -m openppu_verif.formal [NAME ...]``."""
+"""Prove the properties of the control: ``make formal``, ``python -m openppu_verif.formal [NAME ...]``."""
 
 import sys
 import tempfile

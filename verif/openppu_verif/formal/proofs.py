@@ -5,7 +5,8 @@ from functools import partial
 
 from openppu.config import TileConfig
 
-from openppu_verif.formal import fetch, hbm, parts, tile, whole_tile
+from openppu_verif.formal import fetch, parts, tile, whole_tile
+from openppu_verif.formal.hbm_proofs import HBM_PROOFS
 from openppu_verif.formal.proof import Method, Proof
 
 
@@ -161,30 +162,5 @@ PROOFS = (
         depth=2,
         faults={"anything counts as refused": "tile.counting.refused"},
     ),
-    Proof(
-        name="secded",
-        claim="of 72 bits, any wrong one is corrected, any two are told to be uncorrectable, for any data",
-        harness=hbm.secded,
-        method=Method.INDUCTION,
-        depth=1,
-        faults={"wrong check bits pass for anything": "dut.wrong_check"},
-        search=2,
-        slow=True,
-    ),
-    Proof(
-        name="slots",
-        claim="a slot is offered only while nobody has it, and none is lost",
-        harness=hbm.slots,
-        method=Method.INDUCTION,
-        depth=2,
-        faults={"any slot is idle": "dut.idle"},
-    ),
-    Proof(
-        name="turns",
-        claim="while a request waits, every other one is served at most once",
-        harness=hbm.turns,
-        method=Method.REACHABILITY,
-        depth=2,
-        faults={"turns begin anywhere": "dut.above"},
-    ),
+    *HBM_PROOFS,
 )
