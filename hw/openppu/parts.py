@@ -20,6 +20,7 @@ from openppu.hbm.axi import AxiPort
 from openppu.hbm.controller import Controller
 from openppu.hbm.device import device
 from openppu.hbm.settings import Settings
+from openppu.hbm.stack_interleave import StackInterleave
 from openppu.hbm.status import PowerUp
 from openppu.tile.cell import Cell
 from openppu.tile.tile import Tile
@@ -77,6 +78,12 @@ PARTS = {
     "widen": Part("the tile's float formats to binary32", lambda chip: Widen(formats=floats(chip)), has_float),
     "requantise": Part("int32 or binary32, scaled to int8", lambda chip: Requantise()),
     "hbm": Part("the controller of one HBM2e channel", hbm_controller),
+    "hbm_interleave": Part(
+        "an address of the chip to its stack, channel and address there",
+        lambda chip: StackInterleave(
+            stacks=chip.hbm.stacks, channels=chip.hbm.channels, accesses=chip.hbm.channel.accesses, tag_bits=HBM_ID_BITS
+        ),
+    ),
     "hbm_axi": Part("AXI4 before a port of hbm", lambda chip: AxiPort(chip.hbm.channel, id_bits=HBM_ID_BITS)),
 }
 

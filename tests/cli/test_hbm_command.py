@@ -131,7 +131,7 @@ def test_formats_channels_and_first_requests(tmp_path: Path, capsys: pytest.Capt
         ("read 0x0 64", ["--timing", "tRC=40"], "timing.tRC = 40: impossible; at least tRAS + tRP, 75 clocks"),
         ("read 0x0 64", ["--timing", "tXYZ=40"], "--timing tXYZ=40: give NAME=CLOCKS, NAME one of RL, WL, tCCDL"),
         ("read 0x0 64", ["--timing", "tRC"], "--timing tRC: give NAME=CLOCKS"),
-        ("read 0x0 64", ["--channels", "7"], "7 channels: give a power of two, or three times one"),
+        ("read 0x0 64", ["--channels", "9"], "9 channels: give a power of two, or 3, 5 or 7 times one"),
         ("read 0x0 64", ["--ports", "9"], "hbm.ports = 9: give one of 1, 2"),
         ("read 0x0 64", ["--write-high", "4"], "--write-low 8: give less than --write-high, 4"),
         ("read 0x0 64", ["--bytes", "0"], "--bytes 0: give at least 1"),

@@ -11,6 +11,9 @@ from openppu_sim.errors import UserError
 LOWER = 3
 """Bits of an access's address below that of the pseudo-channel: an access's place in its granule."""
 
+ODD = (7, 5, 3, 1)
+"""Odd factors of numbers of channels."""
+
 UNIT = 256
 """Bytes that neighbour in one channel before the next channel's turn comes: a granule."""
 
@@ -69,9 +72,9 @@ class Interleave:
 
     A unit's number, u, is cut into ``low``, its lowest bits, a value for each power of two in ``channels``, and the
     rest, v. With three times a power of two, v is divided by three: q is the quotient, and ``third`` the remainder plus
-    q, modulo three; otherwise q = v. All groups of bits of q, each as wide as ``low``, are XORed onto ``low``. The
-    channel is ``third`` and ``low``, ``third`` above. The unit's number in its channel is q, onto whose lowest bit,
-    which chooses the pseudo-channel, each fifth bit above it is XORed.
+    q, modulo three; five and seven likewise; otherwise q = v. All groups of bits of q, each as wide as ``low``, are
+    XORed onto ``low``. The channel is ``third`` and ``low``, ``third`` above. The unit's number in its channel is q,
+    onto whose lowest bit, which chooses the pseudo-channel, each fifth bit above it is XORed.
 
     So every run of as many units as there are channels, if aligned, visits each of them once, and strides of powers of
     two, and three times one, do not stay in a few of them. Of six stacks of eight channels, the stack is channel // 8.
@@ -79,7 +82,7 @@ class Interleave:
     Parameters
     ----------
     channels : int
-        A power of two, or three times one, up to 96.
+        A power of two, or three, five or seven times one, up to 96.
 
     Raises
     ------
@@ -93,14 +96,14 @@ class Interleave:
         odd = self.channels
         while odd > 1 and odd % 2 == 0:
             odd //= 2
-        if odd not in (1, 3) or not 1 <= self.channels <= 96:
+        if odd not in ODD or not 1 <= self.channels <= 96:
             raise UserError(
-                f"{self.channels} channels: give a power of two, or three times one, from 1 to 96 (a stack has 8)"
+                f"{self.channels} channels: give a power of two, or 3, 5 or 7 times one, from 1 to 96 (a stack has 8)"
             )
 
     def locate(self, address: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The channel of each address (bytes, int64), and its address in that channel."""
-        thirds = 3 if self.channels % 3 == 0 else 1
+        thirds = next(odd for odd in ODD if self.channels % odd == 0)
         lows = self.channels // thirds
         bits = lows.bit_length() - 1
         unit, offset = address // UNIT, address % UNIT
