@@ -111,10 +111,10 @@ def run_pair(
             if len(run.accesses) == accesses:
                 break
         for pc in pcs:
-            run.queued.append([ctx.get(pc.counters[name]) for name in QUEUES])
+            run.counters.append({name: ctx.get(pc.counters[name]) for name, _ in pc.counters.shape()})
         await ctx.tick().repeat(3)
         for pc in pcs:
-            run.counters.append({name: ctx.get(pc.counters[name]) for name, _ in pc.counters.shape()})
+            run.queued.append([ctx.get(pc.counters[name]) for name in QUEUES])
 
     simulator = Simulator(m)
     simulator.add_clock(1e-9)
