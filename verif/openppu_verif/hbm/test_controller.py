@@ -222,3 +222,39 @@ async def the_scrubber_repairs_what_software_lets_it(dut: Any) -> None:
         assert (record["words"], record["wrong"], record["errors"]) == (64, 0, 0)
 
     await bench.run(software())
+
+
+@cocotb.test()
+async def software_stops_the_memory_at_any_moment(dut: Any) -> None:
+    """Amid a user's reads and a self-test; started again, it is filled again and nothing is left of what was."""
+    bench = Bench(dut)
+    chance = random.Random(cocotb.RANDOM_SEED)
+
+    async def software() -> None:
+        for _ in range(3):
+            await bench.until("ready")
+            for number in range(6):
+                bench.ask(8 * number, 8)
+            for name, value in (("operation", OPERATIONS["TRAFFIC"]), ("accesses", 500), ("last", 3), ("stride", 4)):
+                await bench.write(f"test.{name}", value)
+            await bench.write("start", 1)
+            await bench.clocks(chance.randrange(120))
+            await bench.write("run", 0)
+            assert [await bench.read(name) for name in ("running", "ready", "idle")] == [0, 0, 0]
+            await bench.write("run", 1)
+        await bench.until("ready")
+        while bench.requests.waiting:
+            await bench.clocks(10)
+        await bench.clocks(200)
+        bench.beats.clear()
+        bench.ask(0, 64)
+        while len(bench.beats) < 64:
+            await bench.clocks(10)
+        await bench.clocks(50)
+        assert bench.beats == [(0, False)] * 64, f"seed {cocotb.RANDOM_SEED}"
+        await bench.test("FILL", 96)
+        record = await bench.test("CHECK", 96)
+        assert (record["words"], record["wrong"], record["errors"]) == (96, 0, 0)
+        assert await bench.read("test_stray") == await bench.read("lost") == await bench.read("stray") == 0
+
+    await bench.run(software())
