@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from openppu.hbm.stacks import HbmConfig
 from openppu.section import ConfigError as ConfigError
-from openppu.section import Section, allowed_values, cut, option, show
+from openppu.section import Section, allowed_values, cut, option, show, shown
 from openppu.section import options as options
 
 PRESET_FOLDER = Path(__file__).parent / "configs"
@@ -270,7 +270,7 @@ def page() -> str:
     for section, cls in SECTIONS.items():
         for f in options(cls):
             values = [getattr(chip if section == "chip" else getattr(chip, section), f.name) for chip in chips]
-            cells = [" ".join(value) if isinstance(value, tuple) else f"{value}" for value in values]
+            cells = [" ".join(value) if isinstance(value, tuple) else shown(value) for value in values]
             lines.append(f"| `{section}.{f.name}` | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

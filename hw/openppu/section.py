@@ -52,7 +52,7 @@ def options(section: type[Section]) -> list[Field[Any]]:
 def _checked(f: Field[Any], key: str, value: Any) -> Any:
     """The value in its field's own type, or ConfigError."""
     limits = f.metadata
-    if limits["choices"] and f.type in (int, str):
+    if limits["choices"] and f.type in (int, str, bool):
         good = type(value) is f.type and value in limits["choices"]
     elif f.type is int:
         good = type(value) is int and limits["least"] <= value <= limits["most"]
@@ -75,8 +75,8 @@ def _checked(f: Field[Any], key: str, value: Any) -> Any:
 def allowed_values(f: Field[Any]) -> str:
     """What a user may write into a field, in words."""
     limits = f.metadata
-    if limits["choices"] and f.type in (int, str):
-        return f"one of {', '.join(map(str, limits['choices']))}"
+    if limits["choices"] and f.type in (int, str, bool):
+        return f"one of {', '.join(shown(choice) for choice in limits['choices'])}"
     if f.type is int:
         kind = "a power of two" if limits["power_of_two"] else "an integer"
         return f"{kind} from {limits['least']} to {limits['most']}"
@@ -85,6 +85,11 @@ def allowed_values(f: Field[Any]) -> str:
     if f.type is str:
         return f"a text that matches {limits['pattern']}" if limits["pattern"] else "a text of one line"
     return f"a list of one or more of {', '.join(limits['choices'])}, none twice"
+
+
+def shown(value: Any) -> str:
+    """A value as a TOML file has it, a text without its quotes."""
+    return json.dumps(value) if isinstance(value, bool) else f"{value}"
 
 
 def show(value: Any) -> str:
