@@ -31,6 +31,7 @@ def test_entries_go_where_they_belong(ecc: str) -> None:
             offered = chance.random() < 0.8
             probed = [chance.random() < 0.3 for _ in range(2)]
             full = [chance.random() < 0.3 for _ in range(2)]
+            unmerged = probed[WRITES] and chance.random() < 0.5
             hit = chance.randrange(2)
             released = chance.choice(sorted(used)) if used and chance.random() < 0.15 else None
             enable = clock > 3
@@ -38,13 +39,15 @@ def test_entries_go_where_they_belong(ecc: str) -> None:
             ctx.set(admission.entries.valid, offered)
             ctx.set(admission.entries.payload, entry)
             ctx.set(admission.hit, hit)
+            ctx.set(admission.unmerged, unmerged)
             ctx.set(admission.released, {"valid": released is not None, "slot": released or 0})
             for queue in range(2):
                 ctx.set(admission.probed[queue], probed[queue])
                 ctx.set(admission.full[queue], full[queue])
 
             merge = entry["write"] and entry["masked"] and ecc == "secded"
-            clash = [bool(probed[READS] and entry["write"]), probed[WRITES]]
+            behind = entry["write"] and not merge and not unmerged
+            clash = [bool(probed[READS] and entry["write"]), probed[WRITES] and not behind]
             room = not full[WRITES] and len(used) < 8 and not (merge and full[READS])
             ready = enable and not any(clash) and (room if entry["write"] else not full[READS])
             taken = offered and ready

@@ -122,6 +122,8 @@ def test_queue_equals_a_list(seed: int) -> None:
             assert ctx.get(queue.wanted_other) == any(entry.ready and not entry.hit for entry in others), where
             near = [(entry.bank, entry.row, entry.column // 8) for entry in model]
             assert ctx.get(queue.probed) == ((probe[0], probe[1], probe[2] // 8) in near), where
+            near = [place for place, entry in zip(near, model, strict=True) if entry.unmerged]
+            assert ctx.get(queue.unmerged) == ((probe[0], probe[1], probe[2] // 8) in near), where
             if model:
                 assert values(ctx.get(queue.head)) == model[0].place(), where
                 assert ctx.get(queue.head_valid) == model[0].ready, where

@@ -116,3 +116,19 @@ def test_an_old_entry_is_served_though_younger_ones_would_be_quicker(write: bool
     assert len(served) == 8, where
     assert served[-1] - taken <= limit + slack, f"{where}: {served[-1] - taken} clocks"
     assert served[-1] - taken >= limit // 2, f"{where}: {served[-1] - taken} clocks: nothing was quicker"
+
+
+def test_writes_of_one_granule_go_one_after_the_other_without_a_pause(build_root: Path) -> None:
+    """But those with bytes to merge one at a time, and a read waits for all."""
+    chance = random.Random(1)
+    columns = [chance.randrange(8) for _ in range(24)]
+    writes = [entry(write=True, bank=0, row=1, column=column) | {"last": 0} for column in columns]
+    merging = writes[-1] | {"masked": True}
+    entries = [[*writes, merging, writes[0], entry(write=False, bank=0, row=1)], []]
+    run = run_pair(CONFIG, Settings(), entries, clocks=CLOCKS, seed=0, build_root=build_root)
+    check(run, entries, "one granule")
+    stores = [(clock, column) for clock, _, write, _, _, column in run.accesses if write]
+    assert [column for _, column in stores] == [*columns, columns[-1], columns[0]]
+    # tCCDL is two clocks.
+    assert stores[23][0] - stores[0][0] <= 2 * 24 + 4, stores
+    assert min(clock for clock, _, write, _, _, _ in run.accesses[-8:] if not write) > stores[-1][0]

@@ -20,7 +20,9 @@ class Admission(wiring.Component):
     """Puts entries into the queues, in order, and gives writes their slots of the write buffer.
 
     A masked write, with ECC, goes into both: its old words are read and merged first. An entry waits while another of
-    its granule is queued, unless both are reads. Latency: none. Throughput: one entry a clock.
+    its granule is queued, unless both are reads, or writes of which neither has anything to merge: words come in the
+    order of the entries, so those get ready in order, and of one row the oldest that is ready goes first.
+    Latency: none. Throughput: one entry a clock.
 
     Members
     -------
@@ -34,6 +36,8 @@ class Admission(wiring.Component):
         The entry's, for which the answers below are.
     probed, full : In(1), one for each queue, reads first
         An entry of that granule is queued; there is no room.
+    unmerged : In(1)
+        Such a write is, and waits for old bytes.
     hit : In(1)
         The row is open after this clock.
     arrives, arrivals : Out(1), Out(arrival_layout), one for each queue
@@ -52,6 +56,7 @@ class Admission(wiring.Component):
                 "place": Out(place_layout(config)),
                 "probed": In(1).array(2),
                 "full": In(1).array(2),
+                "unmerged": In(1),
                 "hit": In(1),
                 "arrives": Out(1).array(2),
                 "arrivals": Out(arrival_layout(config)).array(2),
@@ -68,7 +73,7 @@ class Admission(wiring.Component):
         take = Signal()
         m.d.comb += [
             merge.eq(entry.write & entry.masked & (self.config.ecc != "none")),
-            clash.eq(Cat(self.probed[0] & entry.write, self.probed[1])),
+            clash.eq(Cat(self.probed[0] & entry.write, self.probed[1] & (~entry.write | merge | self.unmerged))),
         ]
 
         free = Signal(writes, init=(1 << writes) - 1)

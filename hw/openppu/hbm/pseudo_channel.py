@@ -199,6 +199,7 @@ class PseudoChannel(wiring.Component):
             banks.asked_row.eq(admission.place.row),
             admission.hit.eq(banks.open_after),
             writes.merged.eq(self.merged),
+            admission.unmerged.eq(writes.unmerged),
         ]
         for index, queue in enumerate(queues):
             m.d.comb += [

@@ -57,7 +57,7 @@ class Direction:
         urgent_reads, urgent_writes = aged
         if offer is not None:
             urgent_reads = urgent_reads or (offer.write and offer.granule in reads.granules)
-            urgent_writes = urgent_writes or offer.granule in writes.granules
+            urgent_writes = urgent_writes or writes.keeps_out(offer)
         level, full = writes.ready_count, len(writes.order) == writes.depth
         over = self.left == self.turn
         if not self.target:

@@ -127,7 +127,7 @@ class PseudoChannel:
         if offer is None:
             return
         reads, writes = self.reads, self.writes
-        if offer.granule in writes.granules or (offer.write and offer.granule in reads.granules):
+        if writes.keeps_out(offer) or (offer.write and offer.granule in reads.granules):
             return
         if not offer.write:
             self.accepts = len(reads.order) < reads.depth

@@ -77,6 +77,17 @@ class Queue:
         else:
             self.unready.append(entry)
 
+    def keeps_out(self, offer: Piece) -> bool:
+        """Whether an entry of this queue of writes must go before the offered piece may join."""
+        if offer.granule not in self.granules:
+            return False
+        # Writes with nothing to merge stay in their order.
+        return (
+            not offer.write
+            or offer.masked
+            or any(not entry.merged and entry.piece.granule == offer.granule for entry in self.unready)
+        )
+
     def ready(self, entry: Entry, open_row: int) -> None:
         """Its data is complete."""
         self.unready.remove(entry)
