@@ -1,6 +1,6 @@
 """The proofs of the memory controller, and the defects that must break them."""
 
-from openppu_verif.formal import hbm, hbm_choices, hbm_timing, hbm_waiting
+from openppu_verif.formal import hbm, hbm_choices, hbm_timing, hbm_waiting, symbol_code
 from openppu_verif.formal.proof import Method, Proof
 
 HBM_PROOFS = (
@@ -12,6 +12,16 @@ HBM_PROOFS = (
         depth=1,
         faults={"wrong check bits pass for anything": "dut.wrong_check"},
         search=2,
+        slow=True,
+    ),
+    Proof(
+        name="symbols",
+        claim="of 36 symbols, any wrong one is corrected, and in a poisoned word told to be uncorrectable, for any data",
+        harness=symbol_code.symbols,
+        method=Method.INDUCTION,
+        depth=1,
+        faults={"any symbol may be found wrong": "dut.wrong"},
+        search=1,
         slow=True,
     ),
     Proof(
