@@ -12,8 +12,10 @@
 #include "bench_io.h"
 #include "checker.h"
 #include "device.h"
+#include "faults.h"
 #include "golden.h"
 #include "model.h"
+#include "phy_bus.h"
 #include "row_watch.h"
 #include "traffic.h"
 
@@ -81,10 +83,9 @@ class Bench {
   size_t next_event_ = 0;
 
   Field request_write_, request_address_, request_last_, request_tag_, response_tag_, response_last_, response_error_,
-      acknowledge_tag_, acknowledge_error_, row_command_[2], row_pc_[2], row_bank_[2], row_row_[2], column_command_[2],
-      column_bank_[2], column_column_[2], column_operand_[2];
+      acknowledge_tag_, acknowledge_error_;
   uint32_t response_data_, word_data_, word_mask_;  // byte offsets
-  std::vector<uint64_t> row_codes_, column_codes_;  // a `Command` of each code on the buses
+  PhyBus bus_;
   Pin row_, column_, write_, write_mask_, write_valid_, read_, read_valid_, cke_, reset_n_, init_start_,
       temperature_, catastrophic_, address_error_, init_complete_, update_request_, update_acknowledge_;
 
@@ -100,17 +101,6 @@ Mapping mapping_of(const std::vector<uint64_t>& v) {
   return {v.at(0) != 0, v.at(1) != 0, static_cast<int>(v.at(2)), static_cast<int>(v.at(3))};
 }
 
-std::string joined(const std::vector<std::string>& lines) {
-  std::string text;
-  for (const std::string& line : lines) text += line + "\n";
-  return text;
-}
-
-Organisation organisation_of(const std::vector<uint64_t>& v) {
-  auto number = [&](size_t index) { return static_cast<int32_t>(v.at(index)); };
-  return {number(0), number(1), number(2), number(3), number(4), number(5), number(6)};
-}
-
 HammerLimits hammer_limits_of(const std::vector<uint64_t>& v) {
   return {static_cast<int64_t>(v.at(0)), static_cast<int64_t>(v.at(1)), static_cast<int>(v.at(2))};
 }
@@ -120,8 +110,9 @@ Bench::Bench(Model& model, const Parameters& given)
       background_(given.numbers("check_columns")),
       mapping_(mapping_of(given.numbers("mapping"))),
       checker_(Table(joined(given.all("table")))),
-      device_(organisation_of(given.numbers("device")), false),
+      device_(organisation_of(given), false),
       row_watch_(hammer_limits_of(given.numbers("hammer"))),
+      bus_(given),
       warmup_(given.number("warmup")),
       length_(given.number("clocks")),
       drain_(given.number("drain")),
@@ -135,18 +126,6 @@ Bench::Bench(Model& model, const Parameters& given)
   response_error_ = given.field("response.error");
   acknowledge_tag_ = given.field("acknowledge.tag");
   acknowledge_error_ = given.field("acknowledge.error");
-  for (int slot = 0; slot < 2; ++slot) {
-    const std::string row = "row" + std::to_string(slot) + ".", column = "column" + std::to_string(slot) + ".";
-    row_command_[slot] = given.field(row + "command");
-    row_pc_[slot] = given.field(row + "pc");
-    row_bank_[slot] = given.field(row + "bank");
-    row_row_[slot] = given.field(row + "row");
-    column_command_[slot] = given.field(column + "command");
-    column_bank_[slot] = given.field(column + "bank");
-    column_column_[slot] = given.field(column + "column");
-    column_operand_[slot] = given.field(column + "operand");
-  }
-  row_codes_ = given.numbers("row_codes"), column_codes_ = given.numbers("column_codes");
   response_data_ = static_cast<uint32_t>(given.number("byte.response.data"));
   word_data_ = static_cast<uint32_t>(given.number("byte.word.data"));
   word_mask_ = static_cast<uint32_t>(given.number("byte.word.mask"));
@@ -249,14 +228,9 @@ void Bench::memory_clock() {
   drive.reset_n = static_cast<int32_t>(reset_n_.number());
   drive.cke = static_cast<int32_t>(cke_.number());
   drive.init_start = static_cast<int32_t>(init_start_.number());
+  bus_.decode(row_.at, column_.at, drive);
   const uint64_t valid = write_valid_.number();
   for (int slot = 0; slot < 2; ++slot) {
-    auto field = [](const Field& of, const Pin& pin) { return static_cast<int32_t>(of.get(pin.at)); };
-    const auto row_code = static_cast<int32_t>(row_codes_.at(row_command_[slot].get(row_.at)));
-    const auto column_code = static_cast<int32_t>(column_codes_.at(column_command_[slot].get(column_.at)));
-    drive.row[slot] = {row_code, field(row_pc_[slot], row_), field(row_bank_[slot], row_), field(row_row_[slot], row_)};
-    drive.column[slot] = {column_code, field(column_bank_[slot], column_), field(column_column_[slot], column_),
-                          field(column_operand_[slot], column_)};
     drive.write_valid[slot] = valid >> slot & 1;
     if (drive.write_valid[slot]) {
       std::memcpy(&drive.write[slot], write_.at + slot * sizeof(Word), sizeof(Word));
@@ -293,17 +267,7 @@ void Bench::memory_clock() {
 
 void Bench::happen(const Event& event) {
   const auto& v = event.values;
-  auto number = [&](size_t index) { return static_cast<int>(v.at(index)); };
-  if (event.name == "temperature") {
-    device_.set_temperature(number(0));
-  } else if (event.name == "update_request") {
-    device_.set_update_request(number(0));
-  } else if (event.name == "catastrophic") {
-    device_.set_catastrophic(number(0));
-    if (number(0)) {
-      for (Port& each : ports_) each.traffic->overheat();
-    }
-  } else if (event.name == "pause") {  // no new requests for so many clocks
+  if (event.name == "pause") {  // no new requests for so many clocks
     paused_until_ = clock_ + v.at(0);
   } else if (event.name == "reset") {  // what was written may be lost: start with an empty memory again
     resetting_ = true;
@@ -313,22 +277,16 @@ void Bench::happen(const Event& event) {
       each.traffic->forget(), each.response_waits = false;
       if (device_.sense().catastrophic) each.traffic->overheat();
     }
-  } else if (event.name == "flip_reads") {  // pc, skip, count, bits...
-    Word mask{};
-    for (size_t i = 3; i < v.size(); ++i) reinterpret_cast<uint8_t*>(&mask)[v[i] / 8] ^= 1 << v[i] % 8;
-    device_.flip_reads(number(0), v.at(1), v.at(2), mask);
-  } else if (event.name == "lose_strobes") {  // pc, skip, count
-    device_.lose_strobes(number(0), v.at(1), v.at(2));
-  } else if (event.name == "spoil_command") {  // column bus, skip
-    device_.spoil_command(number(0), v.at(1));
-  } else if (event.name == "flip_stored") {  // address, bit
+  } else if (event.name == "flip_stored" || event.name == "stick_stored") {  // address, bit; and value
     const Place at = mapping_.place(v.at(0));
-    device_.flip_bit(at.pc, at.bank, at.row, at.column, number(1));
-  } else if (event.name == "stick_bit") {  // address, bit, value
-    const Place at = mapping_.place(v.at(0));
-    device_.stick_bit(at.pc, at.bank, at.row, at.column, number(1), v.at(2) != 0);
+    std::vector<int64_t> values{at.pc, at.bank, at.row, at.column};
+    values.insert(values.end(), v.begin() + 1, v.end());
+    inject(device_, event.name == "flip_stored" ? "flip_bit" : "stick_bit", values);
   } else {
-    throw std::runtime_error("unknown event " + event.name);
+    inject(device_, event.name, v);
+    if (event.name == "catastrophic" && v.at(0)) {
+      for (Port& each : ports_) each.traffic->overheat();
+    }
   }
 }
 

@@ -77,6 +77,12 @@ class Parameters {
   std::map<std::string, std::vector<std::string>> values_;
 };
 
+inline std::string joined(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const std::string& line : lines) text += line + "\n";
+  return text;
+}
+
 // A small, good-enough generator of random numbers (xorshift64*).
 class Random {
  public:

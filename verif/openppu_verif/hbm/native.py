@@ -12,20 +12,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from amaranth import Const, Value
-from amaranth.lib import data
 from openppu.hbm.accounts import IDLE_CAUSES, counters_layout
-from openppu.hbm.commands import ColumnCommand, RowCommand, column_slot_layout, row_slot_layout
 from openppu.hbm.config import GRANULE, ChannelConfig
 from openppu.hbm.device import Timing
 from openppu.hbm.layouts import acknowledge_layout, request_layout, response_layout, write_word_layout
-from openppu.hbm.phy import DATA_BITS
 from openppu.hbm.power import POWER_COUNTERS, power_layout
 from openppu.hbm.settings import Settings, settings_layout
 from openppu_sim.errors import SimulationError
 from openppu_sim.reference.memory_code import columns
 
-from openppu_verif.hbm.constraints import COMMANDS, checker_table
+from openppu_verif.hbm.memory_file import field_lines, memory_lines, settings_value
 from openppu_verif.hbm.native_library import build_library
 from openppu_verif.hbm.native_model import TOP as TOP
 from openppu_verif.hbm.native_model import build_channel as build_channel
@@ -33,7 +29,6 @@ from openppu_verif.hbm.native_model import emit_channel as emit_channel
 
 ORDERS = ("sequential", "random", "stride")
 WHOLE = 65536
-TRAINING_CLOCKS, ADDRESS_ERROR_CLOCKS = 16, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,10 +263,9 @@ def run(
         Controller clocks before the measuring window, within it, and at most for the last answers.
     seed : int
     events : sequence of (int, str, numbers)
-        After so many clocks: "temperature" (code), "flip_reads" (pc, skip, count, bits), "lose_strobes" (pc, skip,
-        count), "spoil_command" (column bus, skip), "flip_stored" (address, bit), "stick_bit" (address, bit, value),
-        "reset" (the channel and the memory's contents), "update_request" (0 or 1), "catastrophic" (0 or 1), "pause"
-        (clocks in which no port begins a request).
+        After so many clocks one of those in ``faults.h``; or "flip_stored" (address, bit) and "stick_stored" (address,
+        bit, value), as its "flip_bit" and "stick_bit" but by address; "pause" (clocks without new requests); "reset"
+        (the channel and the memory's contents).
     pins : mapping of str to int
         Inputs of the model that are none of the channel's, and their values for the whole run.
     most_violations : int
@@ -335,48 +329,25 @@ def as_json(measurement: Measurement) -> dict[str, Any]:
 def _parameters(config: ChannelConfig, settings: Settings, timing: Timing, patterns: Sequence[Pattern]) -> list[str]:
     of, values = config.organisation, settings.values()
     accesses = of.pseudo_channels * of.banks * of.rows * of.columns
-    row, column = row_slot_layout(of), column_slot_layout(of)
-    lines = [
-        *_fields("request", request_layout(config)),
-        *_fields("response", response_layout(config)),
-        *_fields("acknowledge", acknowledge_layout(config)),
-    ]
-    for slot in range(2):
-        lines += _fields(f"row{slot}", row, slot * row.size) + _fields(f"column{slot}", column, slot * column.size)
     word, response = write_word_layout(), response_layout(config)
-    lines += [
-        f"row_codes {_codes(RowCommand)}",
-        f"column_codes {_codes(ColumnCommand)}",
+    lines = [
+        *memory_lines(of, settings, timing),
+        *field_lines("request", request_layout(config)),
+        *field_lines("response", response),
+        *field_lines("acknowledge", acknowledge_layout(config)),
         f"byte.word.data {word['data'].offset // 8}",
         f"byte.word.mask {word['mask'].offset // 8}",
         f"byte.response.data {response['data'].offset // 8}",
         f"settings {' '.join(map(str, _settings_bytes(settings)))}",
-        f"device {of.banks} {of.rows} {timing.RL} {timing.WL} {TRAINING_CLOCKS} {ADDRESS_ERROR_CLOCKS} "
-        f"{settings.read_delay}",
         f"check_columns {' '.join(map(str, columns(config.ecc)))}",
         f"mapping {values['mapping']} {int(settings.hash_banks)} {of.sids} {(of.rows - 1).bit_length()}",
-        *(f"table {line}" for line in checker_table(timing, of).splitlines()),
     ]
     stripe = 1 << (max(GRANULE, *(each.lengths[1] for each in patterns)) - 1).bit_length()
     return lines + [f"pattern {each.words(config.ports, n, accesses, stripe)}" for n, each in enumerate(patterns)]
 
 
-def _codes(commands: Any) -> str:
-    return " ".join(str(COMMANDS.index(each.name)) for each in commands)
-
-
-def _fields(prefix: str, layout: data.StructLayout, offset: int = 0) -> list[str]:
-    return [
-        f"field.{prefix}.{name} {offset + place.offset} {place.width}"
-        for name, place in layout
-        if place.width < DATA_BITS
-    ]
-
-
 def _settings_bytes(settings: Settings) -> bytes:
-    layout = settings_layout()
-    constant = Const.cast(Value.cast(layout.const(settings.values())))
-    return constant.value.to_bytes(-(-layout.size // 8), "little")
+    return settings_value(settings).to_bytes(-(-settings_layout().size // 8), "little")
 
 
 def _counters(before: Sequence[int], after: Sequence[int]) -> list[dict[str, int]]:

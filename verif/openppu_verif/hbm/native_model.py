@@ -83,7 +83,7 @@ def build_channel(
             build_root,
             cpp_main=MAIN,
             headers=[header, HEADER],
-            control=_control(modules),
+            control=control(modules),
             verilate=VERILATE,
             trace=waves,
         )
@@ -98,7 +98,8 @@ def module_ports(verilog: str) -> dict[str, list[Port]]:
     return modules
 
 
-def _control(modules: dict[str, list[Port]]) -> str:
+def control(modules: dict[str, list[Port]]) -> str:
+    """Verilator's control file for the modules of `module_ports`."""
     lines = []
     for module, ports in modules.items():
         if module != TOP:
