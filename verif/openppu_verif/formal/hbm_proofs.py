@@ -16,7 +16,7 @@ HBM_PROOFS = (
     ),
     Proof(
         name="symbols",
-        claim="of 36 symbols, any wrong one is corrected, and in a poisoned word told to be uncorrectable, for any data",
+        claim="of 36 symbols, any wrong one is corrected; a poisoned word stays uncorrectable under it; for any data",
         harness=symbol_code.symbols,
         method=Method.INDUCTION,
         depth=1,
