@@ -10,15 +10,16 @@ Two things make the model quick to build and to run:
 
 import re
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from amaranth import Value
+import amaranth
+import openppu
 from openppu.config import load
 from openppu.hbm.channel import Channel
 from openppu.hbm.config import ChannelConfig
 from openppu.verilog import emit
+from openppu_sim.simulator.model_cache import content_key, file_contents, make_once
 from openppu_sim.simulator.verilator import build
 
 TOP = "channel"
@@ -44,13 +45,24 @@ def emit_channel(config: ChannelConfig, folder: Path) -> Path:
     return verilog
 
 
+def cached_verilog(config: ChannelConfig, build_root: Path) -> Path:
+    """A channel's Verilog, kept for as long as neither its configuration nor any source of the hardware changes."""
+    sources = sorted(Path(openppu.__file__).parent.rglob("*.py"))
+    key = content_key(*file_contents(sources), amaranth.__version__, repr(config))
+    name = f"{TOP}-verilog-{key}"
+
+    def make(folder: Path) -> None:
+        emit_channel(config, folder)
+
+    return make_once(build_root / "models", name, make) / f"{TOP}.v"
+
+
 def build_channel(
     config: ChannelConfig,
     build_root: Path,
     *,
     waves: bool = False,
     netlist: Path | None = None,
-    inputs: Sequence[str] = (),
 ) -> Path:
     """The executable for a channel, from an earlier build if there is one.
 
@@ -62,21 +74,19 @@ def build_channel(
     waves : bool
         For `openppu_verif.hbm.native.run` with ``waves``.
     netlist : Path, optional
-        Verilog of the channel that was made in another way, with more ``inputs``, which the run sets.
-    inputs : sequence of str
+        Verilog of the channel that was made in another way; it may have more inputs, which the run sets as ``pins``.
 
     Raises
     ------
     UserError
         If a tool is missing or rejects its input.
     """
-    channel = Channel(config)
+    verilog = netlist or cached_verilog(config, build_root)
     with tempfile.TemporaryDirectory() as folder:
-        verilog = netlist or emit_channel(config, Path(folder))
         wrapper, header = Path(folder) / f"{WRAPPER}.v", Path(folder) / "channel_ports.h"
         modules = module_ports(verilog.read_text(encoding="ascii"))
         wrapper.write_text(_wrapper(modules[TOP]), encoding="ascii")
-        header.write_text(_ports_header(channel, inputs), encoding="utf-8")
+        header.write_text(_ports_header(modules[TOP]), encoding="utf-8")
         return build(
             [verilog, wrapper],
             WRAPPER,
@@ -130,13 +140,12 @@ def _wrapper(ports: list[Port]) -> str:
     )
 
 
-def _ports_header(channel: Channel, inputs: Sequence[str]) -> str:
-    """C++ that finds every port of the model by its path."""
-    lines = [f'      {{"{name}", hbm::pin(top.{name})}},' for name in inputs]
-    for path, _, value in channel.signature.flatten(channel):
-        name = Value.cast(value).name
-        spelt = name.replace("__", "___05F")  # Verilator's way with two underscores
-        lines.append(f'      {{"{".".join(map(str, path))}", hbm::pin(top.{spelt})}},')
+def _ports_header(ports: list[Port]) -> str:
+    """C++ that finds every port of the model by its path, with dots."""
+    lines = []
+    for port in ports:
+        spelt = port.name.replace("__", "___05F")  # Verilator's way with two underscores
+        lines.append(f'      {{"{port.name.replace("__", ".")}", hbm::pin(top.{spelt})}},')
     return "\n".join(
         [
             '#include "model.h"',

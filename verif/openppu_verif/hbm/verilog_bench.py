@@ -15,7 +15,7 @@ from openppu_sim.simulator.toolchain import find_icarus, find_toolchain
 from openppu_sim.simulator.verilator import build, run_logged
 
 from openppu_verif.hbm.memory_file import MACROS, write
-from openppu_verif.hbm.native_model import VERILATE, control, emit_channel, module_ports
+from openppu_verif.hbm.native_model import VERILATE, cached_verilog, control, module_ports
 
 FOLDER = Path(__file__).parent
 TESTBENCH = "hbm_device_tb"
@@ -47,7 +47,7 @@ def build_testbench(sim: str, config: ChannelConfig, settings: Settings, build_r
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        channel = emit_channel(config, folder)
+        channel = cached_verilog(config, build_root)
         write(folder, config, settings)
         sources = [folder / MACROS, channel, *VERILOG]
         if sim == "icarus":
