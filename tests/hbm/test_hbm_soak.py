@@ -14,6 +14,11 @@ def test_random_runs_reach_nearly_all_cases(build_root: Path) -> None:
     assert len(tally.missing()) <= MOST_MISSING, tally.missing()
 
 
+def test_random_runs_with_wrong_symbols_and_a_scrubber_return_nothing_wrong(build_root: Path) -> None:
+    tally = soak(CONFIGS["symbol"], build_root, runs=range(12), clocks=4000, name="symbol")
+    assert all(tally.cases[name] for name in tally.wanted), tally.cases
+
+
 def test_an_empty_tally_lacks_everything() -> None:
     assert len(Tally().missing()) > 40
 
