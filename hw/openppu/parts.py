@@ -16,7 +16,7 @@ from openppu.formats.operand import formats_named
 from openppu.formats.requantise import Requantise
 from openppu.formats.spec import Format
 from openppu.formats.widen import Widen
-from openppu.hbm.axi import AxiPort
+from openppu.hbm.axi_channel import AxiController
 from openppu.hbm.controller import Controller
 from openppu.hbm.device import device
 from openppu.hbm.settings import Settings
@@ -56,9 +56,9 @@ def has_float(chip: ChipConfig) -> bool:
     return chip.tile.has_float
 
 
-def hbm_controller(chip: ChipConfig) -> Controller:
-    """The controller of one of a chip's memory channels, with the timing of its device."""
-    return Controller(chip.hbm.channel, start=PowerUp(settings=Settings(timing=device(chip.hbm.device).timing)))
+def hbm_start(chip: ChipConfig) -> PowerUp:
+    """What the registers of a chip's memory controllers hold after a reset: the timing of its device."""
+    return PowerUp(settings=Settings(timing=device(chip.hbm.device).timing))
 
 
 HBM_ID_BITS = 6
@@ -77,14 +77,19 @@ PARTS = {
     ),
     "widen": Part("the tile's float formats to binary32", lambda chip: Widen(formats=floats(chip)), has_float),
     "requantise": Part("int32 or binary32, scaled to int8", lambda chip: Requantise()),
-    "hbm": Part("the controller of one HBM2e channel", hbm_controller),
+    "hbm": Part(
+        "the controller of one HBM2e channel", lambda chip: Controller(chip.hbm.channel, start=hbm_start(chip))
+    ),
     "hbm_interleave": Part(
         "an address of the chip to its stack, channel and address there",
         lambda chip: StackInterleave(
             stacks=chip.hbm.stacks, channels=chip.hbm.channels, accesses=chip.hbm.channel.accesses, tag_bits=HBM_ID_BITS
         ),
     ),
-    "hbm_axi": Part("AXI4 before a port of hbm", lambda chip: AxiPort(chip.hbm.channel, id_bits=HBM_ID_BITS)),
+    "hbm_axi": Part(
+        "hbm, with AXI4 ports",
+        lambda chip: AxiController(chip.hbm.channel, id_bits=HBM_ID_BITS, start=hbm_start(chip)),
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""AXI4 managers before a channel, the device model and the checker behind it."""
+"""AXI4 managers before a channel, or the whole controller of one, the device model and the checker behind it."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,11 @@ async def random_bursts_reach_the_memory_and_come_back(dut: Any) -> None:
     memory = ChannelMemory(dut, config, settings, Path(given["build_root"]))
     half = Timer(1, "ns")
     await half
-    dut.settings.set(Immediate(Const.cast(Value.cast(settings_layout().const(settings.values()))).value))
+    if hasattr(dut, "settings"):
+        dut.settings.set(Immediate(Const.cast(Value.cast(settings_layout().const(settings.values()))).value))
+    else:  # no software
+        for name in ("awaddr", "awvalid", "wdata", "wstrb", "wvalid", "bready", "araddr", "arvalid", "rready"):
+            getattr(dut, f"control__{name}").set(Immediate(0))
     managers = [Manager(dut, prefix=f"axi__{port}_") for port in range(config.ports)]
     dut.rst.set(Immediate(1))
     for level in (0, 1, 0, 1):
