@@ -88,6 +88,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     policy.add_argument("--refresh", choices=REFRESHES, default="single-bank", help="(default: single-bank)")
     policy.add_argument("--write-high", type=int, default=48, metavar="N", help="writes that begin a batch")
     policy.add_argument("--write-low", type=int, default=8, metavar="N", help="writes left when it ends")
+    for name in ("power-down", "self-refresh"):
+        text = f"clocks without a request until {name} (default: 0, never)"
+        policy.add_argument(f"--{name}-after", type=int, default=0, metavar="N", help=text)
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go")
     return parser
 
@@ -158,6 +161,8 @@ def _memory(args: argparse.Namespace) -> Memory:
         refresh_enable=args.refresh != "off",
         write_high=args.write_high,
         write_low=args.write_low,
+        power_down_after=args.power_down_after,
+        self_refresh_after=args.self_refresh_after,
     )
     given = {name: value for name in ("height", "ports", "ecc") if (value := getattr(args, name)) is not None}
     config = replace(hbm.channel, **given)

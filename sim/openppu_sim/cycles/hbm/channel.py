@@ -9,6 +9,7 @@ from openppu.hbm.settings import Settings
 from openppu_sim.cycles.hbm.accounts import Accounts
 from openppu_sim.cycles.hbm.policy import Policy
 from openppu_sim.cycles.hbm.port import Crossbar, Port
+from openppu_sim.cycles.hbm.power import Power
 from openppu_sim.cycles.hbm.pseudo_channel import PseudoChannel, Sent
 from openppu_sim.cycles.hbm.refresh import FAR
 from openppu_sim.cycles.hbm.requests import Piece, Requests, pieces
@@ -90,6 +91,7 @@ def run_channel(
         pc.log = log
     crossbars = [Crossbar(ports, index) for index in PCS]
     bus = RowBus(policy.patience)
+    power = Power(settings)
     earlier = [pc.accounts.copy() for pc in pcs]
     warm = warm_up == 0
     clock = 0
@@ -107,6 +109,8 @@ def run_channel(
                 for pc, waiting in zip(pcs, port.waiting, strict=True):
                     if waiting:
                         pc.wake = min(pc.wake, clock + 1)
+        if power.states:
+            power.step(clock, pcs, busy=any(pc.busy for pc in pcs) or any(port.offers for port in ports))
         if all(port.done for port in ports) and not any(pc.busy for pc in pcs):
             break
         later = max(clock + 1, min(*(pc.wake for pc in pcs), *(port.wake for port in ports)))

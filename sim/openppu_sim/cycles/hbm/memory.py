@@ -160,7 +160,9 @@ def _spread(requests: Requests, channels: int) -> tuple[np.ndarray, Requests, np
 
 def unloaded_ns(memory: Memory) -> dict[str, float]:
     """Latency of a read of 32 bytes with nothing else going on: of a closed bank, an open row, another row than it."""
-    settings = replace(memory.settings, refresh_enable=False, hash_banks=False)
+    settings = replace(
+        memory.settings, refresh_enable=False, hash_banks=False, power_down_after=0, self_refresh_after=0
+    )
     of = memory.config.organisation
     row = of.pseudo_channels * of.columns * of.access_bytes * of.banks
     if of.sids & (of.sids - 1):

@@ -61,6 +61,11 @@ class Port:
         """Whether it has handed on all its pieces, and the pseudo-channels have taken them."""
         return self.next == len(self.pieces) and not any(self.waiting)
 
+    @property
+    def offers(self) -> bool:
+        """Whether a piece waits for a pseudo-channel, or a write for its words."""
+        return self.began >= 0 or any(self.waiting)
+
     def step(self, clock: int) -> None:
         """Hand on what can be in this clock."""
         self.wake = FAR

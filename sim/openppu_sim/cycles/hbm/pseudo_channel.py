@@ -106,6 +106,13 @@ class PseudoChannel:
         """Whether entries wait."""
         return bool(self.reads.order or self.writes.order)
 
+    def sleep(self, until: int) -> None:
+        """All rows have been closed, and no row command comes before this CK."""
+        banks = self.banks
+        self.accounts.events["precharges"] += any(row >= 0 for row in banks.row)
+        banks.row = [-1] * banks.count
+        banks.rest_at = max(banks.rest_at, until)
+
     def decide(self, clock: int, offer: Piece | None) -> None:
         """Choose what to send in a clock; ``offer`` is the piece that wants to join."""
         self.idle.settle(clock)
