@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from openppu_verif.hbm.soak import CONFIGS, Tally, soak
 
+LEAST_COVERED = 0.88
 MOST_MISSING = 3
 
 
@@ -12,6 +13,8 @@ def test_random_runs_reach_nearly_all_cases(build_root: Path) -> None:
     tally = soak(CONFIGS["small"], build_root, runs=range(40), clocks=5000)
     assert tally.read + tally.written > 50_000
     assert len(tally.missing()) <= MOST_MISSING, tally.missing()
+    share, uncovered, _ = tally.coverage.report()
+    assert share >= LEAST_COVERED, uncovered
 
 
 def test_random_runs_with_wrong_symbols_and_a_scrubber_return_nothing_wrong(build_root: Path) -> None:

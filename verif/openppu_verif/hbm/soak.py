@@ -16,7 +16,9 @@ from openppu.hbm.config import ChannelConfig
 from openppu.hbm.device import DEVICES, device
 from openppu.hbm.settings import Mapping, Page, Refresh, Settings
 from openppu_sim.errors import SimulationError
+from openppu_sim.report.table import print_table
 
+from openppu_verif.hbm.coverage import GOAL, RULES, HbmCoverage
 from openppu_verif.hbm.native import Measurement, Pattern, build_channel, run
 from openppu_verif.hbm.scrubbed import emit_scrubbed
 
@@ -34,14 +36,6 @@ STRETCH = {"tFAW": 14, "tRRDL": 5, "tWTRL": 6, "tRTP": 9, "tWR": 9, "tRC": 20, "
            "tCCDL": 2, "tCCDR": 2, "tXP": 9, "tXS": 9, "tCKE": 9}  # fmt: skip
 """Timing values that a run may lengthen, by as much at most: in some tables others hide them."""
 
-AT_LIMIT = (
-    *("tRC", "tRCDRD", "tRCDWR", "tRAS", "tRP", "tRTP", "tWR", "tRTP+tRP", "tWR+tRP", "tRFCSB", "tRREFD"),
-    *("tRRDS", "tRRDL", "tFAW", "row_bus", "tRP_all", "tRFC"),
-    *("last_read", "last_write", "tCKE_down", "tCKE_self", "tXP", "tXS", "tRFCSB_idle"),
-    *("tCCDS_read", "tCCDS_write", "tCCDL_read", "tCCDL_write", "tWTRS", "tWTRL", "tRTW"),
-)
-"""Rules of the device that the commands of a full-speed controller must meet in the very clock that allows them."""
-
 
 @dataclass
 class Tally:
@@ -55,6 +49,7 @@ class Tally:
     at_limit: Counter[str] = field(default_factory=Counter)
     cases: Counter[str] = field(default_factory=Counter)
     wanted: tuple[str, ...] = ()
+    coverage: HbmCoverage = field(default_factory=HbmCoverage)
 
     def add(self, measured: Measurement, cases: list[str]) -> None:
         """Count a run."""
@@ -78,7 +73,7 @@ class Tally:
         wanted += ["hash_banks True", "hash_banks False", "reset", "masked", "temperature", "flipped bit", "update"]
         wanted += [*self.wanted, *(f"device {name}" for name in DEVICES), *(f"longer {name}" for name in STRETCH)]
         never = [name for name in wanted if not self.cases[name]]
-        return never + sorted(f"{name} at its limit" for name in AT_LIMIT if not self.at_limit[name])
+        return never + sorted(f"{name} at its limit" for name in RULES if not self.at_limit[name])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,6 +224,7 @@ def soak(
         if chosen.cases[-1] == "update" and not measured.updates:
             raise SimulationError(f"run {seed} of {name}: the PHY's update request was not granted; {again}")
         tally.add(measured, chosen.cases)
+        tally.coverage.sample(config, chosen.settings, chosen.patterns, chosen.events, chosen.cases, measured)
     return tally
 
 
@@ -250,8 +246,13 @@ def main() -> None:
     print(f"{tally.refused:,} requests beyond the capacity refused")
     print("rules met at their limit:", ", ".join(f"{name} {count:,}" for name, count in sorted(tally.at_limit.items())))
     print("cases:", ", ".join(f"{name} {count:,}" for name, count in sorted(tally.cases.items())))
+    share, uncovered, rows = tally.coverage.report()
+    print_table(["coverage", "hit", "bins", "%"], rows)
+    print(f"{100 * share:.1f} % of all bins; the goal is {100 * GOAL:.0f} %")
     if missing := tally.missing():
         raise SystemExit(f"never came: {', '.join(missing)}")
+    if share < GOAL:
+        raise SystemExit(f"never hit: {'; '.join(' / '.join(each) for each in uncovered)}")
 
 
 if __name__ == "__main__":
