@@ -108,7 +108,7 @@ def test_granules_are_read_at_their_time(interval: int, rest: int, busy: float, 
     settings = replace(Settings(), scrub_interval=interval, scrub_idle=rest).values()
     begun: list[int] = []
     idle_for = 0
-    most = 40 * interval + 400
+    most = 24 * interval + 200
 
     def step(ctx: Any, cycle: int) -> bool:
         nonlocal idle_for
