@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from openppu_sim.errors import SimulationError
-from openppu_sim.report.json_report import write_json
+from openppu_sim.report.json_report import benchmark_json, make_folder
 from openppu_sim.synthesis import __main__ as job
 from openppu_sim.synthesis import hbm, hbm_page
 from openppu_sim.synthesis.area import Ecp5Area
@@ -16,17 +16,22 @@ CELLS = Ecp5Area(cells=20_000, lut4=12_345, ccu2c=678, dsp=0, ff=901, dpr16x4=2,
 
 def reports(build: Path) -> None:
     """Made-up reports, in which a queue costs 100 LUT4 and 50 an entry."""
+    for job_name in ("synth-hbm", "pnr-hbm"):
+        make_folder(build / job_name)
     area = []
     for name in hbm.CONFIGS:
         for entries in hbm.ENTRIES:
-            parts = {part: asdict(CELLS) for part in hbm_page._PARTS}
-            parts["entry_queue"] |= {"lut4": 100 + 50 * entries}
-            numbers = {"config": name, "entries": entries, "gates": 55_555, "gate_ff": 44, "parts": parts}
-            area.append({"name": f"channel {name} {entries}", **asdict(CELLS), **numbers})
-    write_json(build / "synth-hbm" / "synth-hbm.json", {"rows": area})
+            for part in (hbm.WHOLE, *hbm_page._PARTS):
+                row = {"name": f"channel {name} {entries}: {part}", "config": name, "entries": entries, "part": part}
+                area.append(row | asdict(CELLS) | {"value": 1, "unit": "LUT4", "command": hbm.AREA_COMMAND})
+                if part == hbm.WHOLE:
+                    area[-1] |= {"gates": 55_555, "gate_ff": 44}
+                elif part == "entry_queue":
+                    area[-1] |= {"lut4": 100 + 50 * entries}
+    benchmark_json("synth-hbm", area, folder=build / "synth-hbm")
     used = {"comb": 1234, "ff": 2, "ebr": 4, "from": "first", "to": "second", "logic_ns": 2.0, "routing_ns": 3.0}
-    clock = {"name": "channel small 8", "value": 31.41, "config": "small", "entries": 8, **used}
-    write_json(build / "pnr-hbm" / "pnr-hbm.json", {"rows": [clock]})
+    clock = {"name": "channel small 8", "value": 31.41, "unit": "MHz", "config": "small", "entries": 8, **used}
+    benchmark_json("pnr-hbm", [clock | {"command": hbm.CLOCK_COMMAND}], folder=build / "pnr-hbm")
 
 
 def test_parts_hold_what_is_in_them() -> None:

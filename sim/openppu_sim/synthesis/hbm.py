@@ -17,7 +17,7 @@ from openppu_sim.errors import SimulationError
 from openppu_sim.progress import step
 from openppu_sim.report.json_report import benchmark_json, make_folder
 from openppu_sim.report.table import print_table
-from openppu_sim.synthesis.area import Ecp5Area, ecp5_area, gate_area
+from openppu_sim.synthesis.area import ecp5_area, gate_area
 from openppu_sim.synthesis.harness import Harness
 from openppu_sim.synthesis.place import place
 from openppu_sim.synthesis.yowasp import read_result, require_tool, run_tool
@@ -35,6 +35,9 @@ CLOCK_ENTRIES = {"full": (), "small": (8, 16)}
 PRESET = "ecp5"
 TARGET = 50.0
 """Clock that the placer aims at, MHz."""
+
+WHOLE = "all"
+"""As a part's name: the channel itself."""
 
 SEED = 1
 AREA_COMMAND, CLOCK_COMMAND = "make synth-hbm", "make pnr-hbm"
@@ -109,25 +112,29 @@ def _map(component: wiring.Component, script: str, kind: str, *, top: str, folde
     return parts(modules, top, source=folder / names[0]), parts(flat, top, source=folder / names[1])[""]
 
 
-def area_row(name: str, entries: int, folder: Path) -> dict[str, Any]:
-    """Map a channel to ECP5, and its scheduler to gates; the row of the report."""
+def area_rows(name: str, entries: int, folder: Path) -> list[dict[str, Any]]:
+    """Map a channel to ECP5, and its scheduler to gates; the rows of the report: the whole, then its parts."""
     config, top = with_entries(name, entries), f"{name}_{entries}"
     with step(f"synthesis of channel {name}, {entries} entries"):
         modules, flat = _map(Channel(config), ECP5, "ecp5", top=top, folder=folder)
         _, gates = _map(PseudoChannel(config), GATES, "gates", top=f"{top}_scheduler", folder=folder)
     whole, logic = ecp5_area(flat), gate_area(gates)
-    return {
-        "name": f"channel {name} {entries}",
-        "value": whole.lut4,
-        "unit": "LUT4",
-        "config": name,
-        "entries": entries,
-        **asdict(whole),
-        "gates": logic.gates,
-        "gate_ff": logic.ff,
-        "parts": {part: asdict(ecp5_area(cells)) for part, cells in modules.items() if part},
-        "command": AREA_COMMAND,
-    }
+    areas = {WHOLE: whole} | {part: ecp5_area(cells) for part, cells in modules.items() if part}
+    rows = [
+        {
+            "name": f"channel {name} {entries}: {part}",
+            "value": area.lut4,
+            "unit": "LUT4",
+            "config": name,
+            "entries": entries,
+            "part": part,
+            **asdict(area),
+            "command": AREA_COMMAND,
+        }
+        for part, area in areas.items()
+    ]
+    rows[0] |= {"gates": logic.gates, "gate_ff": logic.ff}
+    return rows
 
 
 def clock_row(name: str, entries: int, folder: Path) -> dict[str, Any]:
@@ -158,9 +165,10 @@ AREA_HEADERS = ("LUT4", "CCU2C", "FF", "DPR16X4", "EBR", "scheduler gates", "its
 
 def area_table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Any]]]:
     """Headers and lines: a channel a line."""
+    wholes = [row for row in rows if row["part"] == WHOLE]
     return (
         ["channel", "entries", *AREA_HEADERS],
-        [[row["config"], row["entries"], *(row[key] for key in AREA_KEYS)] for row in rows],
+        [[row["config"], row["entries"], *(row[key] for key in AREA_KEYS)] for row in wholes],
     )
 
 
@@ -184,7 +192,7 @@ def run_area(folder: Path) -> Path:
         If Yosys does not write whole results.
     """
     make_folder(folder)
-    rows = [area_row(name, entries, folder / "work") for name in CONFIGS for entries in ENTRIES]
+    rows = [row for name in CONFIGS for entries in ENTRIES for row in area_rows(name, entries, folder / "work")]
     print_table(*area_table(rows))
     return benchmark_json("synth-hbm", rows, folder=folder)
 
@@ -204,8 +212,3 @@ def run_clock(folder: Path) -> Path:
     rows = [clock_row(name, entries, folder / "work") for name in CONFIGS for entries in CLOCK_ENTRIES[name]]
     print_table(*clock_table(rows))
     return benchmark_json("pnr-hbm", rows, folder=folder)
-
-
-def part_counts(row: Mapping[str, Any]) -> dict[str, Ecp5Area]:
-    """The parts of a channel's row."""
-    return {part: Ecp5Area(**cells) for part, cells in row["parts"].items()}

@@ -83,16 +83,17 @@ def page(build: Path) -> str:
     """
     area = rows(build / "synth-hbm" / "synth-hbm.json", "synth-hbm")
     clock = rows(build / "pnr-hbm" / "pnr-hbm.json", "pnr-hbm")
-    full = [row for row in area if row["config"] == "full"]
-    queue = {row["entries"]: row["parts"]["entry_queue"]["lut4"] for row in full}
-    (least, most) = min(queue), max(queue)
-    banks = full[0]["parts"]["banks"]
+    full = {(row["part"], row["entries"]): row for row in area if row["config"] == "full"}
+    sizes = sorted({entries for _, entries in full})
+    least, most = sizes[0], sizes[-1]
+    entry = (full["entry_queue", most]["lut4"] - full["entry_queue", least]["lut4"]) / (most - least)
+    banks = full["banks", least]
     return PAGE.format(
         full=_describe("full"),
         small=_describe("small"),
         area=markdown(*hbm.area_table(area)),
-        parts=markdown(*_parts_table(full)),
-        entry=round((queue[most] - queue[least]) / (most - least)),
+        parts=markdown(*_parts_table(full, sizes)),
+        entry=round(entry),
         banks=f"{banks['lut4']:,}",
         carries=f"{banks['ccu2c']:,}",
         package=PACKAGE,
@@ -112,9 +113,11 @@ def _describe(name: str) -> str:
     return f"{config.organisation.banks} banks a pseudo-channel ({config.height}-high), {ports}, {ecc}"
 
 
-def _parts_table(full: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Any]]]:
-    lines: list[list[Any]] = []
+def _parts_table(
+    full: Mapping[tuple[str, int], Mapping[str, Any]], sizes: Sequence[int]
+) -> tuple[list[str], list[list[str]]]:
+    lines = []
     for part, meaning in _PARTS.items():
-        cells = [row["parts"][part] for row in full]
+        cells = [full[part, entries] for entries in sizes]
         lines.append([meaning, *(f"{each['lut4']:,} / {each['ccu2c']:,} / {each['ff']:,}" for each in cells)])
-    return ["part", *(f"{row['entries']} entries" for row in full)], lines
+    return ["part", *(f"{entries} entries" for entries in sizes)], lines
