@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from amaranth.sim import Simulator
 from openppu.hbm.commands import RowCommand
+from openppu.hbm.config import GRANULE, ChannelConfig
 from openppu.hbm.device import BURST, device
 from openppu.hbm.power import POWER_COUNTERS, Power
 from openppu.hbm.settings import Settings
+from openppu.hbm.splitter import Splitter
 
 TIMING = device("HBM2E_3200").timing
 INPUTS = ("work", "requests", "update", "catastrophic", "urgent", "reads", "writes")
@@ -185,3 +187,27 @@ def test_a_memory_too_hot_is_put_to_self_refresh_and_kept_there() -> None:
     assert set(range(301, 400)) <= set(found.clocks("quiet")), "asleep, the bus is as quiet as it can be"
     assert left // 2 == 401, "what was taken in before is done, but not on a bus that is the PHY's"
     assert again // 2 == 401 + TIMING.tXS // 2
+
+
+@pytest.mark.parametrize("taken", [0, 1, 2])
+def test_a_request_on_its_way_is_done_and_the_next_refused(taken: int) -> None:
+    """Refusal begins when so many of the first request's three pieces have been taken, and the next one is offered."""
+    splitter = Splitter(ChannelConfig(height=4))
+    refused: list[int] = []
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(splitter.requests.valid, 1)
+        ctx.set(splitter.requests.payload.last, 3 * GRANULE - 1)
+        for clock in range(20):
+            ctx.set(splitter.refuse, len(refused) >= taken and clock % 3 > 0)
+            ctx.set(splitter.granules.ready, clock % 3 == 2)
+            granule = ctx.get(splitter.granules.payload)
+            if clock % 3 == 2:
+                refused.append(granule.refused)
+            await ctx.tick()
+
+    simulator = Simulator(splitter)
+    simulator.add_clock(1e-9)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert refused == [0, 0, 0, 1, 1, 1]

@@ -1,6 +1,7 @@
 """The channel in cocotb, with the device model and the checker at its PHY."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from cocotb.handle import Immediate
 from cocotb.triggers import Timer
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.layouts import acknowledge_layout, request_layout, response_layout, write_word_layout
+from openppu.hbm.power import power_layout
 from openppu.hbm.settings import Settings, settings_layout
 from openppu_sim.cycles.hbm.address import split
 from openppu_sim.reference.secded import encode
@@ -27,10 +29,10 @@ ALL = (1 << 32) - 1
 class Bench:
     """A channel of one port, its memory, and what the port's requests were answered."""
 
-    def __init__(self, dut: Any) -> None:
+    def __init__(self, dut: Any, **settings: Any) -> None:
         given = parameters()
         self.dut, self.config = dut, ChannelConfig(**given["config"])
-        self.settings = Settings(write_high=self.config.writes, write_low=1)
+        self.settings = replace(Settings(write_high=self.config.writes, write_low=1), **settings)
         self.memory = ChannelMemory(dut, self.config, self.settings, Path(given["build_root"]))
         noise = random.Random(cocotb.RANDOM_SEED)
         self.requests, self.words = Source(dut, "requests__0", noise), Source(dut, "words__0", noise)
@@ -157,3 +159,26 @@ async def loaded_memory_is_read_corrected_or_refused(dut: Any) -> None:
     got = await bench.read(0, 8)
     assert [error for _, error in got] == [number == 4 for number in range(8)]
     assert [word for word, error in got if not error] == [word for number, word in enumerate(words) if number != 4]
+
+
+@cocotb.test()
+async def a_rest_in_power_down_and_self_refresh_loses_nothing(dut: Any) -> None:
+    """CKE low, a read that wakes, and at last a memory too hot, which answers no more."""
+    bench = Bench(dut, power_down_after=20, self_refresh_after=400)
+    await bench.begin()
+    word = random.Random(cocotb.RANDOM_SEED).getrandbits(256)
+    await bench.write(77, [word])
+    for rest, state in ((200, "power_downs"), (800, "self_refreshes")):
+        for _ in range(rest):
+            await bench.step()
+        assert not int(dut.phy__cke.value), f"awake after {rest} clocks"
+        assert _field(power_layout(), state, int(dut.power.value)) >= 1
+        assert await bench.read(77, 1) == [(word, False)]
+        assert int(dut.phy__cke.value)
+    bench.memory.device.signals(catastrophic=True)
+    for _ in range(500):
+        await bench.step()
+    assert int(dut.overheated.value)
+    assert not int(dut.phy__cke.value)
+    assert await bench.read(77, 2) == [(0, True)] * 2
+    assert not int(dut.phy__cke.value)
