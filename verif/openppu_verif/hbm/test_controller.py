@@ -126,6 +126,9 @@ async def memory_is_filled_tested_and_its_errors_are_told(dut: Any) -> None:
     """Zeros at the start, then patterns, a wrong bit, two wrong bits; the user's requests wait for the fill."""
     bench = Bench(dut)
     fill = parameters()["fill"]
+    old = np.full((1, 32), 0xA5, np.uint8)
+    for access in range(fill + 8):
+        bench.device.load(*bench.place(access), old, np.zeros((1, 4), np.uint8))
 
     async def software() -> None:
         for address in (0, fill - 8):
@@ -138,6 +141,10 @@ async def memory_is_filled_tested_and_its_errors_are_told(dut: Any) -> None:
             await bench.clocks(10)
         assert bench.beats == [(0, False)] * 16
         assert [await bench.read(f"errors{pc}.record_valid") for pc in range(2)] == [0, 0]
+
+        await bench.clocks(400)  # until all is written
+        held = [bool(bench.device.dump(*bench.place(access), 1)[0].any()) for access in range(fill + 8)]
+        assert held == [False] * fill + [True] * 8, "another range was filled"
 
         filled = await bench.test("FILL", 96)
         assert (filled["words"], filled["refused"]) == (0, 0)
