@@ -89,7 +89,7 @@ def test_the_fingerprint_follows_the_contents_alone():
     changes |= {"address_bits": 17, "count_bits": 17, "outstanding": 17}
     prints = [chip.replace(**{name: value}).fingerprint() for name, value in changes.items()]
     memory = {"stacks": 3, "channels": 2, "device": "HBM2_2400", "height": 4, "ports": 1, "tags": 1}
-    memory |= {"reads": 8, "writes": 8, "slots": 8, "ecc": "none", "hammer_entries": 8}
+    memory |= {"reads": 8, "writes": 8, "slots": 8, "ecc": "none", "hammer_entries": 8, "retry": True}
     assert set(memory) == {field.name for field in dataclasses.fields(chip.hbm)}
     for name, value in memory.items():
         prints.append(dataclasses.replace(chip, hbm=dataclasses.replace(chip.hbm, **{name: value})).fingerprint())

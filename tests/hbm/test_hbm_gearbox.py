@@ -206,7 +206,7 @@ def test_levels_and_events_of_the_phy_reach_the_controller() -> None:
     simulate(gearbox, controller, phy)
     for clock in range(CLOCKS - 1):
         early, late = given[2 * clock : 2 * clock + 2]
-        events = tuple(a | b for a, b in zip(early[:2], late[:2], strict=True))
+        events = (early[0] | late[0], early[1] | late[1] << 1)
         assert seen[clock + 1] == (*events, *late[2:]), f"clock {clock}"
 
 

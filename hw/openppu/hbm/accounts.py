@@ -19,10 +19,11 @@ EVENTS = (
     "refreshes",
     "turnarounds",
     "victims",
+    "retries",
 )
 """Accesses; those to a row that an access was made to before, to one opened in a closed bank, to one that another had
 been closed for; and commands: ACT, PRE (or PREA), REFSB (or REF), changes of direction,
-ACTs that refresh the neighbours of a hammered row."""
+ACTs that refresh the neighbours of a hammered row; and retries after wrong parity."""
 
 QUEUES = ("queued_reads", "queued_writes")
 """Entries in each queue, summed over the clocks."""

@@ -117,7 +117,7 @@ class Banks(wiring.Component):
             shorts.eq(one_hot(row.short_bank, count)),
             columns.eq(Mux(column.read | column.write, one_hot(column.bank, count), 0)),
             closes.eq(
-                Mux(row.short == RowCommand.PREA, is_open, Mux(row.short == RowCommand.PRE, shorts, 0)),
+                Mux(row.short == RowCommand.PREA, (1 << count) - 1, Mux(row.short == RowCommand.PRE, shorts, 0)),
             ),
             self.closed.eq(closes | Mux(column.auto, columns, 0)),
         ]

@@ -50,6 +50,8 @@ class Channel(wiring.Component):
         Sticky: a word did not come; one came that was not due.
     hammer_overflow : Out(1), array of one a pseudo-channel
         Sticky: too few ``hammer_entries`` for the settings.
+    parity_failed : Out(1), array of one a pseudo-channel
+        Sticky: too many errors of commands in a row; all reads are answered as errors.
     running : Out(1)
         The device takes commands.
     overheated : Out(1)
@@ -75,6 +77,7 @@ class Channel(wiring.Component):
                 "lost": Out(1).array(PSEUDO_CHANNELS),
                 "stray": Out(1).array(PSEUDO_CHANNELS),
                 "hammer_overflow": Out(1).array(PSEUDO_CHANNELS),
+                "parity_failed": Out(1).array(PSEUDO_CHANNELS),
                 "running": Out(1),
                 "overheated": Out(1),
                 "power": Out(power_layout()),
@@ -97,6 +100,7 @@ class Channel(wiring.Component):
         m.d.comb += [
             startup.settings.eq(self.settings),
             startup.init_complete.eq(phy.init_complete),
+            startup.lost.eq(phy.address_error[0] & self.settings.parity_latency.any() & config.retry),
             phy.init_start.eq(startup.init_start),
             phy.reset_n.eq(startup.reset_n),
             phy.cke.eq(startup.cke & power.cke),
@@ -157,6 +161,10 @@ class Channel(wiring.Component):
                 phy.column[pc].eq(scheduler.column),
                 self.counters[pc].eq(scheduler.counters),
                 self.hammer_overflow[pc].eq(scheduler.hammer_overflow),
+                scheduler.address_error.eq(phy.address_error),
+                read_path.cancel.eq(scheduler.cancel),
+                read_path.distrust.eq(scheduler.parity_failed),
+                self.parity_failed[pc].eq(scheduler.parity_failed),
                 write_path.issue.eq(scheduler.write_issue),
                 buffer.read.eq(write_path.read),
                 write_path.data.eq(buffer.data),

@@ -9,6 +9,7 @@ from openppu.hbm.commands import ColumnCommand, column_slot_layout
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.queue import permits_layout, work_layout
 from openppu.hbm.read_path import read_issue_layout
+from openppu.hbm.retry import access_layout
 from openppu.hbm.settings import Page, settings_layout
 from openppu.hbm.write_path import write_issue_layout
 
@@ -37,6 +38,10 @@ class ColumnChoice(wiring.Component):
         Of the access, if there is one; whether it is its entry's last.
     wanted_row, wanted_other : In(1), one for each queue
         Other entries want the row of the access; want another row of its bank.
+    again : In(access_layout)
+        An access that goes whatever else, and leaves its row open; only while all banks are ``blocked``.
+    chosen : Out(access_layout)
+        The access of this clock.
     sent : Out(sent_column_layout)
     column, read_issue, write_issue : Out
         Registers: the command, and where its word goes or is.
@@ -61,6 +66,8 @@ class ColumnChoice(wiring.Component):
                 "last": Out(1),
                 "wanted_row": In(1).array(2),
                 "wanted_other": In(1).array(2),
+                "again": In(access_layout(config)),
+                "chosen": Out(access_layout(config)),
                 "sent": Out(sent_column_layout(config.organisation)),
                 "column": Out(column_slot_layout(config.organisation)),
                 "read_issue": Out(read_issue_layout(config)),
@@ -85,7 +92,8 @@ class ColumnChoice(wiring.Component):
             ]
 
         work = Signal(self.works[0].shape())
-        place = work.place
+        access = self.chosen
+        place = access.place
         keep = Signal(banks)
         policy = Signal()
         wanted = Signal()
@@ -94,17 +102,26 @@ class ColumnChoice(wiring.Component):
         m.d.comb += [
             work.eq(Mux(self.writing, self.works[1], self.works[0])),
             self.bank.eq(place.bank),
-            self.last.eq(work.last == 0),
+            self.last.eq(access.last),
+            access.eq(self.again),
             wanted.eq(self.wanted_row[0] | self.wanted_row[1]),
             keep.eq(states.keep),
-            self.sent.read.eq(self.issue[0]),
-            self.sent.write.eq(self.issue[1]),
+            self.sent.read.eq(access.valid & ~access.write),
+            self.sent.write.eq(access.valid & access.write),
             self.sent.bank.eq(place.bank),
             contended.eq(self.wanted_other[0] | self.wanted_other[1]),
-            auto.eq(self.last & ~wanted & (contended | policy)),
+            auto.eq(access.last & ~self.again.valid & ~wanted & (contended | policy)),
             self.sent.contended.eq(contended),
             self.sent.auto.eq(auto),
         ]
+        with m.If(~self.again.valid):
+            m.d.comb += [
+                access.valid.eq(self.issue[0] | self.issue[1]),
+                access.write.eq(self.writing),
+                access.place.eq(work.place),
+                access.source.eq(work.source),
+                access.last.eq(work.last == 0),
+            ]
         with m.Switch(self.settings.page):
             with m.Case(Page.OPEN):
                 m.d.comb += policy.eq(0)
@@ -114,22 +131,22 @@ class ColumnChoice(wiring.Component):
                 m.d.comb += policy.eq(~keep.bit_select(place.bank, 1))
 
         command = Signal(ColumnCommand)
-        with m.If(self.issue[0]):
+        with m.If(self.sent.read):
             m.d.comb += command.eq(Mux(auto, ColumnCommand.RDA, ColumnCommand.RD))
-        with m.Elif(self.issue[1]):
+        with m.Elif(self.sent.write):
             m.d.comb += command.eq(Mux(auto, ColumnCommand.WRA, ColumnCommand.WR))
         m.d.sync += [
             self.column.command.eq(command),
             self.column.bank.eq(place.bank),
             self.column.column.eq(place.column),
-            self.read_issue.valid.eq(self.issue[0]),
-            self.read_issue.source.eq(work.source),
+            self.read_issue.valid.eq(self.sent.read),
+            self.read_issue.source.eq(access.source),
             self.read_issue.word.eq(place.column[:3]),
             self.read_issue.place.eq(place),
-            self.read_issue.last.eq(self.last),
-            self.write_issue.valid.eq(self.issue[1]),
-            self.write_issue.slot.eq(work.source.slot),
+            self.read_issue.last.eq(access.last),
+            self.write_issue.valid.eq(self.sent.write),
+            self.write_issue.slot.eq(access.source.slot),
             self.write_issue.word.eq(place.column[:3]),
-            self.write_issue.last.eq(self.last),
+            self.write_issue.last.eq(access.last),
         ]
         return m

@@ -22,6 +22,7 @@ ALLOWED: dict[str, Sequence[Any]] = {
     "slots": (8, 16, 32, 64),
     "ecc": ("none", "secded", "symbol"),
     "hammer_entries": (0, 8, 32, 64, 128),
+    "retry": (False, True),
 }
 
 
@@ -47,6 +48,8 @@ class ChannelConfig:
     hammer_entries : int
         Rows of each bank whose activations are counted at a time, for protection from row hammer; 0 for none. See
         `openppu.hbm.hammer_table.least_threshold`.
+    retry : bool
+        Send commands again that the device did not take for wrong parity.
 
     Raises
     ------
@@ -62,6 +65,7 @@ class ChannelConfig:
     slots: int = 64
     ecc: str = "secded"
     hammer_entries: int = 0
+    retry: bool = False
 
     def __post_init__(self) -> None:
         for f in fields(self):

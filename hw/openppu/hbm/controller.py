@@ -181,6 +181,7 @@ class Controller(wiring.Component):
                 status[f"errors{pc}"].eq(log.log),
                 status.lost[pc].eq(channel.lost[pc]),
                 status.hammer_overflow[pc].eq(channel.hammer_overflow[pc]),
+                status.parity_failed[pc].eq(channel.parity_failed[pc]),
                 status.stray[pc].eq(channel.stray[pc]),
             ]
         return m

@@ -13,7 +13,6 @@ LATENCY = 1
 
 _LEVELS_OUT = ("cke", "reset_n", "init_start", "update_acknowledge")
 _LEVELS_IN = ("temperature", "init_complete", "update_request")
-_EVENTS = ("catastrophic", "address_error")
 
 
 def half_layout() -> data.StructLayout:
@@ -38,7 +37,8 @@ class CkPhySignature(wiring.Signature):
         first RL + 1 CK after the ``RD``; any other adds the same even number of CK to every read.
     cke, reset_n, init_start, update_acknowledge : Out
     temperature, catastrophic, address_error, init_complete, update_request : In
-        As in `openppu.hbm.phy.PhySignature`; ``catastrophic`` and ``address_error`` for a CK at least.
+        As in `openppu.hbm.phy.PhySignature`; ``catastrophic`` for a CK at least; ``address_error`` in the first CK of a
+        clock for a command in slot 0, in the second for one in slot 1.
     """
 
     def __init__(self, organisation: Organisation):
@@ -55,7 +55,8 @@ class CkPhySignature(wiring.Signature):
                 "write_valid": Out(PSEUDO_CHANNELS),
                 "read": In(halves),
                 "read_valid": In(PSEUDO_CHANNELS),
-                **{name: others[name] for name in (*_LEVELS_OUT, *_LEVELS_IN, *_EVENTS)},
+                **{name: others[name] for name in (*_LEVELS_OUT, *_LEVELS_IN, "catastrophic")},
+                "address_error": In(1),
             }
         )
 
@@ -127,10 +128,12 @@ class Gearbox(wiring.Component):
             ]
 
         m.d.sync += [getattr(near, name).eq(getattr(far, name)) for name in _LEVELS_IN]
-        for name in _EVENTS:
-            event = Signal(name=f"{name}_before")
-            m.d.ck += event.eq(getattr(far, name))
-            m.d.sync += getattr(near, name).eq(event | getattr(far, name))
+        hot, wrong = Signal(), Signal()
+        m.d.ck += [hot.eq(far.catastrophic), wrong.eq(far.address_error)]
+        m.d.sync += [
+            near.catastrophic.eq(hot | far.catastrophic),
+            near.address_error.eq(Cat(wrong, far.address_error)),
+        ]
         return m
 
 

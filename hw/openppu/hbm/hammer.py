@@ -42,6 +42,8 @@ class Hammer(wiring.Component):
     states : In(states_layout)
     refreshing, refresh_next : In(a bit a bank), In(1)
         Banks that a refresh has taken; no ACT may come, for the refresh could.
+    lost : In(1)
+        The device may have missed the last ACT; it will close all banks.
     blocked : Out(a bit a bank)
         Banks that get no other command.
     busy : Out(a bit a bank)
@@ -65,6 +67,7 @@ class Hammer(wiring.Component):
                 "states": In(states_layout(of.banks)),
                 "refreshing": In(of.banks),
                 "refresh_next": In(1),
+                "lost": In(1),
                 "blocked": Out(of.banks),
                 "busy": Out(of.banks),
                 "hold": Out(1),
@@ -162,7 +165,9 @@ class Hammer(wiring.Component):
                     m.next = "close"
             with m.State("close"):
                 m.d.comb += closes.eq(1)
-                with m.If(~is_open):
+                with m.If(self.lost):
+                    m.next = "open"
+                with m.Elif(~is_open):
                     m.d.sync += step.eq(step + 1)
                     with m.If(done):
                         m.d.comb += served.eq(1)

@@ -38,8 +38,9 @@ class PhySignature(wiring.Signature):
         The device's code for how long tREFI may be: 0 four times, 1 twice, 3 as in the table, 2 half, 6 a quarter.
     catastrophic : In(1)
         CATTRIP: too hot to go on. A clock is enough.
-    address_error : In(1)
-        AERR, one clock: the device saw wrong parity on a command and ignored it.
+    address_error : In(2)
+        AERR, a bit a slot (CK) of the clock that was ``parity_latency`` clocks ago: the device saw wrong parity on the
+        commands of that slot, row and column, and took neither. An ACT carries its parity in its first slot.
     init_start, init_complete : Out(1), In(1)
         Training, run by the PHY between reset and the first command.
     update_request, update_acknowledge : In(1), Out(1)
@@ -63,7 +64,7 @@ class PhySignature(wiring.Signature):
                 "reset_n": Out(1, init=0),
                 "temperature": In(3),
                 "catastrophic": In(1),
-                "address_error": In(1),
+                "address_error": In(2),
                 "init_start": Out(1),
                 "init_complete": In(1),
                 "update_request": In(1),

@@ -18,6 +18,7 @@ from openppu.hbm.pick import one_hot
 from openppu.hbm.queue import EntryQueue
 from openppu.hbm.read_path import read_issue_layout
 from openppu.hbm.refresh import RefreshTimer
+from openppu.hbm.retry import DEPTH, Retry
 from openppu.hbm.row_bus import row_grant_layout, row_request_layout
 from openppu.hbm.row_choice import RowChoice
 from openppu.hbm.settings import settings_layout
@@ -71,6 +72,10 @@ class PseudoChannel(wiring.Component):
     counters : Out(counters_layout)
     hammer_overflow : Out(1)
         As of `openppu.hbm.hammer.Hammer`; 0 without it.
+    address_error : In(2)
+        As in `openppu.hbm.phy.PhySignature`.
+    cancel, parity_failed : Out
+        ``cancel`` and ``failed`` of `openppu.hbm.retry.Retry`; 0 without it.
     """
 
     def __init__(self, config: ChannelConfig):
@@ -96,6 +101,9 @@ class PseudoChannel(wiring.Component):
                 "row_grant": In(row_grant_layout()),
                 "counters": Out(counters_layout()),
                 "hammer_overflow": Out(1),
+                "address_error": In(2),
+                "cancel": Out(range(DEPTH + 1)),
+                "parity_failed": Out(1),
             }
         )
 
@@ -146,7 +154,8 @@ class PseudoChannel(wiring.Component):
 
         # Choices.
         blocked = Signal(count)
-        m.d.comb += [blocked.eq(refresh.blocked), rows.hold.eq(refresh.hold)]
+        paused, unsure, unsafe = Signal(), Signal(), Signal()
+        m.d.comb += [blocked.eq(refresh.blocked | paused.replicate(count)), rows.hold.eq(refresh.hold | paused)]
         for user in (columns, rows):
             m.d.comb += [
                 user.target.eq(target),
@@ -223,12 +232,12 @@ class PseudoChannel(wiring.Component):
         m.d.comb += [
             refresh.enable.eq(self.enable),
             refresh.stop.eq(self.stop),
-            self.stopped.eq(refresh.stopped),
+            self.stopped.eq(refresh.stopped & ~paused & ~unsure),
             refresh.asleep.eq(self.asleep),
-            self.closed.eq(refresh.closed),
+            self.closed.eq(refresh.closed & ~paused & ~unsure),
             self.urgent.eq(refresh.urgent),
             self.paid.eq(refresh.paid),
-            self.busy.eq(reads.some | writes.some | self.entries.valid),
+            self.busy.eq(reads.some | writes.some | self.entries.valid | paused),
             refresh.temperature.eq(self.temperature),
             refresh.idle.eq(~self.busy),
             refresh.near.eq(
@@ -236,8 +245,8 @@ class PseudoChannel(wiring.Component):
                 | Mux(target != writing, Mux(writing, writes.needs.hit, reads.needs.hit), 0)
             ),
             refresh.states.eq(banks.states),
-            refresh.granted.eq(self.row_grant.short & refresh.valid),
-            rows.refresh.valid.eq(refresh.valid),
+            refresh.granted.eq(self.row_grant.short & rows.refresh.valid),
+            rows.refresh.valid.eq(refresh.valid & ~paused & ~unsafe),
             rows.refresh.early.eq(refresh.early),
             rows.refresh.command.eq(refresh.command),
             rows.refresh.bank.eq(refresh.bank),
@@ -250,15 +259,48 @@ class PseudoChannel(wiring.Component):
                 hammer.settings.eq(self.settings),
                 hammer.sent.eq(rows.sent),
                 hammer.states.eq(banks.states),
-                hammer.refreshing.eq(refresh.blocked),
+                hammer.refreshing.eq(refresh.blocked | paused.replicate(count)),
                 hammer.refresh_next.eq(refresh.hold),
+                hammer.lost.eq(paused),
                 hammer.grant.eq(self.row_grant),
-                blocked.eq(refresh.blocked | hammer.blocked),
-                rows.hold.eq(refresh.hold | hammer.hold),
+                blocked.eq(refresh.blocked | hammer.blocked | paused.replicate(count)),
+                rows.hold.eq(refresh.hold | hammer.hold | paused),
                 rows.busy.eq(hammer.busy),
-                rows.hammer.eq(hammer.request),
+                rows.other.eq(hammer.request),
+                accounts.events.victims.eq(hammer.victim),
                 self.hammer_overflow.eq(hammer.overflow),
             ]
+
+        # Commands that the device did not take.
+        if config.retry:
+            retry = part("retry", Retry(config))
+            sent = rows.sent
+            m.d.comb += [
+                retry.settings.eq(self.settings),
+                retry.error.eq(Mux(self.enable, self.address_error, 0)),
+                retry.states.eq(banks.states),
+                retry.busy.eq(rows.busy),
+                retry.access.eq(columns.chosen),
+                retry.refresh.valid.eq((sent.short == RowCommand.REFSB) | (sent.short == RowCommand.REF)),
+                retry.refresh.all.eq(sent.short == RowCommand.REF),
+                retry.refresh.bank.eq(sent.short_bank),
+                retry.refresh.slot.eq(sent.short_slot),
+                retry.sends.eq(columns.chosen.valid | sent.act | (sent.short != RowCommand.NOP)),
+                retry.grant.eq(self.row_grant),
+                columns.again.eq(retry.again),
+                admission.released.eq(retry.released),
+                paused.eq(retry.active),
+                unsure.eq(retry.unsure),
+                # A bank may be open although its last access was to close it.
+                unsafe.eq(
+                    retry.refreshed | ((refresh.command == RowCommand.PREA) & ~banks.states.may_close_early.all())
+                ),
+                accounts.events.retries.eq(retry.begins),
+                self.cancel.eq(retry.cancel),
+                self.parity_failed.eq(retry.failed),
+            ]
+            with m.If(retry.active):
+                m.d.comb += rows.other.eq(retry.request)
 
         # What it all went to.
         events, causes, states = accounts.events, accounts.causes, banks.states
@@ -287,7 +329,6 @@ class PseudoChannel(wiring.Component):
             events.precharges.eq((short == RowCommand.PRE) | (short == RowCommand.PREA)),
             events.refreshes.eq((short == RowCommand.REFSB) | (short == RowCommand.REF)),
             events.turnarounds.eq(direction.turned),
-            events.victims.eq(rows.hammer.act.valid & self.row_grant.act),
             needs.eq(Mux(writing, writes.needs, reads.needs)),
             opened.eq(needs.hit & Mux(writing, states.may_write, states.may_read)),
             resting.eq(states.refreshing | blocked | ~states.rested.replicate(count)),

@@ -1,6 +1,6 @@
 """What the memory returns, on its way to those who asked."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,6 +11,7 @@ from openppu.hbm.config import GRANULE, ChannelConfig
 from openppu.hbm.device import BURST
 from openppu.hbm.error_code import Correct, syndrome
 from openppu.hbm.layouts import place_layout, returned_layout, source_layout
+from openppu.hbm.retry import DEPTH
 from openppu.hbm.settings import settings_layout
 from openppu.hbm.write_buffer import merge_layout
 
@@ -69,6 +70,10 @@ class ReadPath(wiring.Component):
         In the clock in which the command is on the column bus.
     read, read_valid : In
         From the PHY.
+    cancel : In
+        The words of the reads of the last so many clocks are not wanted: whether they come or not.
+    distrust : In(1)
+        All words are wrong.
     returned : Out(returned_layout(config)), array of one a port
     merge : Out(merge_layout(config))
     record : Out(error_layout(config))
@@ -90,6 +95,8 @@ class ReadPath(wiring.Component):
                 "issue": In(read_issue_layout(config)),
                 "read": In(phy.word_layout()),
                 "read_valid": In(1),
+                "cancel": In(range(DEPTH + 1)),
+                "distrust": In(1),
                 "returned": Out(returned_layout(config)).array(config.ports),
                 "merge": Out(merge_layout(config)),
                 "record": Out(error_layout(config)),
@@ -106,16 +113,24 @@ class ReadPath(wiring.Component):
         m.submodules.line = line = DelayLine(self.issue.shape(), most=MOST_DELAY + 1)
         now = Signal(line.time_bits)
         delay = Signal(range(MOST_DELAY + 1))
-        on_their_way = Signal(MOST_DELAY + 1)
-        m.d.sync += [now.eq(now + 1), on_their_way.eq(Cat(self.issue.valid, on_their_way))]
+        on_their_way, unwanted, cancelled = (Signal(MOST_DELAY + 1) for _ in range(3))
+        m.d.sync += [
+            now.eq(now + 1),
+            on_their_way.eq(Cat(self.issue.valid, on_their_way & ~cancelled)),
+            unwanted.eq(Cat(0, unwanted | cancelled)),
+        ]
+        m.d.comb += cancelled.eq(on_their_way & ((Const(1, DEPTH + 1) << self.cancel) - 1))
         m.d.comb += [
             delay.eq(((self.settings.timing.RL + self.pc + BURST + 1) >> 1) + self.settings.read_delay),
             line.now.eq(now),
             line.delay.eq(delay),
             line.i.eq(self.issue),
         ]
-        due = Signal()
-        m.d.comb += due.eq(on_their_way.bit_select((delay - 1)[: len(delay)], 1))
+        due, unasked = Signal(), Signal()
+        m.d.comb += [
+            due.eq(on_their_way.bit_select((delay - 1)[: len(delay)], 1)),
+            unasked.eq(unwanted.bit_select((delay - 1)[: len(delay)], 1)),
+        ]
 
         # What came, with its syndromes.
         answers = Signal()
@@ -130,14 +145,14 @@ class ReadPath(wiring.Component):
             syndromes.eq(syndrome(config, self.read.data, self.read.check)),
             lost.eq(due & ~self.read_valid),
             self.lost.eq(self.lost | (due & ~self.read_valid)),
-            self.stray.eq(self.stray | (self.read_valid & ~due)),
+            self.stray.eq(self.stray | (self.read_valid & ~due & ~unasked)),
         ]
         m.submodules.correct = correct = Correct(config)
         m.d.comb += [correct.i.eq(word), correct.syndrome.eq(syndromes)]
 
         error = Signal()
         source = asked.source
-        m.d.comb += error.eq(lost | correct.uncorrectable)
+        m.d.comb += error.eq(lost | correct.uncorrectable | self.distrust)
         for port, returned in enumerate(self.returned):
             m.d.comb += [
                 returned.valid.eq(answers & ~source.merge & (source.port == port)),

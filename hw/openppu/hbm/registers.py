@@ -77,6 +77,8 @@ _MEANING = {
     "scrub_interval": "controller clocks from granule to granule that the scrubber reads; 0: none",
     "scrub_idle": "controller clocks that must have been idle before one",
     "hammer_entries": "rows of each bank whose activations are counted at a time; 0: no protection from row hammer",
+    "retry": "1: commands of wrong parity are sent again",
+    "parity_latency": "controller clocks from a command to the PHY's error for it; 0: errors are ignored",
     "hammer_threshold": "activations of a row in a window after which its neighbours are refreshed",
     "hammer_window": "tREFI after which the count of activations begins again",
     "hammer_reach": "how far away rows are still neighbours",
@@ -90,6 +92,7 @@ _MEANING = {
     "queued_reads": "entries in the queue of reads, summed over the clocks: / `clocks` is their mean",
     "queued_writes": "entries in the queue of writes, likewise",
     "turnarounds": "changes of the data bus's direction",
+    "retries": "times that commands had to be sent again for wrong parity",
     "victims": "ACT commands that refresh the neighbours of a hammered row",
     "no_request": "clocks without data: nothing waits",
     "hold": "clocks without data: all that waits, waits for its write data",
@@ -288,6 +291,11 @@ def _control(config: ChannelConfig, start: PowerUp) -> Iterator[Register]:
             name="hammer_overflow",
             bits=2,
             meaning="a bit a pseudo-channel, until `run` is 0: rows may have been hammered",
+        ),
+        dict(
+            name="parity_failed",
+            bits=2,
+            meaning="a bit a pseudo-channel, until `run` is 0: too many commands of wrong parity in a row",
         ),
         dict(name="ready", bits=1, meaning="the ports' requests are taken: the memory runs, and is filled"),
         dict(name="fill", bits=most.bit_length(), writable=True, allowed=range(most + 1), reset=fill, held=True)

@@ -38,8 +38,8 @@ class RowChoice(wiring.Component):
         Banks that get no command but those below; no ACT may come.
     busy : In(a bit a bank)
         Banks that get no ACT.
-    hammer : In(row_request_layout)
-        Commands that refresh the neighbours of a hammered row; its ACT comes only with ``hold``.
+    other : In(row_request_layout)
+        Commands that no entry asks for; an ACT of these comes only with ``hold``.
     refresh : In(as ``short`` of row_request_layout)
         The refresh's own command.
     request, grant : Out(row_request_layout), In(row_grant_layout)
@@ -66,7 +66,7 @@ class RowChoice(wiring.Component):
                 "blocked": In(of.banks),
                 "hold": In(1),
                 "busy": In(of.banks),
-                "hammer": In(request),
+                "other": In(request),
                 "refresh": In(request["short"].shape),
                 "request": Out(request),
                 "grant": In(row_grant_layout()),
@@ -118,12 +118,12 @@ class RowChoice(wiring.Component):
             request.act.bank.eq(act.bank),
             request.act.row.eq(act.row),
         ]
-        with m.If(self.hammer.act.valid):
-            m.d.comb += request.act.eq(self.hammer.act)
+        with m.If(self.other.act.valid):
+            m.d.comb += request.act.eq(self.other.act)
         with m.If(self.refresh.valid):
             m.d.comb += request.short.eq(self.refresh)
-        with m.Elif(self.hammer.short.valid):
-            m.d.comb += request.short.eq(self.hammer.short)
+        with m.Elif(self.other.short.valid):
+            m.d.comb += request.short.eq(self.other.short)
         with m.Else():
             m.d.comb += [
                 request.short.valid.eq(reads.pre_valid | writes.pre_valid),
@@ -138,7 +138,7 @@ class RowChoice(wiring.Component):
             self.sent.act_row.eq(request.act.row),
             self.sent.short_slot.eq(self.grant.short_slot),
             self.sent.short_bank.eq(request.short.bank),
-            self.sent.contended.eq(~self.refresh.valid & ~self.hammer.short.valid),
+            self.sent.contended.eq(~self.refresh.valid & ~self.other.short.valid),
         ]
         with m.If(self.grant.short):
             m.d.comb += self.sent.short.eq(request.short.command)

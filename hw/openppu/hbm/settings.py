@@ -7,7 +7,7 @@ from typing import Any
 from amaranth.lib import data, enum
 
 from openppu.config import ConfigError
-from openppu.hbm.device import TIMING_BITS, Timing, device
+from openppu.hbm.device import BURST, TIMING_BITS, Timing, device
 
 
 class Mapping(enum.Enum, shape=1):
@@ -34,6 +34,8 @@ class Refresh(enum.Enum, shape=1):
     ALL_BANK = 1
 
 
+MOST_PARITY_LATENCY = 7
+
 _LONG = (1 << TIMING_BITS) - 1
 _MOST = {"RL": 63, "WL": 31, "tRC": 1000, "tRFCSB": 1000} | dict.fromkeys(("tREFI", "tRFC", "tXS", "tMRD"), _LONG)
 _MOST_OTHER = 240
@@ -53,6 +55,7 @@ _ALLOWED = {
     "hammer_threshold": range(8, 1 << 15),
     "hammer_window": range(1, 1 << 14),
     "hammer_reach": range(1, 3),
+    "parity_latency": range(MOST_PARITY_LATENCY + 1),
 }
 
 
@@ -87,11 +90,13 @@ class Settings:
         tREFI after which the count begins again: tREFW, in which the device refreshes every row, or less.
     hammer_reach : int, 1 or 2
         How far away rows are still neighbours.
+    parity_latency : int, 0 to 7
+        Controller clocks from a command on the bus to the PHY's ``address_error`` for it; 0: such errors are ignored.
 
     Raises
     ------
     ConfigError
-        If a value is beyond what the controller's counters hold.
+        If a value is beyond what the controller's counters hold, or the errors of commands come too late.
     """
 
     timing: Timing = field(default_factory=lambda: device("HBM2E_3200").timing)
@@ -111,6 +116,7 @@ class Settings:
     hammer_threshold: int = 5300
     hammer_window: int = 8192
     hammer_reach: int = 1
+    parity_latency: int = 0
 
     def __post_init__(self) -> None:
         for name, value in asdict(self.timing).items():
@@ -120,6 +126,13 @@ class Settings:
         for name, allowed in _ALLOWED.items():
             if (value := getattr(self, name)) not in allowed:
                 raise ConfigError(f"settings.{name} = {value}: give {allowed[0]} to {allowed[-1]}")
+        t, late = self.timing, self.parity_latency
+        known = min(t.tRCDRD + 1, t.tRCDWR + 1, t.tRP, t.RL + BURST + 2 * self.read_delay - 2) // 2 - 2
+        if late and late > known:
+            raise ConfigError(
+                f"settings.parity_latency = {late}: give 0 to {max(0, known)}, for the timing lets a command follow "
+                "that depends on a lost one"
+            )
 
     def values(self) -> dict[str, Any]:
         """As a constant of `settings_layout`."""
@@ -148,6 +161,7 @@ def settings_layout() -> data.StructLayout:
             "hammer_threshold": 15,
             "hammer_window": 14,
             "hammer_reach": 2,
+            "parity_latency": 3,
         }
     )
 

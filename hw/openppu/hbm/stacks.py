@@ -45,6 +45,7 @@ class HbmConfig(Section):
         choices=tuple(ALLOWED["hammer_entries"]),
         default=0,
     )
+    retry: bool = option("commands of wrong parity are sent again", choices=tuple(ALLOWED["retry"]), default=False)
 
     @property
     def channel(self) -> ChannelConfig:

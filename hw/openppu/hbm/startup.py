@@ -28,6 +28,8 @@ class Startup(wiring.Component):
     reset_n, cke : Out(1)
     init_start, init_complete : Out(1), In(1)
         The training; as in `openppu.hbm.phy.PhySignature`.
+    lost : In(1)
+        The device did not take the last mode register, ``parity_latency`` clocks ago.
     mrs, register : Out(1), Out(4)
         That mode register is set, to zero, in this clock.
     enable : Out(1)
@@ -42,6 +44,7 @@ class Startup(wiring.Component):
                 "cke": Out(1, init=0),
                 "init_start": Out(1),
                 "init_complete": In(1),
+                "lost": In(1),
                 "mrs": Out(1),
                 "register": Out(range(MODE_REGISTERS)),
                 "enable": Out(1),
@@ -73,7 +76,9 @@ class Startup(wiring.Component):
                     m.next = "modes"
             with m.State("modes"):
                 m.d.sync += self.mrs.eq(0)
-                with m.If((wait << 1) >= self.settings.timing.tMRD):
+                with m.If(self.lost):
+                    m.d.sync += [self.mrs.eq(1), wait.eq(0)]
+                with m.Elif(((wait << 1) >= self.settings.timing.tMRD) & (wait > self.settings.parity_latency)):
                     m.d.sync += [wait.eq(0), self.register.eq(self.register + 1)]
                     with m.If(self.register == MODE_REGISTERS - 1):
                         m.next = "run"

@@ -44,9 +44,9 @@ def status_layout(config: ChannelConfig) -> data.StructLayout:
     """What is shown as it is in the clock in which it is read.
 
     ``running``: the device takes commands; ``ready``: the ports' requests are taken; ``lost``, ``stray``: as of
-    `openppu.hbm.channel.Channel`, as are ``overheated`` and ``hammer_overflow``; ``idle``: a self-test can be started;
-    ``test_stray``: as of `openppu.hbm.self_test.SelfTest`; ``found`` is its record; ``scrub``: as of
-    `openppu.hbm.scrubber.Scrubber`.
+    `openppu.hbm.channel.Channel`, as are ``overheated``, ``hammer_overflow`` and ``parity_failed``; ``idle``: a
+    self-test can be started; ``test_stray``: as of `openppu.hbm.self_test.SelfTest`; ``found`` is its record;
+    ``scrub``: as of `openppu.hbm.scrubber.Scrubber`.
     """
     of_channel = {
         "running": 1,
@@ -55,6 +55,7 @@ def status_layout(config: ChannelConfig) -> data.StructLayout:
         "stray": PSEUDO_CHANNELS,
         "overheated": 1,
         "hammer_overflow": PSEUDO_CHANNELS,
+        "parity_failed": PSEUDO_CHANNELS,
     }
     logs = {f"errors{pc}": error_log_layout(config) for pc in range(PSEUDO_CHANNELS)}
     scrub = data.StructLayout(

@@ -92,7 +92,7 @@ class Bench {
   uint64_t clock_ = 0, quiet_since_ = 0, paused_until_ = 0, warmup_, length_, drain_, most_violations_;
   uint64_t reads_[PCS] = {0, 0}, writes_[PCS] = {0, 0};
   bool measuring_ = false, gave_up_ = false, waves_ = false, resetting_ = false, updating_ = false;
-  uint64_t updates_ = 0;
+  uint64_t updates_ = 0, lost_[COMMANDS] = {};
   Words before_, after_;
   std::vector<std::string> complaints_;
 };
@@ -255,6 +255,8 @@ void Bench::memory_clock() {
   for (int slot = 0; slot < 2; ++slot) {
     const ColumnSlot& column = drive.column[slot];
     const RowSlot& row = drive.row[slot];
+    lost_[column.command] += lost >> (2 + slot) & 1;
+    lost_[row.command] += lost >> slot & 1;
     if (!(lost >> slot & 4)) checker_.command(static_cast<Command>(column.command), slot, column.bank);
     if (!(lost >> slot & 1)) checker_.command(static_cast<Command>(row.command), row.pc, row.bank);
     if (!(lost >> slot & 1) && row.command == ACT) {
@@ -451,11 +453,18 @@ void Bench::write(const std::string& path, double seconds) const {
                 "\": " + std::to_string(checker_.commands(static_cast<Command>(what)));
   }
   const Pin& power = port("power");
-  uint64_t lost = 0;
+  uint64_t lost = 0, failed = 0;
   for (int pc = 0; pc < PCS; ++pc) {
     lost += port("lost." + std::to_string(pc)).number() + port("stray." + std::to_string(pc)).number();
   }
-  out << "{\"clocks\": " << length_ << ", \"simulated\": " << clock_ << ", \"seconds\": " << seconds
+  std::string lost_commands;
+  for (int what = 1; what < COMMANDS; ++what) {
+    if (!lost_[what]) continue;
+    lost_commands += (lost_commands.empty() ? "\"" : ", \"") + std::string(command_names[what]) + "\": " +
+                     std::to_string(lost_[what]);
+  }
+  for (int pc = 0; pc < PCS; ++pc) failed |= port("parity_failed." + std::to_string(pc)).number();
+  out << "{\"parity_failed\": " << (failed ? "true" : "false") << ", \"lost_commands\": {" << lost_commands << "}, \"clocks\": " << length_ << ", \"simulated\": " << clock_ << ", \"seconds\": " << seconds
       << ", \"beats_read\": " << beats << ", \"words_written\": " << words << ", \"reads_done\": " << done
       << ", \"updates\": " << updates_ << ", \"refused\": " << refused << ", \"turned_away\": " << turned_away
       << ", \"error_beats\": " << errors

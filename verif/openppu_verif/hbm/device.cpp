@@ -45,10 +45,13 @@ int Device::clock(const Drive& drive) {
   cke_ = drive.cke;
 
   int lost = 0;
+  uint8_t errors = 0;
   for (int phase = 0; phase < 2; ++phase) {
+    const bool wrong = spoiled(true, drive.column[phase].command) | spoiled(false, drive.row[phase].command);
+    errors |= static_cast<uint8_t>(wrong << phase);
     // The column bus first, as the checker: a row may be closed in the very memory clock of its last access.
     if (drive.column[phase].command != NOP) {
-      if (spoiled(true)) {
+      if (wrong) {
         lost |= 4 << phase;
         const int what = drive.column[phase].command;
         if (what == WR || what == WRA) {
@@ -59,7 +62,7 @@ int Device::clock(const Drive& drive) {
       }
     }
     if (drive.row[phase].command != NOP) {
-      if (spoiled(false)) {
+      if (wrong) {
         lost |= 1 << phase;
       } else {
         row_command(drive.row[phase]);
@@ -67,7 +70,7 @@ int Device::clock(const Drive& drive) {
     }
   }
   if (asleep_ != NOP && cke_) problem(std::string("CKE is high after ") + command_names[asleep_]);
-  if (lost) alarms_[(now_ + organisation_.address_error_clocks) % AHEAD] = true;
+  if (errors) alarms_[(now_ + organisation_.address_error_clocks) % AHEAD] = errors;
   for (int pc = 0; pc < PCS; ++pc) take_write(pc, drive);
 
   if (drive.init_start && !sense_.init_complete && training_until_ == 0) {
@@ -83,7 +86,7 @@ int Device::clock(const Drive& drive) {
     arrival.valid = false;
   }
   sense_.address_error = alarms_[slot];
-  alarms_[slot] = false;
+  alarms_[slot] = 0;
   return lost;
 }
 
@@ -304,7 +307,9 @@ void Device::lose_strobes(int pc, uint64_t skip, uint64_t count) {
 
 void Device::spoil_command(bool column_bus, uint64_t skip) { spoil_[column_bus].push_back(skip); }
 
-bool Device::spoiled(bool column_bus) {
+bool Device::spoiled(bool column_bus, int command) {
+  // With CKE low there is no parity.
+  if (command == NOP || command == PDE || command == PDX || command == SRE || command == SRX) return false;
   bool hit = false;
   auto& left = spoil_[column_bus];
   for (size_t index = 0; index < left.size();) {

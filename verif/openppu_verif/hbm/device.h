@@ -139,7 +139,7 @@ class Device {
   void start_read(int pc, const ColumnSlot& slot);
   void take_write(int pc, const Drive& drive);
   bool awake(Command what);
-  bool spoiled(bool column_bus);
+  bool spoiled(bool column_bus, int command);
   void problem(const std::string& text);
 
   Organisation organisation_;
@@ -153,7 +153,7 @@ class Device {
   bool reset_n_, cke_, configured_;
   Command asleep_ = NOP;
   uint64_t now_ = 0, training_until_ = 0;
-  std::array<bool, AHEAD> alarms_{};  // of parity
+  std::array<uint8_t, AHEAD> alarms_{};  // of parity: a bit a slot
 
   std::array<std::deque<ReadFault>, PCS> read_faults_;
   std::unordered_map<uint64_t, std::vector<Stuck>> stuck_;

@@ -26,7 +26,7 @@ module hbm_device #(
   output wire [1:0]             phy__read_valid,
   output wire [2:0]             phy__temperature,
   output wire                   phy__catastrophic,
-  output wire                   phy__address_error,
+  output wire [1:0]             phy__address_error,
   output wire                   phy__init_complete,
   output wire                   phy__update_request,
   output reg  [31:0]            failures
@@ -55,9 +55,9 @@ module hbm_device #(
   assign phy__read_valid = status[1:0] & {2{phy__reset_n}};
   assign phy__temperature = status[4:2];
   assign phy__catastrophic = status[5];
-  assign phy__address_error = status[6];
-  assign phy__init_complete = status[7];
-  assign phy__update_request = status[8];
+  assign phy__address_error = status[7:6];
+  assign phy__init_complete = status[8];
+  assign phy__update_request = status[9];
 
   initial begin
     phy__read = 0;

@@ -138,6 +138,10 @@ class Measurement:
         how often each; and the first of them in words.
     at_limit : dict
         How often a command came in the very clock from which each pair rule allowed it.
+    parity_failed : bool
+        The controller gave up on commands that the device did not take.
+    lost_commands : dict
+        Commands that the device did not take, for their parity was wrong, by name, in the whole run.
     most_neighbour_acts : int
         Activations of a row since a neighbour's own, at most; 0 if that was not watched.
     problems : int
@@ -175,6 +179,8 @@ class Measurement:
     rules: dict[str, int]
     at_limit: dict[str, int]
     first_violations: list[str]
+    parity_failed: bool
+    lost_commands: dict[str, int]
     most_neighbour_acts: int
     problems: int
     first_problems: list[str]

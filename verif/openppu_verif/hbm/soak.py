@@ -14,19 +14,21 @@ from typing import Any
 
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.device import DEVICES, device
+from openppu.hbm.hammer_table import least_threshold
 from openppu.hbm.settings import Mapping, Page, Refresh, Settings
 from openppu_sim.errors import SimulationError
 from openppu_sim.report.table import print_table
 
 from openppu_verif.hbm.coverage import GOAL, RULES, HbmCoverage
+from openppu_verif.hbm.memory_file import ADDRESS_ERROR_CLOCKS
 from openppu_verif.hbm.native import Measurement, Pattern, build_channel, run
 from openppu_verif.hbm.scrubbed import emit_scrubbed
 
 COMMAND = "python -m openppu_verif.hbm.soak"
 RUN_CLOCKS = 20_000
 CONFIGS = {
-    "small": ChannelConfig(height=4, reads=8, writes=8, slots=8),
-    "three": ChannelConfig(height=12, reads=16, writes=8, slots=16, ports=3, tags=8, ecc="none"),
+    "small": ChannelConfig(height=4, reads=8, writes=8, slots=8, hammer_entries=8, retry=True),
+    "three": ChannelConfig(height=12, reads=16, writes=8, slots=16, ports=3, tags=8, ecc="none", hammer_entries=32),
     "symbol": ChannelConfig(height=4, reads=8, writes=8, slots=8, ecc="symbol"),
 }
 SCRUBBED = ("symbol",)
@@ -121,6 +123,15 @@ def scenario(config: ChannelConfig, seed: int, clocks: int) -> Scenario:
     masked = rng.choice((0.0, 0.0, 0.1, 0.6))
     cases += ["masked"] if masked else []
     patterns = [_pattern(rng, config, base, size, masked, lazy) for _ in range(config.ports)]
+    if config.hammer_entries and rng.random() < 0.3:
+        settings = _protected(rng, config, settings)
+        patterns[0] = _hammering(rng, config, base)
+        cases.append("hammer")
+    if config.retry and rng.random() < 0.5:
+        settings = replace(settings, parity_latency=ADDRESS_ERROR_CLOCKS)
+        for _ in range(rng.choice((5, 40))):
+            events.append((rng.randrange(clocks), "spoil_command", [rng.randrange(2), rng.randrange(3)]))
+        cases.append("wrong parity")
     for _ in range(rng.randrange(3)):
         events.append((rng.randrange(clocks), "temperature", [rng.choice(TEMPERATURES)]))
         cases.append("temperature")
@@ -193,6 +204,30 @@ def _pattern(rng: random.Random, config: ChannelConfig, base: int, size: int, ma
     )
 
 
+def _protected(rng: random.Random, config: ChannelConfig, settings: Settings) -> Settings:
+    """With as low a threshold against row hammer as the tables allow."""
+    window = rng.choice((1, 1, 2, 8))
+    least = max(8, least_threshold(config.hammer_entries, window, settings.timing))
+    return replace(
+        settings,
+        hash_banks=False,
+        hammer_window=window,
+        hammer_threshold=least + rng.randrange(10),
+        hammer_reach=rng.choice((1, 2)),
+    )
+
+
+def _hammering(rng: random.Random, config: ChannelConfig, base: int) -> Pattern:
+    """A few rows of one bank in turns, a row or some apart."""
+    of = config.organisation
+    # The row's bits stand at the top, but for three SIDs.
+    row = of.pseudo_channels * of.bank_groups * of.banks_per_group * of.columns * (1 if of.sids == 3 else of.sids)
+    stride = row * rng.choice((1, 2, 2, 64))
+    size = stride * rng.choice((2, 2, 3, 5))
+    base = min(base, of.pseudo_channels * of.banks * of.rows * of.columns - size)
+    return Pattern(order="stride", base=base, stride=stride, size=size, lengths=(1, 1), outstanding=2)
+
+
 def _build(config: ChannelConfig, build_root: Path, name: str) -> Path:
     if name not in SCRUBBED:
         return build_channel(config, build_root)
@@ -211,7 +246,10 @@ def soak(
         If one breaks a rule of the device, loses, invents or spoils a word, or stops; the message names its number.
     """
     executable = _build(config, build_root, name)
-    tally = Tally(wanted=("scrub", "broken wire", "wrong in memory") if config.ecc == "symbol" else ())
+    wanted: tuple[str, ...] = ("scrub", "broken wire", "wrong in memory") if config.ecc == "symbol" else ()
+    wanted += ("hammer", "neighbours refreshed") if config.hammer_entries else ()
+    wanted += ("wrong parity",) if config.retry else ()
+    tally = Tally(wanted=wanted)
     for seed in runs:
         chosen = scenario(config, seed, clocks)
         again = f"repeat with `{COMMAND} --config {name} --first {seed} --runs 1 --clocks {clocks}`"
@@ -223,7 +261,8 @@ def soak(
             raise SimulationError(f"run {seed} of {name}: {error}; {again}") from None
         if chosen.cases[-1] == "update" and not measured.updates:
             raise SimulationError(f"run {seed} of {name}: the PHY's update request was not granted; {again}")
-        tally.add(measured, chosen.cases)
+        refreshed = any(counters["victims"] for counters in measured.counters)
+        tally.add(measured, chosen.cases + ["neighbours refreshed"] * refreshed)
         tally.coverage.sample(config, chosen.settings, chosen.patterns, chosen.events, chosen.cases, measured)
     return tally
 
