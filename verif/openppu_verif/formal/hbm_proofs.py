@@ -95,6 +95,7 @@ HBM_PROOFS = (
         depth=2,
         search=100,
         faults={"refreshes count anything": "dut.pays", "always ahead": "dut.ahead"},
+        slow=True,
     ),
     Proof(
         name="row_bus",
