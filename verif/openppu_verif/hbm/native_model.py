@@ -24,6 +24,7 @@ from openppu_sim.simulator.verilator import build
 
 TOP = "channel"
 WRAPPER = "channel_bench"
+CLOCKS = ("clk", "rst")
 MAIN = Path(__file__).with_name("model_main.cpp")
 HEADER = Path(__file__).with_name("model.h")
 VERILATE = ("-fno-dfg-scoped",)
@@ -109,13 +110,12 @@ def module_ports(verilog: str) -> dict[str, list[Port]]:
 
 
 def control(modules: dict[str, list[Port]]) -> str:
-    """Verilator's control file for the modules of `module_ports`."""
+    """Verilator's control file that keeps all modules of `module_ports` apart, but for the first, which is the top."""
     lines = []
-    for module, ports in modules.items():
-        if module != TOP:
-            lines.append(f'no_inline -module "{module}"')
-            inputs = (port.name for port in ports if port.direction == "input" and port.name not in ("clk", "rst"))
-            lines += [f'public_flat_rd -module "{module}" -var "{name}"' for name in inputs]
+    for module in list(modules)[1:]:
+        lines.append(f'no_inline -module "{module}"')
+        inputs = (port.name for port in modules[module] if port.direction == "input" and port.name not in CLOCKS)
+        lines += [f'public_flat_rd -module "{module}" -var "{name}"' for name in inputs]
     return "\n".join(lines)
 
 
