@@ -4,6 +4,7 @@ PYTHON ?= python3
 CONFIG ?= demo
 SET ?=
 PART ?= all
+MUTATE ?= tile
 JOBS ?= 2
 BUILD := build
 VENV := .venv
@@ -49,8 +50,8 @@ test-slow: $(INSTALLED) ## run the slow tests alone
 formal: $(INSTALLED) ## prove the properties of the tile and of the memory controller
 	$(BIN)/python -m openppu_verif.formal
 
-mutation: $(INSTALLED) ## break the netlist in many ways and count what the tests miss
-	$(BIN)/python -m openppu_verif.mutation
+mutation: $(INSTALLED) ## break the netlist of MUTATE (tile, hbm) in many ways and count what the tests miss
+	$(BIN)/python -m openppu_verif.mutation --part $(MUTATE)
 
 verilog: $(INSTALLED) ## write the Verilog of CONFIG: a file a part, or PART alone
 	$(BIN)/openppu verilog $(OPTIONS) --part $(PART)

@@ -1,4 +1,4 @@
-"""Break the tile's netlist and count what the tests miss: ``make mutation``."""
+"""Break a netlist, the tile's or the memory controller's, and count what the tests miss: ``make mutation``."""
 
 import argparse
 import sys
@@ -8,6 +8,7 @@ from openppu_sim.errors import UserError
 from openppu_sim.report.json_report import write_json
 from openppu_sim.report.table import print_table
 
+from openppu_verif.hbm.mutation import channel_subject
 from openppu_verif.mutation.netlist import CONTROL_BITS
 from openppu_verif.mutation.score import Verdict, measure
 from openppu_verif.tile.mutation import tile_subject
@@ -15,11 +16,13 @@ from openppu_verif.tile.mutation import tile_subject
 COUNT, SEED, GOAL = 300, 1, 95.0
 MOST = (1 << CONTROL_BITS) - 1
 BUILD = Path("build")
+SUBJECTS = {"tile": tile_subject, "hbm": channel_subject}
 
 
 def main() -> int:
     """Measure, print, write ``build/mutation/report.json``; 1 if the score is under the goal."""
     parser = argparse.ArgumentParser(prog="python -m openppu_verif.mutation", description=__doc__)
+    parser.add_argument("--part", choices=SUBJECTS, default="tile", help="default: tile")
     parser.add_argument("--count", type=int, default=COUNT, help=f"mutations, 20 to {MOST} (default {COUNT})")
     parser.add_argument("--seed", type=int, default=SEED, help=f"which mutations, 0 or more (default {SEED})")
     arguments = parser.parse_args()
@@ -29,8 +32,8 @@ def main() -> int:
     if seed < 0:
         parser.error(f"--seed {seed}: it must be 0 or more")
     try:
-        folder = BUILD / "mutation"
-        score = measure(tile_subject(), count=count, seed=seed, folder=folder, build_root=BUILD)
+        folder = BUILD / "mutation" / ("" if arguments.part == "tile" else arguments.part)
+        score = measure(SUBJECTS[arguments.part](), count=count, seed=seed, folder=folder, build_root=BUILD)
         report = {"count": len(score.outcomes), "seed": seed, "score": score.percent, "mutations": score.as_json()}
         path = write_json(folder / "report.json", report)
     except UserError as error:

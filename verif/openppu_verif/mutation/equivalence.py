@@ -4,6 +4,7 @@ from pathlib import Path
 
 from openppu_verif.formal.proof import BROKEN, PROVED
 from openppu_verif.mutation.aig import FALSE, TRUE, Graph, Literal, inverse
+from openppu_verif.mutation.cut import cut_memories
 from openppu_verif.mutation.solver import build_mutation, make_graph, run_abc
 
 STEP = "ind -F {depth} -C 50000"
@@ -28,11 +29,18 @@ class Equivalence:
         Where all files of the proofs go.
     reset : str
         The input that is set in the first cycle; after that it is as free as all others.
+    cut : bool
+        Leave the memories out, by `openppu_verif.mutation.cut`: for designs whose memories are large.
     """
 
-    def __init__(self, *, top: str, folder: Path, reset: str = "rst") -> None:
+    def __init__(self, *, top: str, folder: Path, reset: str = "rst", cut: bool = False) -> None:
         self._folder = folder
-        self._netlist = make_graph(f"read_rtlil mutated.il\nhierarchy -top {top}\n", folder)
+        source = "mutated.il"
+        if cut:
+            whole = (folder / source).read_text(encoding="ascii")
+            source = "cut.il"
+            (folder / source).write_text(cut_memories(whole), encoding="ascii")
+        self._netlist = make_graph(f"read_rtlil {source}\nhierarchy -top {top}\n", folder)
         self._graph = graph = Graph()
         self._started = graph.variable()
         self._inputs = [graph.variable() for _ in self._netlist.inputs]

@@ -106,7 +106,7 @@ def mutate(
     select = []
     first = 1
     for index, area in enumerate(areas):
-        wanted = round(count * area.share)
+        wanted = max(1, round(count * area.share))  # none is all, to Yosys
         select.append(
             SELECT.format(
                 cells=area.cells, count=wanted, seed=seed + index, control=CONTROL, bits=CONTROL_BITS, first=first,

@@ -34,6 +34,8 @@ class Subject:
     claims : mapping of str to callable
         Harnesses about the netlist with mutations (`openppu_verif.mutation.claims.mutated`), for what takes more
         cycles to see than a simulation has.
+    cut : bool
+        Its memories are too large for proofs that nothing changes: as in `openppu_verif.mutation.equivalence`.
     """
 
     top: str
@@ -41,6 +43,7 @@ class Subject:
     emit: Callable[[Path], Path]
     tests: Callable[[Path, Path], Notice]
     claims: Mapping[str, Callable[[], Harness]] = field(default_factory=dict)
+    cut: bool = False
 
 
 class Verdict(Enum):
@@ -139,7 +142,7 @@ def measure(subject: Subject, *, count: int, seed: int, folder: Path, build_root
                 if not claim.holds(mutation.number):
                     outcomes[mutation.number] = Outcome(mutation, Verdict.DISPROVED, name)
     with step("looking for proofs that the others change nothing"):
-        equivalence = Equivalence(top=subject.top, folder=folder)
+        equivalence = Equivalence(top=subject.top, folder=folder, cut=subject.cut)
         for mutation in _left(outcomes):
             if how := equivalence.prove(mutation.number):
                 outcomes[mutation.number] = Outcome(mutation, Verdict.EQUIVALENT, how)
