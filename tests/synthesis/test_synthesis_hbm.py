@@ -63,18 +63,26 @@ def test_page_shows_areas_parts_and_clocks(tmp_path: Path, capsys: pytest.Captur
         for entries in hbm.ENTRIES:
             assert f"| {name} | {entries} | 12,345 | 678 | 901 | 2 | 3 | 55,555 | 44 |" in text
     assert "| a queue | 500 / 678 / 901 | 900 / 678 / 901 |" in text
-    assert "A queue's entry costs 50 LUT4" in text
+    assert "A queue of 64 entries costs 52 LUT4 an entry" in text
     assert "| small | 8 | 31.41 | 1,234 |" in text
     assert "from `first` to `second`" in text
     assert "`small`: 16 banks a pseudo-channel (4-high), 1 port of 1 tag, without ECC." in text
 
 
-@pytest.mark.parametrize("missing", ["synth-hbm", "pnr-hbm"])
-def test_missing_report_is_one_line(missing: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    reports(tmp_path)
-    (tmp_path / missing / f"{missing}.json").unlink()
+def test_missing_report_of_the_area_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert job.main(["--build-dir", str(tmp_path), "page-hbm"]) == 2
-    assert f"run make {missing} first" in capsys.readouterr().err
+    assert "run make synth-hbm first" in capsys.readouterr().err
+
+
+def test_page_without_a_report_of_the_clock_is_of_the_area_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reports(tmp_path)
+    (tmp_path / "pnr-hbm" / "pnr-hbm.json").unlink()
+    assert job.main(["--build-dir", str(tmp_path), "page-hbm"]) == 0
+    text = capsys.readouterr().out
+    assert "## Area" in text
+    assert "## Clock" not in text
 
 
 def test_every_channel_has_its_entries() -> None:

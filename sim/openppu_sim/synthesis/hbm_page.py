@@ -1,4 +1,4 @@
-"""``docs/hbm-synthesis.md``: the figures of the last ``make synth-hbm`` and ``make pnr-hbm``, and what they mean."""
+"""``docs/hbm-synthesis.md``: the figures of the last ``make synth-hbm``, and ``make pnr-hbm`` if there is one."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,9 +11,8 @@ from openppu_sim.synthesis.place import PACKAGE, SPEED_GRADE
 PAGE = """\
 # Area and clock of the memory controller
 
-What a channel of the [HBM2e controller](hbm.md) costs in gates and on a Lattice ECP5, and how fast it is there, by the
-entries of its queues. No ECP5 drives HBM: it stands for "an FPGA" since its tools are free. This page is generated:
-`make hbm-synthesis-page`.
+What a channel of the [HBM2e controller](hbm.md) costs in gates and on a Lattice ECP5, by the entries of its queues. No
+ECP5 drives HBM: it stands for "an FPGA" since its tools are free. This page is generated: `make hbm-synthesis-page`.
 
 `full`: {full}. `small`: {small}. Entries are those of each of a pseudo-channel's two queues, and the slots of a port.
 
@@ -30,15 +29,17 @@ Of `full`, one of each part, its own parts within it, before what nobody uses is
 
 {parts}
 
-A queue's entry costs {entry} LUT4: four choices among banks of a bit each, three ways out (an access, an ACT, a PRE),
-two comparisons of rows (what opens, what arrives), and marks of banks for the others' sake. So the queues are most of
-the scheduler, and its area follows their entries; what is paid for is told by the table of
-[what is reached](hbm.md#measured). The banks' counters take {banks} LUT4 and {carries} carry cells a pseudo-channel.
+A queue of {most} entries costs {entry} LUT4 an entry: three choices of its bank's bit among those of all banks, three
+ways out (for an access, an ACT, a PRE), two comparisons of rows (with what opens, with what arrives), and marks of its
+bank for the others. So long queues are most of a scheduler; what they are good for is told by
+[what is reached](hbm.md#measured). The banks with their counters take {banks} LUT4 and {carries} carry cells a
+pseudo-channel.
 
 LiteDRAM's core (DDR3, one port, 8 banks, neither PHY nor ECC) maps to 1,354 LUT of six inputs, 696 FF and 32 RAM32M.
-It is another thing: a small machine for each bank, whose requests stay in order, no pseudo-channels, half a word or
-less of what moves here in a clock. With it a stream of half reads, half writes moves 21.4 % of what the bus could.
-
+It is another thing: a small machine for each bank, whose requests stay in order, and no pseudo-channels. With it, a
+stream of half reads, half writes moves 21.4 % of what the bus could.
+"""
+CLOCK = """
 ## Clock
 
 `make pnr-hbm` puts a channel into the harness of [the tile's](synthesis.md#clock), and has nextpnr place and route it
@@ -79,23 +80,28 @@ def page(build: Path) -> str:
     Raises
     ------
     UserError
-        If a report is missing.
+        If the report of the area is missing.
     """
     area = rows(build / "synth-hbm" / "synth-hbm.json", "synth-hbm")
-    clock = rows(build / "pnr-hbm" / "pnr-hbm.json", "pnr-hbm")
     full = {(row["part"], row["entries"]): row for row in area if row["config"] == "full"}
     sizes = sorted({entries for _, entries in full})
-    least, most = sizes[0], sizes[-1]
-    entry = (full["entry_queue", most]["lut4"] - full["entry_queue", least]["lut4"]) / (most - least)
-    banks = full["banks", least]
-    return PAGE.format(
+    most = sizes[-1]
+    banks = full["banks", most]
+    text = PAGE.format(
         full=_describe("full"),
         small=_describe("small"),
         area=markdown(*hbm.area_table(area)),
         parts=markdown(*_parts_table(full, sizes)),
-        entry=round(entry),
+        most=most,
+        entry=round(full["entry_queue", most]["lut4"] / most),
         banks=f"{banks['lut4']:,}",
         carries=f"{banks['ccu2c']:,}",
+    )
+    report = build / "pnr-hbm" / "pnr-hbm.json"
+    if not report.is_file():
+        return text
+    clock = rows(report, "pnr-hbm")
+    return text + CLOCK.format(
         package=PACKAGE,
         speed=SPEED_GRADE,
         target=hbm.TARGET,
