@@ -8,6 +8,7 @@ import io
 import os
 import pkgutil
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -95,6 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def guarded(work: Callable[[], int]) -> int:
     """Run a command's work; turn what the user can mend into one line on standard error and an exit code."""
+    sys.stdout = sys.stdout or io.StringIO()  # who closed them wants no words
+    sys.stderr = sys.stderr or io.StringIO()
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without the character shows its number
     try:
@@ -108,16 +111,20 @@ def guarded(work: Callable[[], int]) -> int:
         print(f"openppu: simulation failed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        warnings.simplefilter("ignore")  # Amaranth's, of hardware that was begun
         print("openppu: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         _drop_output()
         return 1
     except OSError as error:
-        if error.errno not in NO_ROOM:
+        if error.errno in NO_ROOM:
+            _drop_output()
+            print(f"openppu: error: cannot write the output: {error.strerror}; make room", file=sys.stderr)
+        elif error.filename is None and "temporary" in str(error.strerror):
+            print(f"openppu: error: {error.strerror}; name one by TMPDIR", file=sys.stderr)
+        else:
             raise
-        _drop_output()
-        print(f"openppu: error: cannot write the output: {error.strerror}; make room", file=sys.stderr)
         return 2
 
 

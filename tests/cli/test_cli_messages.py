@@ -64,6 +64,13 @@ def test_a_closed_pipe_is_no_traceback():
     assert result.stderr == ""
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_outputs_are_no_error(closed: str):
+    command = f"{sys.executable} -m openppu_sim.cli info {closed}"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_output_that_cannot_be_written_is_no_traceback():
     if not os.path.exists("/dev/full"):
         pytest.skip("this system has no /dev/full")

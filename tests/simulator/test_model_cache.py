@@ -72,9 +72,10 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
         assert str(root) in str(error.value)
 
 
-def test_a_path_with_spaces_is_refused(tmp_path):
+@pytest.mark.parametrize("name", ["a b", "a#b", "a:b", "a;b"])
+def test_a_path_that_make_misreads_is_refused(tmp_path, name):
     with pytest.raises(UserError, match="make cannot build below a path with spaces"):
-        make_once(tmp_path / "a b", "m", lambda folder: None)
+        make_once(tmp_path / name, "m", lambda folder: None)
 
 
 def test_only_the_named_files_stay(tmp_path):

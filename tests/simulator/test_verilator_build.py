@@ -57,6 +57,13 @@ def test_the_executable_runs_and_is_reused(sources, build_root, monkeypatch):
     assert make(sources, Path(os.path.relpath(build_root, "/"))) == program
 
 
+def test_a_model_that_lost_its_simulator_says_so(sources, tmp_path):
+    program = make(sources, tmp_path / "build")
+    program.unlink()
+    with pytest.raises(UserError, match="its simulator is gone; delete the folder"):
+        make(sources, tmp_path / "build")
+
+
 def test_verilator_s_library_is_compiled_once(sources, tmp_path):
     logs = []
     for cycles in (9, 5):

@@ -14,7 +14,7 @@ from yosys_check import emitted, unproven
 SMALL = ["tile.rows=2", "tile.columns=3", "tile.accumulators=8", "tile.count_bits=4", "tile.address_bits=5"]
 FORMAT_SETS = {
     "int8": ["tile.formats=int8", "tile.latency=1"],
-    "bf16": ["tile.formats=bf16", "tile.latency=4"],
+    "bf16": ["tile.formats=bf16", "tile.latency=5"],
     "every format": [],
     "one row": ["tile.rows=1", "tile.formats=int8,bf16", "tile.latency=2"],
 }

@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
@@ -44,8 +45,10 @@ def file_contents(paths: Iterable[Path]) -> list[bytes]:
 
 def check_root(root: Path) -> None:
     """Raise UserError if models cannot be built in a folder, wherever it is, for the sake of its name."""
-    if len(str(root.absolute()).split()) != 1:
-        raise UserError(f"build folder {str(root)!r}: make cannot build below a path with spaces; choose another")
+    if re.search(r"[\s#:;]", str(root.absolute())):
+        raise UserError(
+            f"build folder {str(root)!r}: make cannot build below a path with spaces, '#', ':' or ';'; choose another"
+        )
 
 
 def make_once(root: Path, name: str, build: Callable[[Path], None]) -> Path:
@@ -63,7 +66,7 @@ def make_once(root: Path, name: str, build: Callable[[Path], None]) -> Path:
     Raises
     ------
     UserError
-        If the folder cannot be written, or its path holds a space (make cannot work there).
+        If the folder cannot be written, or make cannot work below its path.
     """
     final = root.absolute() / name
     if final.is_dir():

@@ -280,8 +280,9 @@ int main(int argc, char** argv) {
   const uint64_t length = started ? last - first + 1 : 0;
   causes.resize(length <= causes.size() ? length : causes.size());
   std::FILE* out = std::fopen(argv[2], "wb");
-  if (!out) return 2;
-  auto write = [&](const void* from, size_t size) { std::fwrite(from, 1, size, out); };
+  if (!out) return std::perror(argv[2]), 2;
+  bool whole = true;
+  auto write = [&](const void* from, size_t size) { whole &= std::fwrite(from, 1, size, out) == size; };
   const uint64_t header[] = {length,
                              cycle,
                              uint64_t(took) * (1'000'000'000 / CLOCKS_PER_SEC),
@@ -298,5 +299,7 @@ int main(int argc, char** argv) {
   write(causes.data(), causes.size());
   write(counters.data(), counters.size() * sizeof(uint32_t));
   write(complaint.data(), complaint.size());
-  return std::fclose(out) == 0 ? 0 : 2;
+  whole &= std::fclose(out) == 0;
+  if (!whole) std::perror(argv[2]);
+  return whole ? 0 : 2;
 }

@@ -1,5 +1,6 @@
 """Verilate and compile one executable with a C++ main of our own."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -93,6 +94,8 @@ def build(
         command = [str(tools.make.path), "-j", f"{JOBS}", "-C", str(folder), "-f", "Vtop.mk", *COMPILE]
         who = f"the C++ compiler ({tools.compiler.path}), on {top}"
         run_logged(tools, command + tools.make_settings(), folder, log, who)
+        if not (folder / "simulator").is_file():
+            raise UserError(f"{who}, wrote no simulator; whole log in {log}")
         make_once(models, library.name, lambda kept: _copy(folder, kept))
         keep_only(folder, ["simulator", "control.vlt"])
 
@@ -100,6 +103,8 @@ def build(
     if not folder.is_dir():
         with progress.step(f"building the model of {top}"):
             make_once(models, folder.name, make)
+    elif not (folder / "simulator").is_file():
+        raise UserError(f"{folder}: its simulator is gone; delete the folder, and it is built again")
     return folder / "simulator"
 
 
@@ -118,7 +123,7 @@ def first_complaint(log: Path) -> str:
     """The first line of a log that reads like an error, else the last line."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     lines = [line.strip() for line in lines if line.strip() and not line.startswith("$ ")]
-    complaints = [line for line in lines if "error" in line.lower() and "Exiting due to" not in line]
+    complaints = [line for line in lines if re.search("error|[*]{3}", line.lower()) and "Exiting due to" not in line]
     return (complaints or lines[-1:] or ["no message"])[0][:300]
 
 

@@ -20,7 +20,7 @@ DEEP = TileConfig(
 """Like `openppu_verif.formal.parts.SMALL`, but a partial sum takes three cycles a row, and weights two."""
 
 WIDE = TileConfig(
-    rows=3, columns=3, formats=("int8", "bf16"), latency=4, accumulators=8, address_bits=4, count_bits=4, outstanding=3
+    rows=3, columns=3, formats=("int8", "bf16"), latency=5, accumulators=8, address_bits=4, count_bits=4, outstanding=3
 )
 """Sizes that are no powers of two, and the longest latency."""
 
