@@ -123,7 +123,7 @@ def test_queue_equals_a_list(seed: int) -> None:
             near = [(entry.bank, entry.row, entry.column // 8) for entry in model]
             assert ctx.get(queue.probed) == ((probe[0], probe[1], probe[2] // 8) in near), where
             near = [place for place, entry in zip(near, model, strict=True) if entry.unmerged]
-            assert ctx.get(queue.unmerged) == ((probe[0], probe[1], probe[2] // 8) in near), where
+            assert ctx.get(queue.probed_unmerged) == ((probe[0], probe[1], probe[2] // 8) in near), where
             if model:
                 assert values(ctx.get(queue.head)) == model[0].place(), where
                 assert ctx.get(queue.head_valid) == model[0].ready, where

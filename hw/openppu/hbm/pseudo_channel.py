@@ -208,7 +208,7 @@ class PseudoChannel(wiring.Component):
             banks.asked_row.eq(admission.place.row),
             admission.hit.eq(banks.open_after),
             writes.merged.eq(self.merged),
-            admission.unmerged.eq(writes.unmerged),
+            admission.unmerged.eq(writes.probed_unmerged),
         ]
         for index, queue in enumerate(queues):
             m.d.comb += [

@@ -71,7 +71,7 @@ class EntryQueue(wiring.Component):
         Rows that commands of this clock open and close.
     filled, merged : In(slot_layout)
         The words of that slot of the write buffer are there; the old bytes are.
-    probe, probed, unmerged : In(place_layout), Out(1), Out(1)
+    probe, probed, probed_unmerged : In(place_layout), Out(1), Out(1)
         An entry is in the granule of that place; one that waits for old bytes is.
     bank, leaving, wanted_row, wanted_other : In(bank), In(1), Out(1), Out(1)
         An entry's row is open in that bank, the access's (with ``leaving``, besides the entry that is chosen in
@@ -114,7 +114,7 @@ class EntryQueue(wiring.Component):
                 "merged": In(slot_layout(config)),
                 "probe": In(place),
                 "probed": Out(1),
-                "unmerged": Out(1),
+                "probed_unmerged": Out(1),
                 "bank": In(bank),
                 "leaving": In(1),
                 "wanted_row": Out(1),
@@ -253,7 +253,7 @@ class EntryQueue(wiring.Component):
             self.wanted_row.eq((others & hit).any()),
             self.wanted_other.eq((others & ~hit & ready).any()),
             self.probed.eq(same.any()),
-            self.unmerged.eq((same & unmerged).any()),
+            self.probed_unmerged.eq((same & unmerged).any()),
             self.head.eq(places[0]),
             self.head_valid.eq(ready[0]),
             self.head_hit.eq(hit[0]),

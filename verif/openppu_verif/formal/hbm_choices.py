@@ -97,7 +97,8 @@ def _queue() -> tuple[Harness, Probe, EntryQueue, list[data.View]]:
         "issue",
         "opened",
         "opens",
-        "closed",
+        "closes",
+        "bank",
         "filled",
         "merged",
     )
@@ -123,7 +124,7 @@ def queue_rows() -> Harness:
 
     is_open, after = Signal(), Signal()
     opens = dut.opens & (dut.opened.bank == bank)
-    closes = _bit(dut.closed, bank)
+    closes = (dut.closes.access & (dut.bank == bank)) | (dut.closes.row & (dut.closes.bank == bank)) | dut.closes.all
     m.d.comb += [
         after.eq((is_open & ~closes) | (opens & (dut.opened.row == row))),
         # A bank is closed before it is activated; an arrival knows what is open.
