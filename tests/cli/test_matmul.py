@@ -193,7 +193,11 @@ BAD_INPUT = {
     (*GOOD, "--json", "/proc/d.json"): "cannot write /proc/d.json: No such file or directory",
     (*GOOD, "--timeline", "d.jpg"): "--timeline d.jpg: the picture is a PNG; give a name that ends in .png",
     (*GOOD, "--config", "broken.toml"): "broken.toml: not valid TOML: Expected ']' at the end of a table declaration",
-    (*GOOD, "--build-dir", "my builds"): "build folder 'my builds': make cannot build below a path with spaces; choose",
+    (
+        *GOOD,
+        "--build-dir",
+        "my builds",
+    ): "build folder 'my builds': make cannot build below a path with spaces, '#', ':'",
     (*GOOD, "--set", "tile.rows=0"): "tile.rows = 0: give an integer from 1 to 256",
 }
 

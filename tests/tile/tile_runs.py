@@ -22,7 +22,7 @@ CONFIGURATIONS: dict[str, tuple[str, ...]] = {
         "tile.columns=5",
         "tile.formats=bf16",
         "tile.latency=5",
-        "tile.accumulators=32",
+        "tile.accumulators=64",
         "tile.address_bits=10",
         "tile.outstanding=3",
     ),
