@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from openppu.hbm.stacks import HbmConfig
+from openppu.link.config import LinkConfig
 from openppu.section import ConfigError as ConfigError
 from openppu.section import Section, allowed_values, cut, option, show, shown
 from openppu.section import options as options
@@ -106,6 +107,7 @@ class ChipConfig(Section):
     clock_mhz: float = option("clock that rates are stated for", above=0, most=100_000, unit="MHz")
     tile: TileConfig
     hbm: HbmConfig = dataclasses.field(default_factory=HbmConfig)
+    link: LinkConfig = dataclasses.field(default_factory=LinkConfig)
     source: str = dataclasses.field(default="", compare=False)
 
     def fingerprint(self) -> str:
@@ -120,7 +122,7 @@ class ChipConfig(Section):
         return dataclasses.replace(self, tile=dataclasses.replace(self.tile, **changes))
 
 
-SECTIONS: dict[str, type[Section]] = {cls.SECTION: cls for cls in (ChipConfig, TileConfig, HbmConfig)}
+SECTIONS: dict[str, type[Section]] = {cls.SECTION: cls for cls in (ChipConfig, TileConfig, HbmConfig, LinkConfig)}
 
 
 def presets() -> list[str]:

@@ -61,3 +61,12 @@ def test_tools_are_named_with_their_versions(capsys):
 def test_a_missing_tool_is_shown_with_its_cure(capsys, monkeypatch, variable, tool, told):
     monkeypatch.setenv(variable, "/nope")
     assert lines_of(capsys)[tool].startswith(told)
+
+
+def test_the_link_has_its_rates_raw_coded_and_of_payload(capsys):
+    lines = lines_of(capsys, "--config", "ppu810e")
+    assert lines["raw"] == "56 GB/s a port, 100.00% of raw: 8 lanes of 56 Gb/s, 875 MHz"
+    assert lines["coded"].startswith("55.99 GB/s a port, 99.98% of raw")
+    assert lines["flit"] == "payload                   51.61 GB/s a port, 92.16% of raw: 236 of 256 bytes"
+    assert lines["all"] == "ports, both ways           722.6 GB/s of flit payload"
+    assert "raw" not in lines_of(capsys, "--config", "ecp5")

@@ -93,6 +93,11 @@ def test_the_fingerprint_follows_the_contents_alone():
     assert set(memory) == {field.name for field in dataclasses.fields(chip.hbm)}
     for name, value in memory.items():
         prints.append(dataclasses.replace(chip, hbm=dataclasses.replace(chip.hbm, **{name: value})).fingerprint())
+    link = {"ports": 2, "lanes": 8, "lane_bits": 64, "lane_gbps": 9.0, "fec": True, "crc_bits": 64}
+    link |= {"retry": "go_back_n", "window": 128, "credits": 16, "skew_words": 4, "recovered_clock": True}
+    assert set(link) == {field.name for field in dataclasses.fields(chip.link)}
+    for name, value in link.items():
+        prints.append(dataclasses.replace(chip, link=dataclasses.replace(chip.link, **{name: value})).fingerprint())
     prints += [dataclasses.replace(chip, clock_mhz=1.0).fingerprint(), chip.fingerprint()]
     assert set(changes) == {field.name for field in dataclasses.fields(TileConfig)}
     assert len(set(prints)) == len(prints)
@@ -110,3 +115,23 @@ def test_the_memory_of_the_full_chip_is_96_gib_and_of_a_file_without_a_section_o
     assert alone.channel == ChannelConfig()
     slow = load(path, ["hbm.device=HBM2_2000", "hbm.height=12", "hbm.stacks=5", "hbm.channels=8"]).hbm
     assert (slow.capacity, slow.peak_gbs) == (5 * 24 << 30, pytest.approx(5 * 256.0))
+
+
+def test_the_link_of_the_full_chip_carries_50_gbs_of_payload_a_port_whatever_its_lanes():
+    chip = load("ppu810e")
+    link = chip.link
+    assert (link.ports, link.beat_bytes, link.beats, link.payload_bytes, link.payload_beats) == (7, 64, 4, 236, 4)
+    assert link.clock_mhz == pytest.approx(875)
+    assert link.raw_gbs == pytest.approx(56)
+    assert link.payload_gbs == pytest.approx(51.6, abs=0.02)
+    assert 2 * link.ports * link.payload_gbs >= 700
+    binary = load("ppu810e", ["link.lanes=16", "link.lane_gbps=28", "link.lane_bits=32", "link.fec=false"]).link
+    assert binary.payload_bytes == 240
+    assert binary.payload_gbs == pytest.approx(52.5, abs=0.02)
+    assert binary.payload_gbs / binary.raw_gbs >= 0.937
+    assert binary.write_gbs(64) / binary.raw_gbs >= 0.8
+
+
+def test_a_deskew_buffer_holds_twice_64_bits():
+    with pytest.raises(ConfigError, match=r"link\.skew_words = 4 with link\.lane_bits = 16: .* give 8 or more"):
+        load("tiny", ["link.skew_words=4"])

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable, Iterable
 
 from openppu.config import SECTIONS, ChipConfig, options
+from openppu.link.config import FLIT_BYTES
 
 from openppu_sim.errors import UserError
 from openppu_sim.simulator import toolchain
@@ -29,6 +30,8 @@ def run(args: argparse.Namespace) -> int:
     _print("configuration", _values(chip))
     _print("derived", _derived(chip))
     _print("memory", _memory(chip))
+    if chip.link.ports:
+        _print(f"link, {chip.link.ports} ports, each way", _link(chip))
     _print(f"peak rates at {chip.clock_mhz:g} MHz, multiply and add counted as two operations", _rates(chip))
     _print("tools", _tools())
     return 0
@@ -82,6 +85,23 @@ def _memory(chip: ChipConfig) -> list[tuple[str, str]]:
         ("peak bandwidth", f"{hbm.peak_gbs:,.5g} GB/s, {hbm.peak_gbs / channels:.4g} GB/s a channel, {clock}"),
         ("a channel's address", f"{hbm.channel.address_bits} bits, of {hbm.organisation.access_bytes} bytes each"),
     ]
+
+
+def _link(chip: ChipConfig) -> list[tuple[str, str]]:
+    link = chip.link
+    shares = {
+        "raw": (link.raw_gbs, f"{link.lanes} lanes of {link.lane_gbps:g} Gb/s, {link.clock_mhz:g} MHz"),
+        "coded": (link.coded_gbs, "flits, beside the skip words"),
+        "flit payload": (link.payload_gbs, f"{link.payload_bytes} of {FLIT_BYTES} bytes"),
+    }
+    shares |= {
+        f"data in writes of {size:,} bytes": (link.write_gbs(size), "beside the headers") for size in (4096, 256, 64)
+    }
+    lines = [
+        (name, f"{rate:.4g} GB/s a port, {rate / link.raw_gbs:.2%} of raw: {why}")
+        for name, (rate, why) in shares.items()
+    ]
+    return [*lines, ("all ports, both ways", f"{2 * link.ports * link.payload_gbs:.4g} GB/s of flit payload")]
 
 
 def _rates(chip: ChipConfig) -> list[tuple[str, str]]:
