@@ -112,7 +112,8 @@ class Trailer(data.Struct):
     credit_channel: 3
     credit: SEQUENCE_BITS
     """Flits of ``credit_channel`` that the receiver has made room for since the start, modulo 256."""
-    spare: 1
+    cut: 1
+    """The packet that the payload ends in was lost on its way; what is missing of it does not come."""
 
 
 def beat_layout(config: LinkConfig) -> data.StructLayout:
@@ -127,11 +128,12 @@ def beat_layout(config: LinkConfig) -> data.StructLayout:
 def payload_layout(config: LinkConfig) -> data.StructLayout:
     """A beat of a flit's payload, of `LinkConfig.payload_beats`.
 
-    ``channel`` holds for all of them, ``used`` (in grains) counts with the last one. In the last one, bytes behind the
-    payload's end are ignored.
+    ``channel`` holds for all of them. ``used`` (in grains) and ``cut`` (`Trailer`) count with the last one in a flit
+    that is sent, and hold for all beats of one that was received. In the last one, bytes behind the payload's end are
+    ignored.
     """
     return data.StructLayout(
-        {"data": 8 * config.beat_bytes, "channel": range(CHANNELS), "used": 7, "first": 1, "last": 1}
+        {"data": 8 * config.beat_bytes, "channel": range(CHANNELS), "used": 7, "cut": 1, "first": 1, "last": 1}
     )
 
 
@@ -139,7 +141,8 @@ def packet_layout(config: LinkConfig) -> data.StructLayout:
     """A word of a packet: a header with the first one, and the data, as many bytes a word as a beat has.
 
     ``count`` is the number of data bytes in the word less one, where ``filled``; all words but the last are full.
-    A packet without data is one word that is not ``filled``.
+    A packet without data is one word that is not ``filled``. ``cut``, with a last word that is not ``filled`` behind
+    others: the rest of the packet was lost when a port was reset; whatever it asks for must not be answered as done.
     """
     return data.StructLayout(
         {
@@ -147,6 +150,7 @@ def packet_layout(config: LinkConfig) -> data.StructLayout:
             "data": 8 * config.beat_bytes,
             "count": range(config.beat_bytes),
             "filled": 1,
+            "cut": 1,
             "first": 1,
             "last": 1,
         }
