@@ -1,4 +1,4 @@
-"""A port shared by two: each gets all of its own answers, and none of the other's."""
+"""A port shared by several: each gets all of its own answers, and none of the other's."""
 
 import random
 from collections import deque
@@ -33,7 +33,7 @@ class User:
                 self.pause -= 1
             else:
                 for _ in range(min(self.left, self.chance.randrange(1, 5))):
-                    write, mark = self.chance.random() < 0.5, self.chance.getrandbits(20) << 1 | self.number
+                    write, mark = self.chance.random() < 0.5, self.chance.getrandbits(20) << 2 | self.number
                     self.requests.waiting.append({"write": write, "address": mark})
                     if write:
                         self.words.waiting.append({"data": mark})
@@ -58,10 +58,10 @@ class User:
             self.owed -= 1
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_each_user_has_its_own_answers(seed: int) -> None:
-    dut, chance = PortShare(CONFIG), random.Random(seed)
-    users = [User(dut, number, chance) for number in range(2)]
+@pytest.mark.parametrize(("seed", "count"), [(0, 2), (1, 2), (2, 3), (3, 4)])
+def test_each_user_has_its_own_answers(seed: int, count: int) -> None:
+    dut, chance = PortShare(CONFIG, users=count), random.Random(seed)
+    users = [User(dut, number, chance) for number in range(count)]
     requests, words = Take(dut.port_requests, chance, 0.7), Take(dut.port_words, chance, 0.7)
     responses, acknowledges = Put(dut.port_responses, chance, 0.6), Put(dut.port_acknowledges, chance, 0.6)
     writes = written = 0
@@ -74,13 +74,13 @@ def test_each_user_has_its_own_answers(seed: int) -> None:
         for end in (requests, words, responses, acknowledges):
             end.drive(ctx)
         if (request := requests.sample(ctx)) is not None:
-            owners.append(request.address & 1)
+            owners.append(request.address & 3)
             if request.write:
                 writes += 1
             else:
                 responses.waiting.append({"data": request.address, "last": 1})
         if (word := words.sample(ctx)) is not None:
-            assert word.data & 1 == ctx.get(dut.granted[1]), f"seed {seed}: a word of the other user"
+            assert ctx.get(dut.granted[word.data & 3]), f"seed {seed}: a word of the other user"
             written += 1
         if writes and written:
             writes, written = writes - 1, written - 1
@@ -91,7 +91,12 @@ def test_each_user_has_its_own_answers(seed: int) -> None:
             user.sample(ctx)
         return not any(user.left or user.owed for user in users)
 
-    run(dut, step, most=4000)
-    assert owners.count(0) == owners.count(1) == REQUESTS
+    run(dut, step, most=8000)
+    assert [owners.count(number) for number in range(count)] == [REQUESTS] * count
     changes = sum(a != b for a, b in pairwise(owners))
     assert changes > 8, f"seed {seed}: {changes} changes of owner"
+
+
+def test_one_user_alone_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"^users = 1: give 2 or more"):
+        PortShare(CONFIG, users=1)

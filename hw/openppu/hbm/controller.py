@@ -24,14 +24,22 @@ from openppu.hbm.self_test_control import SelfTestControl
 from openppu.hbm.stacks import USER_PORTS
 from openppu.hbm.startup import RESET_CLOCKS
 from openppu.hbm.status import PowerUp
+from openppu.hbm.zero_fill import LANES, ZeroFill
 from openppu.section import ConfigError
+
+STREAMS = ("requests", "words", "responses", "acknowledges")
+"""Of a request port."""
+
+FILL_STREAMS = ("requests", "words", "acknowledges")
+"""Of one that is filled through."""
 
 
 class Controller(wiring.Component):
     """A `Channel` that runs by itself or by its registers, fills, scrubs and tests its memory, and keeps accounts.
 
     After a reset, and each time software starts it, it initialises the device, fills the memory as far as register
-    ``fill`` says, and then takes requests. The self-test and the scrubber share a port of their own.
+    ``fill`` says, and then takes requests. The self-test and the scrubber share a port of their own; to fill, that and
+    the first of the users' ports are used, so both pseudo-channels write in every clock.
 
     Latency and throughput of requests are those of `Channel`.
 
@@ -105,44 +113,54 @@ class Controller(wiring.Component):
         test_control = part("test_control", SelfTestControl(config), reset=rest)
         self_test = part("self_test", SelfTest(config), reset=rest)
         scrubber = part("scrubber", Scrubber(config), reset=rest)
-        share = part("share", PortShare(config), reset=rest)
+        zero_fill = part("zero_fill", ZeroFill(config), reset=rest)
+        own_share = part("own_share", PortShare(config, users=3), reset=rest)
+        first_share = part("first_share", PortShare(config), reset=rest)
         histogram = part("latencies", LatencyHistogram(config), reset=rest)
         wiring.connect(m, wiring.flipped(self.phy), channel.phy)
 
         m.d.comb += [
             channel.settings.eq(registers.settings),
-            test_control.running.eq(channel.running),
-            test_control.fill.eq(registers.control.fill),
+            zero_fill.start.eq(channel.running),
+            zero_fill.accesses.eq(registers.control.fill),
+            test_control.ready.eq(self.ready),
             test_control.command.eq(registers.control.test),
             test_control.start.eq(registers.start_test),
             test_control.done.eq(self_test.records.valid),
             self_test.records.ready.eq(1),
-            self.ready.eq(test_control.ready & ~rest),
+            self.ready.eq(zero_fill.done & ~rest),
         ]
         wiring.connect(m, test_control.commands, self_test.commands)
 
-        # The last port is the self-test's and the scrubber's, the others are the users'.
-        wiring.connect(m, share.port_requests, channel.requests[-1])
-        wiring.connect(m, share.port_words, channel.words[-1])
-        wiring.connect(m, channel.responses[-1], share.port_responses)
-        wiring.connect(m, channel.acknowledges[-1], share.port_acknowledges)
-        for index, user in enumerate((self_test, scrubber)):
-            wiring.connect(m, user.requests, share.requests[index])
-            wiring.connect(m, user.words, share.words[index])
-            wiring.connect(m, share.responses[index], user.responses)
-            wiring.connect(m, share.acknowledges[index], user.acknowledges)
+        # The last port is the self-test's, the scrubber's, and half of the fill's. Its other half has the first of the
+        # users' ports, before they are let in.
+        ports = [{name: getattr(channel, name)[index] for name in STREAMS} for index in range(config.ports + 1)]
+        lanes = [{name: getattr(zero_fill, name)[lane] for name in FILL_STREAMS} for lane in range(LANES)]
+        own_users = [{name: getattr(user, name) for name in STREAMS} for user in (self_test, scrubber)]
+        for share, port, users in (
+            (first_share, ports[0], [{}, lanes[0]]),
+            (own_share, ports[-1], [*own_users, lanes[1]]),
+        ):
+            for name in STREAMS:
+                wiring.connect(m, port[name], getattr(share, f"port_{name}"))
+                for index, user in enumerate(users):
+                    if name in user:
+                        wiring.connect(m, user[name], getattr(share, name)[index])
         m.d.comb += [
-            share.wanted[0].eq(~test_control.idle),
-            share.wanted[1].eq(scrubber.busy),
+            first_share.wanted[0].eq(self.ready),
+            first_share.wanted[1].eq(~self.ready),
+            own_share.wanted[0].eq(test_control.busy),
+            own_share.wanted[1].eq(scrubber.busy & self.ready),
+            own_share.wanted[2].eq(~self.ready),
             scrubber.settings.eq(registers.settings),
             scrubber.idle.eq(test_control.idle & ~Cat(asked.valid for asked in self.requests).any()),
         ]
         for index in range(config.ports):
-            asked, request = self.requests[index], channel.requests[index]
-            response = channel.responses[index]
-            wiring.connect(m, wiring.flipped(self.words[index]), channel.words[index])
+            port = {name: getattr(first_share, name)[0] for name in STREAMS} if index == 0 else ports[index]
+            asked, request, response = self.requests[index], port["requests"], port["responses"]
+            wiring.connect(m, wiring.flipped(self.words[index]), port["words"])
             wiring.connect(m, response, wiring.flipped(self.responses[index]))
-            wiring.connect(m, channel.acknowledges[index], wiring.flipped(self.acknowledges[index]))
+            wiring.connect(m, port["acknowledges"], wiring.flipped(self.acknowledges[index]))
             flows = histogram.requests[index], histogram.responses[index]
             m.d.comb += [
                 request.payload.eq(asked.payload),

@@ -7,10 +7,12 @@
 #include <cstdio>
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "bench_io.h"
 #include "checker.h"
+#include "control.h"
 #include "device.h"
 #include "faults.h"
 #include "golden.h"
@@ -41,6 +43,7 @@ struct Event {
   uint64_t clock;
   std::string name;
   std::vector<int64_t> values;
+  std::string text;
 };
 
 class Bench {
@@ -52,6 +55,7 @@ class Bench {
  private:
   using Words = std::vector<uint64_t>;
 
+  bool has(const std::string& name) const { return model_.ports.count(name) > 0; }
   const Pin& port(const std::string& name) const {
     const auto found = model_.ports.find(name);
     if (found == model_.ports.end()) throw std::runtime_error("the model has no port " + name);
@@ -69,7 +73,10 @@ class Bench {
   void step(bool more);
   void complain(const std::string& text);
   Words counters() const;
+  uint64_t flags(const std::string& name) const;
   uint64_t unclean() const;
+  void restart();
+  void forget();
 
   Model& model_;
   Background background_;
@@ -79,6 +86,9 @@ class Bench {
   Device device_;
   RowWatch row_watch_;
   std::vector<Port> ports_;
+  std::optional<Control> control_;  // of a whole controller
+  std::vector<Access> setup_, last_;
+  uint64_t set_up_ = 0;  // accesses of the control port after which the channel is at rest
   std::vector<Event> events_;
   size_t next_event_ = 0;
 
@@ -89,9 +99,9 @@ class Bench {
   Pin row_, column_, write_, write_mask_, write_valid_, read_, read_valid_, cke_, reset_n_, init_start_,
       temperature_, catastrophic_, address_error_, init_complete_, update_request_, update_acknowledge_;
 
-  uint64_t clock_ = 0, quiet_since_ = 0, paused_until_ = 0, warmup_, length_, drain_, most_violations_;
+  uint64_t clock_ = 0, start_ = 0, quiet_since_ = 0, paused_until_ = 0, warmup_, length_, drain_, most_violations_;
   uint64_t reads_[PCS] = {0, 0}, writes_[PCS] = {0, 0};
-  bool measuring_ = false, gave_up_ = false, waves_ = false, resetting_ = false, updating_ = false;
+  bool measuring_ = false, gave_up_ = false, waves_ = false, resetting_ = false, updating_ = false, resting_ = false;
   uint64_t updates_ = 0, lost_[COMMANDS] = {};
   Words before_, after_;
   std::vector<std::string> complaints_;
@@ -136,9 +146,10 @@ Bench::Bench(Model& model, const Parameters& given)
   address_error_ = port("phy.address_error"), init_complete_ = port("phy.init_complete");
   update_request_ = port("phy.update_request"), update_acknowledge_ = port("phy.update_acknowledge");
 
-  const std::vector<uint64_t> settings = given.numbers("settings");
-  for (size_t i = 0; i < port("settings").bytes && i < settings.size(); ++i) {
-    port("settings").at[i] = static_cast<uint8_t>(settings[i]);
+  if (has("settings")) {
+    const std::vector<uint64_t> settings = given.numbers("settings");
+    const Pin& pin = port("settings");
+    for (size_t i = 0; i < pin.bytes && i < settings.size(); ++i) pin.at[i] = static_cast<uint8_t>(settings[i]);
   }
   for (const std::string& text : given.all("pin")) {
     std::istringstream words(text);
@@ -159,10 +170,16 @@ Bench::Bench(Model& model, const Parameters& given)
     each.traffic = std::make_unique<Traffic>(Pattern(text), golden_, seed * 64 + index);
     ports_.push_back(std::move(each));
   }
+  if (Control::stands_before(model_.ports)) control_.emplace(model_.ports, seed * 64 + ports_.size());
+  setup_ = script(given.all("setup")), last_ = script(given.all("last"));
+  golden_.fill(given.number("fill"));
   for (const std::string& text : given.all("event")) {
     std::istringstream words(text);
     Event event;
     words >> event.clock >> event.name;
+    if (event.name == "access") {
+      std::getline(words >> std::ws, event.text);
+    }
     for (int64_t value; words >> value;) event.values.push_back(value);
     events_.push_back(event);
   }
@@ -273,12 +290,16 @@ void Bench::happen(const Event& event) {
     paused_until_ = clock_ + v.at(0);
   } else if (event.name == "reset") {  // what was written may be lost: start with an empty memory again
     resetting_ = true;
-    row_watch_.forget();
-    golden_.forget();
-    for (Port& each : ports_) {
-      each.traffic->forget(), each.response_waits = false;
-      if (device_.sense().catastrophic) each.traffic->overheat();
+    forget();
+    if (control_) {
+      control_->reset();
+      restart();
     }
+  } else if (event.name == "restart") {  // the same, by software
+    control_->drop();
+    restart();
+  } else if (event.name == "access") {
+    control_->add({Access(event.text)});
   } else if (event.name == "flip_stored" || event.name == "stick_stored") {  // address, bit; and value
     const Place at = mapping_.place(v.at(0));
     std::vector<int64_t> values{at.pc, at.bank, at.row, at.column};
@@ -292,14 +313,32 @@ void Bench::happen(const Event& event) {
   }
 }
 
+// From its first access on, the set-up holds the channel at rest.
+void Bench::restart() {
+  resting_ = true;
+  set_up_ = control_->done() + (control_->idle() ? 1 : 2);
+  control_->add(setup_);
+}
+
+// The channel is reset: nothing is answered any more, and memory begins anew.
+void Bench::forget() {
+  row_watch_.forget();
+  golden_.forget();
+  for (Port& each : ports_) {
+    each.traffic->forget(), each.response_waits = false;
+    if (device_.sense().catastrophic) each.traffic->overheat();
+  }
+}
+
 // One clock: the model takes all its inputs at the rising edge that begins it, and has then settled.
 void Bench::step(bool more) {
   const bool was_resetting = std::exchange(resetting_, false);
   while (next_event_ < events_.size() && events_[next_event_].clock <= clock_) happen(events_[next_event_++]);
   more &= clock_ >= paused_until_;
   model_.rst.set(resetting_);
+  if (control_ && !resetting_) control_->drive();
   for (Port& each : ports_) {
-    if (resetting_) {
+    if (resetting_ || resting_) {
       for (const Pin& pin : {each.requests.valid, each.words.valid, each.responses.ready, each.acknowledges.ready}) {
         pin.set(0);
       }
@@ -322,10 +361,16 @@ void Bench::step(bool more) {
   model_.evaluate();
   if (waves_) model_.dump_waves(2 * clock_);
   bool moved = false;
-  for (Port& each : ports_) moved |= !resetting_ && take(each);
+  for (Port& each : ports_) moved |= !resetting_ && !resting_ && take(each);
   if (moved || all_idle()) quiet_since_ = clock_;
   memory_clock();
-  if (resetting_) device_.erase();
+  if (control_ && !resetting_) control_->take();
+  const bool rests = resting_ && control_->done() >= set_up_;
+  if (rests) {
+    resting_ = false;
+    forget();
+  }
+  if (resetting_ || rests) device_.erase();
   model_.clk.set(0);
   model_.evaluate();
   if (waves_) model_.dump_waves(2 * clock_ + 1);
@@ -350,15 +395,18 @@ void Bench::run() {
     model_.evaluate();
   }
   model_.rst.set(0);
-  const Pin& running = port("running");
+  if (control_) restart();
+  const Pin& running = port(control_ ? "ready" : "running");
   const uint64_t limit = 1'000'000;
-  while (!running.number() && clock_ < limit) step(false);
+  while ((resting_ || !running.number() || (control_ && !control_->idle())) && clock_ < limit) step(false);
+  start_ = clock_;
   if (!running.number()) complain("the channel does not come up");
   const uint64_t start = clock_, end = start + warmup_ + length_;
   for (Event& event : events_) event.clock += start;
   quiet_since_ = clock_;
   auto go_on = [&] {
     if (checker_.violations() > most_violations_) gave_up_ = true;
+    if (control_ && !control_->complaints().empty()) gave_up_ = true;
     if (clock_ - quiet_since_ > PATIENCE) {
       complain("nothing moves although requests wait");
       gave_up_ = true;
@@ -380,14 +428,28 @@ void Bench::run() {
   while (!all_idle() && clock_ < last && go_on()) step(false);
   if (!all_idle() && !gave_up_) complain("requests are left over");
   for (int i = 0; i < 100; ++i) step(false);
-  for (int pc = 0; pc < PCS; ++pc) {
-    if (port("hammer_overflow." + std::to_string(pc)).number()) complain("too few hammer_entries for the settings");
+  if (control_) {
+    control_->add(last_);
+    while (!control_->idle() && clock_ < last && go_on()) step(false);
+    if (!control_->idle()) complain("software is not done");
   }
+  if (flags("hammer_overflow")) complain("too few hammer_entries for the settings");
   if (waves_) model_.close_waves();
+}
+
+// How many of the pseudo-channels have set a flag, where it is to be seen from outside.
+uint64_t Bench::flags(const std::string& name) const {
+  uint64_t count = 0;
+  for (int pc = 0; pc < PCS; ++pc) {
+    const std::string path = name + "." + std::to_string(pc);
+    count += has(path) && port(path).number();
+  }
+  return count;
 }
 
 Bench::Words Bench::counters() const {
   Words bytes;
+  if (control_) return bytes;
   for (int pc = 0; pc < PCS; ++pc) {
     const Pin& pin = port("counters." + std::to_string(pc));
     bytes.insert(bytes.end(), pin.at, pin.at + pin.bytes);
@@ -452,19 +514,25 @@ void Bench::write(const std::string& path, double seconds) const {
     commands += (commands.empty() ? "\"" : ", \"") + std::string(command_names[what]) +
                 "\": " + std::to_string(checker_.commands(static_cast<Command>(what)));
   }
-  const Pin& power = port("power");
-  uint64_t lost = 0, failed = 0;
-  for (int pc = 0; pc < PCS; ++pc) {
-    lost += port("lost." + std::to_string(pc)).number() + port("stray." + std::to_string(pc)).number();
-  }
+  Words power;
+  if (has("power")) power.assign(port("power").at, port("power").at + port("power").bytes);
   std::string lost_commands;
   for (int what = 1; what < COMMANDS; ++what) {
     if (!lost_[what]) continue;
     lost_commands += (lost_commands.empty() ? "\"" : ", \"") + std::string(command_names[what]) + "\": " +
                      std::to_string(lost_[what]);
   }
-  for (int pc = 0; pc < PCS; ++pc) failed |= port("parity_failed." + std::to_string(pc)).number();
-  out << "{\"parity_failed\": " << (failed ? "true" : "false") << ", \"lost_commands\": {" << lost_commands << "}, \"clocks\": " << length_ << ", \"simulated\": " << clock_ << ", \"seconds\": " << seconds
+  std::string kept;
+  if (control_) {
+    for (const auto& [offset, value] : control_->kept()) {
+      kept += (kept.empty() ? "[" : ", [") + std::to_string(offset) + ", " + std::to_string(value) + "]";
+    }
+    wrong += control_->complaints().size();
+    complaints.insert(complaints.end(), control_->complaints().begin(), control_->complaints().end());
+  }
+  uint64_t answered = 0;
+  for (const Port& each : ports_) answered += each.traffic->reads_answered;
+  out << "{\"parity_failed\": " << (flags("parity_failed") ? "true" : "false") << ", \"lost_commands\": {" << lost_commands << "}, \"clocks\": " << length_ << ", \"simulated\": " << clock_ << ", \"seconds\": " << seconds
       << ", \"beats_read\": " << beats << ", \"words_written\": " << words << ", \"reads_done\": " << done
       << ", \"updates\": " << updates_ << ", \"refused\": " << refused << ", \"turned_away\": " << turned_away
       << ", \"error_beats\": " << errors
@@ -474,10 +542,13 @@ void Bench::write(const std::string& path, double seconds) const {
       << "}, \"at_limit\": {" << limits << "}, \"first_violations\": " << listed(violations)
       << ",\n\"most_neighbour_acts\": " << row_watch_.most() << ", \"problems\": " << device_.problems()
       << ", \"first_problems\": " << listed(device_.first_problems()) << ",\n\"wrong\": " << wrong
-      << ", \"complaints\": " << listed(complaints) << ", \"lost_or_stray\": " << lost
+      << ", \"complaints\": " << listed(complaints) << ", \"lost_or_stray\": "
+      << flags("lost") + flags("stray")
       << ",\n\"commands\": {" << commands
-      << "}, \"power\": " << listed(Words(power.at, power.at + power.bytes))
-      << ", \"unclean\": " << unclean()
+      << "}, \"power\": " << listed(power)
+      << ", \"unclean\": " << unclean() << ", \"registers\": [" << kept << "], \"accesses\": "
+      << (control_ ? control_->done() : 0) << ", \"accesses_refused\": " << (control_ ? control_->refused() : 0)
+      << ", \"started_after\": " << start_ << ", \"reads_answered\": " << answered
       << ", \"owed\": [" << checker_.owed(0) << ", " << checker_.owed(1) << "], \"pages\": " << device_.pages()
       << ",\n\"counters_before\": " << listed(before_) << ",\n\"counters_after\": " << listed(after_) << "}\n";
 }

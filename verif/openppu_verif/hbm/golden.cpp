@@ -61,12 +61,18 @@ void Background::operator()(int pc, int bank, uint32_t row, int column, Word& wo
   encode(word);
 }
 
+Word Golden::first(uint64_t address) const {
+  Word word{};
+  if (address < filled_) return word;
+  const Place at = mapping_.place(address);
+  background_(at.pc, at.bank, at.row, at.column, word);
+  return word;
+}
+
 uint32_t Golden::write(uint64_t address, const uint8_t* data, uint32_t mask, uint64_t now) {
   Cell& cell = cells_[address];
   if (cell.versions.empty()) {
-    Word word;
-    const Place at = mapping_.place(address);
-    background_(at.pc, at.bank, at.row, at.column, word);
+    const Word word = first(address);
     Version base;
     std::memcpy(base.data, word.data, sizeof(base.data));
     base.acknowledged = 0;
@@ -105,9 +111,7 @@ Seen Golden::read(uint64_t address, bool own) const {
 bool Golden::matches(const Seen& seen, const uint8_t* data) const {
   const auto found = cells_.find(seen.address);
   if (found == cells_.end()) {
-    Word word;
-    const Place at = mapping_.place(seen.address);
-    background_(at.pc, at.bank, at.row, at.column, word);
+    const Word word = first(seen.address);
     return std::memcmp(word.data, data, sizeof(word.data)) == 0;
   }
   const Cell& cell = found->second;

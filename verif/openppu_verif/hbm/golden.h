@@ -58,6 +58,8 @@ class Golden {
   // A read is offered, by the port that alone writes there or by another.
   Seen read(uint64_t address, bool own) const;
   void forget() { cells_.clear(); }
+  // The accesses below this one hold zeros before anything is written.
+  void fill(uint64_t end) { filled_ = end; }
   bool matches(const Seen& seen, const uint8_t* data) const;
 
  private:
@@ -71,8 +73,12 @@ class Golden {
     std::vector<Version> versions;
   };
 
+  // What an access holds before anything is written.
+  Word first(uint64_t address) const;
+
   Mapping mapping_;
   const Background& background_;
+  uint64_t filled_ = 0;
   std::unordered_map<uint64_t, Cell> cells_;
 };
 

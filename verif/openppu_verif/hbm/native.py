@@ -159,7 +159,15 @@ class Measurement:
     power : dict
         Of the whole run, or what came after its last reset, the controller's counters of power-down and self-refresh.
     counters : list of dict
-        The controller's own counters of the window, of each pseudo-channel.
+        The controller's own counters of the window, of each PC; none of a `Controller`, which has registers.
+    registers : dict
+        What software read, by the register's offset.
+    accesses, accesses_refused : int
+        Accesses of registers, and those of them that were answered with an error, as they should be.
+    started_after : int
+        Clocks from the first reset until requests were taken.
+    reads_answered : int
+        Reads whose first word came, since the last reset, in the window or not.
     """
 
     clocks: int
@@ -192,6 +200,11 @@ class Measurement:
     owed: tuple[float, float]
     pages: int
     power: dict[str, int]
+    registers: dict[int, int]
+    accesses: int
+    accesses_refused: int
+    started_after: int
+    reads_answered: int
     counters: list[dict[str, int]] = field(default_factory=list)
 
     @property
@@ -245,7 +258,10 @@ def run(
     clocks: int = 100_000,
     drain: int = 200_000,
     seed: int = 1,
-    events: Sequence[tuple[int, str, Sequence[int]]] = (),
+    events: Sequence[tuple[int, str, Sequence[int | str]]] = (),
+    setup: Sequence[str] = (),
+    last: Sequence[str] = (),
+    fill: int = 0,
     pins: Mapping[str, int] = {},
     most_violations: int = 0,
     watch_rows: bool | None = None,
@@ -299,7 +315,10 @@ def run(
     watch = config.hammer_entries > 0 if watch_rows is None else watch_rows
     window = settings.hammer_window * (timing or settings.timing).tREFI
     lines.append(f"hammer {settings.hammer_threshold if watch else 0} {window} {settings.hammer_reach}")
-    lines += [f"event {clock} {name} {' '.join(map(str, values))}" for clock, name, values in sorted(events)]
+    lines += [f"setup {line}" for line in setup] + [f"last {line}" for line in last] + [f"fill {fill}"]
+    # Those of one clock stay in their order.
+    in_order = sorted(events, key=lambda event: event[0])
+    lines += [f"event {clock} {name} {' '.join(map(str, values))}" for clock, name, values in in_order]
     with tempfile.TemporaryDirectory(prefix="openppu-") as folder:
         given, got = Path(folder) / "parameters", Path(folder) / "result.json"
         given.write_text("\n".join(lines) + "\n", encoding="ascii")
@@ -315,6 +334,7 @@ def run(
     result["counters"] = _counters(result.pop("counters_before"), result.pop("counters_after"))
     power = power_layout().from_bits(int.from_bytes(bytes(result["power"]), "little"))
     result["power"] = {name: power[name] for name in POWER_COUNTERS}
+    result["registers"] = dict(result["registers"])
     for name in ("bus_reads", "bus_writes", "owed"):
         result[name] = tuple(result[name])
     result["latencies"] = [tuple(pair) for pair in result["latencies"]]
@@ -359,6 +379,8 @@ def _settings_bytes(settings: Settings) -> bytes:
 def _counters(before: Sequence[int], after: Sequence[int]) -> list[dict[str, int]]:
     layout = counters_layout()
     size = len(before) // 2
+    if not size:
+        return []
     found: list[dict[str, int]] = []
     for pc in range(2):
         values: Mapping[str, int] = {}

@@ -10,6 +10,7 @@ Two things make the model quick to build and to run:
 
 import re
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,16 +47,29 @@ def emit_channel(config: ChannelConfig, folder: Path) -> Path:
     return verilog
 
 
-def cached_verilog(config: ChannelConfig, build_root: Path) -> Path:
-    """A channel's Verilog, kept for as long as neither its configuration nor any source of the hardware changes."""
+def cached_verilog(
+    config: ChannelConfig,
+    build_root: Path,
+    *,
+    name: str = TOP,
+    write: Callable[[ChannelConfig, Path], Path] = emit_channel,
+) -> Path:
+    """The Verilog that ``write`` emits, kept while neither configuration nor any source of the hardware changes.
+
+    Parameters
+    ----------
+    name : str
+        Of what is written.
+    write : function
+        As `emit_channel`.
+    """
     sources = sorted(Path(openppu.__file__).parent.rglob("*.py"))
     key = content_key(*file_contents(sources), amaranth.__version__, repr(config))
-    name = f"{TOP}-verilog-{key}"
 
     def make(folder: Path) -> None:
-        emit_channel(config, folder)
+        write(config, folder)
 
-    return make_once(build_root / "models", name, make) / f"{TOP}.v"
+    return make_once(build_root / "models", f"{name}-verilog-{key}", make) / f"{TOP}.v"
 
 
 def build_channel(

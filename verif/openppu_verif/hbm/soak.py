@@ -30,6 +30,8 @@ CONFIGS = {
     "small": ChannelConfig(height=4, reads=8, writes=8, slots=8, hammer_entries=8, retry=True),
     "three": ChannelConfig(height=12, reads=16, writes=8, slots=16, ports=3, tags=8, ecc="none", hammer_entries=32),
     "symbol": ChannelConfig(height=4, reads=8, writes=8, slots=8, ecc="symbol"),
+    "whole": ChannelConfig(height=4, reads=8, writes=16, slots=8, hammer_entries=8, retry=True),
+    "stack": ChannelConfig(height=8, reads=16, writes=16, slots=16, ports=3, ecc="symbol", retry=True),
 }
 SCRUBBED = ("symbol",)
 """Channels with a scrubber on a port of its own."""

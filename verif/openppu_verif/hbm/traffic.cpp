@@ -151,6 +151,7 @@ void Traffic::response(uint32_t tag, bool last, bool error, const uint8_t* data)
   const Seen seen = reading.beats.front();
   reading.beats.pop_front();
   if (too_hot_ && error && !reading.begun && !reading.refused) reading.refused = reading.turned_away = true;
+  reads_answered += !reading.begun;
   reading.begun = true;
   if (reading.refused) {
     const uint8_t nothing[32] = {};
@@ -197,6 +198,7 @@ void Traffic::forget() {
   words_.clear();
   made_ = offering_ = word_offering_ = too_hot_ = false;
   outstanding_ = 0;
+  reads_answered = 0;
 }
 
 void Traffic::complain(const std::string& text) {
