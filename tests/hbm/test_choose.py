@@ -5,9 +5,9 @@ import random
 import pytest
 from amaranth import Module, Signal
 from amaranth.sim import Simulator
-from ends import Take, run
 from openppu.common.choose import RoundRobin, lowest
 from openppu.hbm.slots import Slots
+from openppu_verif.ends import Take, run
 
 # A component that refuses its parameters is never used.
 pytestmark = pytest.mark.filterwarnings("ignore:.*created but never used")

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from amaranth.sim import Simulator
-from ends import run
 from openppu.common.axi import AxiSignature, BurstStep
 from openppu.config import load
 from openppu.hbm.axi import AxiPort
@@ -15,6 +14,7 @@ from openppu.hbm.settings import Settings
 from openppu.hbm.status import PowerUp
 from openppu.verilog import emit
 from openppu_sim.simulator.cocotb_runner import simulate
+from openppu_verif.ends import run
 from openppu_verif.hbm.axi_burst import FIXED, INCR, WRAP, Burst
 from openppu_verif.hbm.native_model import control, module_ports
 

@@ -7,8 +7,8 @@ from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 from openppu.common.axi import AxiLiteSignature
+from openppu.common.axi_lite import AxiLitePort
 from openppu.config import load
-from openppu.hbm.axi_lite import AxiLitePort
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.register_block import Registers
 from openppu.hbm.registers import ADDRESS_BITS
@@ -27,7 +27,7 @@ class AxiRegisters(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.port = port = AxiLitePort()
+        m.submodules.port = port = AxiLitePort(address_bits=ADDRESS_BITS)
         m.submodules.registers = registers = Registers(ChannelConfig(**CONFIG), PowerUp(run=False))
         wiring.connect(m, wiring.flipped(self.axi), port.axi)
         wiring.connect(m, port.requests, registers.requests)

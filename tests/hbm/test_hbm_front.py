@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from amaranth import Module
 from amaranth.lib import wiring
-from ends import Put, Take, run
 from front import PseudoChannel, Responses, expect
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.crossbar import Crossbar
 from openppu.hbm.port import Port
 from openppu.hbm.settings import Settings
+from openppu_verif.ends import Put, Take, run
 
 SETTINGS = Settings()
 

@@ -4,11 +4,11 @@ import random
 
 import pytest
 from amaranth import Module
-from ends import run
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.read_path import ReadPath
 from openppu.hbm.settings import Settings
 from openppu.hbm.write_path import WritePath
+from openppu_verif.ends import run
 
 
 def suffered(ecc: str, chance: random.Random) -> int:

@@ -4,12 +4,12 @@ import random
 from typing import Any
 
 import pytest
-from ends import Put, Take, run
 from front import PseudoChannel, Responses, expect
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.port import Port
 from openppu.hbm.reorder import Reorder
 from openppu.hbm.settings import Mapping, Settings
+from openppu_verif.ends import Put, Take, run
 
 
 def random_requests(config: ChannelConfig, count: int, chance: random.Random) -> list[dict[str, int]]:

@@ -6,9 +6,9 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from ends import Put, Take, run
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.port_share import PortShare
+from openppu_verif.ends import Put, Take, run
 
 CONFIG = ChannelConfig(tags=2)
 REQUESTS = 40

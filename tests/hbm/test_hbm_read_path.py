@@ -4,12 +4,12 @@ import random
 
 import numpy as np
 import pytest
-from ends import run
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.device import device
 from openppu.hbm.read_path import ReadPath
 from openppu.hbm.settings import Settings
 from openppu_sim.reference.memory_code import encode
+from openppu_verif.ends import run
 
 
 def with_check(word: int, ecc: str) -> tuple[int, int]:

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from amaranth import Value
 from amaranth.sim import Simulator
-from ends import Put, Take, run
+from openppu.common.register_map import Register
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.device import device
 from openppu.hbm.register_block import Registers
-from openppu.hbm.registers import ADDRESS_BITS, Register, header, page, registers
+from openppu.hbm.registers import ADDRESS_BITS, header, page, registers
 from openppu.hbm.settings import Settings, limits
 from openppu.hbm.status import PowerUp, counted_layout
+from openppu_verif.ends import Put, Take, run
 
 CONFIG = ChannelConfig(height=12, ports=1, reads=16)
 START = PowerUp(settings=Settings(timing=device("HBM2_2400").timing, write_low=3), run=False, fill=77)

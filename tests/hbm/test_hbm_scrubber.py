@@ -7,10 +7,10 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from ends import Put, Take, run
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.scrubber import Scrubber
 from openppu.hbm.settings import Settings
+from openppu_verif.ends import Put, Take, run
 
 CONFIG = ChannelConfig(height=12)
 GRANULES = CONFIG.accesses // 8

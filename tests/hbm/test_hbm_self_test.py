@@ -8,13 +8,13 @@ import pytest
 from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
-from ends import Put, Take, run
 from front import PseudoChannel
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.data_pattern import DataPattern, Pattern
 from openppu.hbm.port import Port
 from openppu.hbm.self_test import Operation, SelfTest
 from openppu.hbm.settings import Settings
+from openppu_verif.ends import Put, Take, run
 
 CONFIG = ChannelConfig(height=12, tags=4, slots=16)
 ONES_64 = (1 << 64) - 1

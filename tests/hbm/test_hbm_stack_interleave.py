@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
-from ends import Put, Take, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openppu.config import load
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.stack_interleave import StackInterleave, split_stacks
 from openppu_sim.cycles.hbm.address import Interleave
+from openppu_verif.ends import Put, Take, run
 
 ACCESS = 32
 FULL = ChannelConfig().accesses

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from amaranth import Module
-from ends import Put, run
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.device import device
 from openppu.hbm.error_code import POISON
@@ -14,6 +13,7 @@ from openppu.hbm.settings import Settings
 from openppu.hbm.write_buffer import WriteBuffer
 from openppu.hbm.write_path import WritePath
 from openppu_sim.reference.memory_code import encode
+from openppu_verif.ends import Put, run
 
 CONFIG = ChannelConfig(writes=8)
 WORDS = 8 * CONFIG.writes

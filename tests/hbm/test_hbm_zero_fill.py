@@ -5,9 +5,9 @@ from collections import Counter, deque
 from typing import Any
 
 import pytest
-from ends import Put, Take, run
 from openppu.hbm.config import GRANULE, ChannelConfig
 from openppu.hbm.zero_fill import LANES, ZeroFill
+from openppu_verif.ends import Put, Take, run
 
 CONFIG = ChannelConfig(height=4, tags=2, slots=8)
 

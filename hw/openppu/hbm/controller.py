@@ -7,8 +7,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from openppu.common.axi import AxiLiteSignature
+from openppu.common.axi_lite import AxiLitePort
 from openppu.common.shared import shared
-from openppu.hbm.axi_lite import AxiLitePort
 from openppu.hbm.channel import Channel
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.error_log import ErrorLog
@@ -100,7 +100,7 @@ class Controller(wiring.Component):
             return component
 
         # What software reaches, also while the channel is at rest.
-        control_port = part("control_port", AxiLitePort())
+        control_port = part("control_port", AxiLitePort(address_bits=ADDRESS_BITS))
         registers = part("registers", Registers(config, self.start))
         logs = [part(f"errors_{pc}", ErrorLog(config)) for pc in range(PSEUDO_CHANNELS)]
         wiring.connect(m, wiring.flipped(self.control), control_port.axi)

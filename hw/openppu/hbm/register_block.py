@@ -1,26 +1,14 @@
 """The registers of a channel's controller, on a simple bus."""
 
-from collections.abc import Iterable
-from typing import Any
-
-from amaranth import Module, Mux, Signal, Value
-from amaranth.lib import data, stream, wiring
+from amaranth import Module, Mux, Signal
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from openppu.common.register_block import access_layout, answer_layout, value_of
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.registers import ADDRESS_BITS, registers
 from openppu.hbm.settings import settings_layout
 from openppu.hbm.status import PowerUp, control_layout, counted_layout, status_layout
-
-
-def access_layout() -> data.StructLayout:
-    """An access: the address in bytes; of a write, the bytes whose strobe is high."""
-    return data.StructLayout({"address": ADDRESS_BITS, "write": 1, "data": 32, "strobes": 4})
-
-
-def answer_layout() -> data.StructLayout:
-    """What a read found, or zeros; with ``error`` nothing was read or written."""
-    return data.StructLayout({"data": 32, "error": 1})
 
 
 class Registers(wiring.Component):
@@ -56,7 +44,7 @@ class Registers(wiring.Component):
         control = {name: held["control", name] for name in ("run", "fill")}
         super().__init__(
             {
-                "requests": In(stream.Signature(access_layout())),
+                "requests": In(stream.Signature(access_layout(ADDRESS_BITS))),
                 "responses": Out(stream.Signature(answer_layout())),
                 "settings": Out(settings_layout(), init=self.start.settings.values()),
                 "control": Out(control_layout(config), init=control),
@@ -69,7 +57,7 @@ class Registers(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        request = Signal(access_layout())
+        request = Signal(access_layout(ADDRESS_BITS))
         pending = Signal()
         leave = Signal()
         m.d.comb += [
@@ -108,10 +96,10 @@ class Registers(wiring.Component):
                         m.d.comb += found.eq(register.reset)
                     elif register.readable:
                         bits = slice(register.low, register.low + register.bits)
-                        value = _of(members, register.source)[bits]
+                        value = value_of(members, register.source)[bits]
                         m.d.comb += found.eq(value)
                         if register.source[0] == "counted":
-                            m.d.comb += before.eq(_of({"counted": taken_before}, register.source)[bits])
+                            m.d.comb += before.eq(value_of({"counted": taken_before}, register.source)[bits])
                     if register.writable:
                         m.d.comb += [least.eq(register.allowed[0]), most.eq(register.allowed[-1])]
                         if register.readable:
@@ -145,14 +133,5 @@ class Registers(wiring.Component):
                         if register.name in strobes:
                             m.d.comb += strobes[register.name].eq(merged[0])
                         else:
-                            m.d.sync += _of(members, register.source).eq(merged)
+                            m.d.sync += value_of(members, register.source).eq(merged)
         return m
-
-
-def _of(members: dict[str, Any], source: Iterable[str]) -> Value:
-    """The value that a register's source leads to."""
-    first, *path = source
-    value = members[first]
-    for name in path:
-        value = value[name]
-    return Value.cast(value)

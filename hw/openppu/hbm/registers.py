@@ -6,13 +6,13 @@
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from enum import Enum
 from typing import Any
 
-from amaranth import Shape
 from amaranth.lib import data
 
+from openppu.common.register_map import Register, c_header, field_registers, markdown_row
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.settings import Settings, limits, settings_layout
 from openppu.hbm.status import PowerUp, control_layout, counted_layout, status_layout
@@ -193,55 +193,6 @@ The reset values and widths below are those of the default configuration.
 |---|---|---|---|---|---|---|"""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Register:
-    """One register.
-
-    Parameters
-    ----------
-    name : str
-        With the group before a dot, if it has one: ``timing.tRC``, ``pc0.reads``.
-    offset : int
-        In bytes; four bytes each.
-    bits : int
-        Width; those above read zero.
-    source : tuple
-        Where the value is, from a member of the register block on; empty for one that is constant.
-    low : int
-        Its lowest bit there.
-    readable, writable : bool
-    reset : int
-    allowed : range
-        Values that a write may bring.
-    held : bool
-        It can be written only while ``run`` is 0.
-    meaning : str
-    """
-
-    name: str
-    offset: int
-    bits: int
-    source: tuple[str, ...] = ()
-    low: int = 0
-    readable: bool = True
-    writable: bool = False
-    reset: int = 0
-    allowed: range = range(0)
-    held: bool = False
-    meaning: str
-
-    @property
-    def access(self) -> str:
-        """In words."""
-        words = [word for word, can in (("read", self.readable), ("write", self.writable)) if can]
-        return ", ".join(words) + (" at rest" if self.held else "")
-
-    @property
-    def symbol(self) -> str:
-        """Its name in C, after the prefix."""
-        return self.name.replace(".", "_").upper()
-
-
 def registers(config: ChannelConfig, start: PowerUp | None = None) -> list[Register]:
     """All registers of a controller, by offset."""
     start = start or PowerUp()
@@ -332,24 +283,10 @@ def _settings(settings: Settings) -> Iterator[Register]:
 
 
 def _fields(layout: data.StructLayout, source: tuple[str, ...], base: int) -> Iterator[Register]:
-    """A register for each field of a group; one of more than 32 bits has several."""
+    """A register for each field of a group."""
     group = source[-1]
     meanings = _MEANING | _MEANING_IN.get(group.rstrip("01"), {})
-    offset = base
-    for path, bits in _leaves(layout):
-        name = "_".join(path)
-        parts = -(-bits // 32)
-        for part in range(parts):
-            low = 32 * part
-            yield Register(
-                name=f"{group}.{name}{part if parts > 1 else ''}",
-                offset=offset,
-                bits=min(bits - low, 32),
-                source=(*source, *path),
-                low=low,
-                meaning=_meaning(name, meanings) + (f": bits {min(bits, low + 32) - 1} to {low}" if parts > 1 else ""),
-            )
-            offset += 4
+    return field_registers(layout, source, base, lambda name: _meaning(name, meanings), prefix=f"{group}.")
 
 
 def _meaning(name: str, meanings: dict[str, str]) -> str:
@@ -357,15 +294,6 @@ def _meaning(name: str, meanings: dict[str, str]) -> str:
         least = int(name.removeprefix("from_"))
         return f"reads whose first word went {least} clocks after their offer, or more, but fewer than in the next"
     return meanings[name]
-
-
-def _leaves(layout: data.StructLayout) -> Iterator[tuple[tuple[str, ...], int]]:
-    """The path and width of all that has no parts."""
-    for name, place in layout:
-        if isinstance(place.shape, data.StructLayout):
-            yield from (((str(name), *path), bits) for path, bits in _leaves(place.shape))
-        else:
-            yield (str(name),), Shape.cast(place.shape).width
 
 
 def _choices(register: Register) -> dict[str, int]:
@@ -382,28 +310,15 @@ def page(config: ChannelConfig) -> str:
     """The text of ``docs/hbm-registers.md``."""
     lines = [_INTRODUCTION]
     for r in registers(config):
-        allowed = f"{r.allowed[0]} to {r.allowed[-1]}" if r.allowed else ""
-        if choices := _choices(r):
-            allowed = ", ".join(f"{value} {name.lower()}" for name, value in choices.items())
-        reset = f"{r.reset:#x}" if r.name == "identity" else f"{r.reset}"
-        meaning = r.meaning + (", CK" if r.name.startswith("timing.") else "")
-        lines.append(f"| {r.offset:#05x} | `{r.name}` | {r.bits} | {r.access} | {reset} | {allowed} | {meaning} |")
+        reset = f"{r.reset:#x}" if r.name == "identity" else ""
+        unit = ", CK" if r.name.startswith("timing.") else ""
+        lines.append(markdown_row(r, choices=_choices(r), reset=reset, unit=unit))
     return "\n".join(lines) + "\n"
 
 
 def header(config: ChannelConfig) -> str:
-    """The registers' offsets, reset values, limits and named values as the text of a C header."""
-    prefix = "OPENPPU_HBM_"
-    lines = [f"#ifndef {prefix}REGISTERS_H", f"#define {prefix}REGISTERS_H", ""]
-    for r in registers(config):
-        lines.append(f"/* {r.name}: {r.meaning}; {r.access} */")
-        lines.append(f"#define {prefix}{r.symbol} {r.offset:#05x}u")
-        lines.append(f"#define {prefix}{r.symbol}_RESET {r.reset:#x}u")
-        if r.allowed:
-            lines.append(f"#define {prefix}{r.symbol}_LEAST {r.allowed[0]}u")
-            lines.append(f"#define {prefix}{r.symbol}_MOST {r.allowed[-1]}u")
-        lines += [f"#define {prefix}{r.symbol}_{name} {value}u" for name, value in _choices(r).items()]
-    return "\n".join([*lines, "", "#endif", ""])
+    """The registers as the text of a C header."""
+    return c_header("OPENPPU_HBM_", registers(config), _choices)
 
 
 def main() -> None:

@@ -8,8 +8,9 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
+from openppu.common.register_map import Register
 from openppu.hbm.config import ChannelConfig
-from openppu.hbm.registers import ADDRESS_BITS, Register, registers
+from openppu.hbm.registers import ADDRESS_BITS, registers
 from openppu.hbm.status import PowerUp
 from openppu_sim.simulator.cocotb_runner import parameters
 

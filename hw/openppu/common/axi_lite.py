@@ -6,8 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from openppu.common.axi import AxiLiteSignature, Response
 from openppu.common.choose import RoundRobin
-from openppu.hbm.register_block import access_layout, answer_layout
-from openppu.hbm.registers import ADDRESS_BITS
+from openppu.common.register_block import access_layout, answer_layout
 
 WAITING = 4
 """Accesses on their way: as many as the registers hold, and one more."""
@@ -16,10 +15,15 @@ WAITING = 4
 class AxiLitePort(wiring.Component):
     """Turns AXI4-Lite into accesses to registers: reads and writes in turns, each answered in its order.
 
-    An error is answered ``SLVERR``. The two lowest bits of an address count, as in `Registers`: there is no register
-    at an address that is no multiple of 4.
+    An error is answered ``SLVERR``. The two lowest bits of an address count, as in
+    `openppu.common.register_block`: there is no register at an address that is no multiple of 4.
 
     Latency: 1 cycle from address and data to the access, 0 back. Throughput: an access a cycle.
+
+    Parameters
+    ----------
+    address_bits : int
+        Of an address in bytes.
 
     Members
     -------
@@ -30,11 +34,12 @@ class AxiLitePort(wiring.Component):
         One for each request, in their order.
     """
 
-    def __init__(self):
+    def __init__(self, *, address_bits: int):
+        self.address_bits = address_bits
         super().__init__(
             {
-                "axi": In(AxiLiteSignature(address_bits=ADDRESS_BITS, data_bits=32)),
-                "requests": Out(stream.Signature(access_layout())),
+                "axi": In(AxiLiteSignature(address_bits=address_bits, data_bits=32)),
+                "requests": Out(stream.Signature(access_layout(address_bits))),
                 "responses": In(stream.Signature(answer_layout())),
             }
         )
