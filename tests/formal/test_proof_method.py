@@ -73,6 +73,15 @@ def test_reset_comes_at_any_time(tmp_path: Path) -> None:
     assert "rst=1" in outcome.trace
 
 
+def test_a_defect_of_no_wire_is_an_error(tmp_path: Path) -> None:
+    harness = counting(5, at_most=5)
+    wrong = Proof(
+        name="count", claim="", harness=lambda: harness, method=Method.BOUNDED, depth=3, faults={"no": "no.wire"}
+    )
+    with pytest.raises(RuntimeError, match=r"no verdict in .*no\.wire"):
+        prove(wrong, tmp_path, fault="no")
+
+
 def test_a_tool_that_gives_no_verdict_is_an_error(tmp_path: Path) -> None:
     h = counting(5, at_most=5)
     h.taps["step"] = "no.such.register"

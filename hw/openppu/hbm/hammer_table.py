@@ -106,7 +106,7 @@ class HammerTable(wiring.Component):
         read, write = store.read_port(), store.write_port(granularity=1)
 
         # What waits to be done, and what is being done.
-        again, ending = Signal(), Signal()
+        again, ending = (Signal(name=name) for name in ("again", "ending"))
         counting = Signal()
         starting = Signal(init=1)
         with m.If(self.served):
@@ -126,9 +126,9 @@ class HammerTable(wiring.Component):
         above, same, wanted, spare, chosen = (
             Signal(ways, name=name) for name in ("above", "same", "wanted", "spare", "chosen")
         )
-        hit, some, take = Signal(), Signal(), Signal()
-        at, way = Signal(range(max(words, 2))), Signal(ways)
-        count, new = Signal(COUNT_BITS), Signal(COUNT_BITS)
+        hit, some, take = (Signal(name=name) for name in ("hit", "some", "take"))
+        at, way = Signal(range(max(words, 2)), name="at"), Signal(ways, name="way")
+        count, new = (Signal(COUNT_BITS, name=name) for name in ("count", "new"))
         due = Signal()
         m.d.comb += [
             read.addr.eq(step),

@@ -3,7 +3,7 @@
 from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Assert, Assume, ValueLike
-from amaranth.lib import stream
+from amaranth.lib import stream, wiring
 
 
 class Harness:
@@ -45,6 +45,12 @@ class Harness:
     def source(self, name: str, target: stream.Interface) -> None:
         """Offer anything at any time on a stream into the design."""
         self.drive(**{f"{name}_valid": target.valid, f"{name}_payload": target.payload})
+
+    def drive_outputs(self, name: str, component: wiring.Component) -> None:
+        """Let each output of a part that was taken out of the design have any value in any cycle."""
+        for path, member, value in component.signature.flatten(component):
+            if member.flow is wiring.Out:
+                self.drive(**{"_".join((name, *map(str, path))): value})
 
     def memory(self, path: str, *, rows: int, width: int) -> list[Value]:
         """The rows of the memory at ``path``: names of sub-modules with dots between."""

@@ -1,6 +1,15 @@
 """The proofs of the memory controller, and the defects that must break them."""
 
-from openppu_verif.formal import hbm, hbm_choices, hbm_timing, hbm_waiting, symbol_code
+from openppu_verif.formal import (
+    hbm,
+    hbm_channel,
+    hbm_choices,
+    hbm_hammer,
+    hbm_power,
+    hbm_timing,
+    hbm_waiting,
+    symbol_code,
+)
 from openppu_verif.formal.proof import Method, Proof
 
 HBM_PROOFS = (
@@ -141,5 +150,58 @@ HBM_PROOFS = (
         depth=2,
         search=5,
         faults={"any entry moves up": "dut.leaving", "data comes at any time": "dut.fills"},
+    ),
+    Proof(
+        name="power",
+        claim="entry, exit and all other commands keep their distances; none comes while asleep; requests wake",
+        harness=hbm_power.power,
+        method=Method.REACHABILITY,
+        depth=2,
+        search=14,
+        faults={
+            "commands come too early": "dut.wake_left",
+            "it wakes too early": "dut.least_left",
+            "it sleeps before the data has passed": "dut.data_left",
+            "requests are not seen": "dut.busy",
+        },
+    ),
+    Proof(
+        name="stop",
+        claim="a pseudo-channel that was stopped, and is closed, sends nothing, and stays so until it may go on",
+        harness=hbm_channel.stop,
+        method=Method.INDUCTION,
+        depth=2,
+        search=4,
+        faults={"banks are not shut": "dut.refresh*.shut", "errors at any time": "dut.retry.alarm"},
+    ),
+    Proof(
+        name="retry",
+        claim="accesses from a lost one on, after a lost refresh, are sent again, once, in order, nothing else",
+        harness=hbm_channel.retry,
+        method=Method.INDUCTION,
+        depth=2,
+        search=16,
+        faults={
+            "others are sent again": "dut.retry.window",
+            "in any order": "dut.retry.chosen",
+            "errors are not waited for": "dut.retry.unsure",
+            "a refresh follows too soon": "dut.unsafe",
+        },
+        slow=True,
+    ),
+    Proof(
+        name="hammer_table",
+        claim="a row's count is its activations or more; before they are `threshold`, its neighbours are refreshed",
+        harness=hbm_hammer.hammer_table,
+        method=Method.INDUCTION,
+        depth=2,
+        search=20,
+        faults={
+            "anything is found": "dut.take",
+            "counts are any": "dut.new",
+            "the threshold is not seen": "dut.due",
+            "any row is above it": "dut.above",
+        },
+        slow=True,
     ),
 )

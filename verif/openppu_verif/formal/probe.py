@@ -6,7 +6,7 @@ should that change.
 
 from collections.abc import Callable
 
-from amaranth import Module, Signal
+from amaranth import Module, Signal, Value
 from amaranth.hdl import Elaboratable, Fragment
 from amaranth.hdl._ast import SignalSet
 
@@ -44,6 +44,18 @@ class Probe:
         if len(found) != 1:
             raise LookupError(f"{path or 'the design'} drives {len(found)} signals called {name}")
         return found[0]
+
+    def state(self, path: str, name: str) -> Value:
+        """Whether the state machine of the module at ``path`` is in the state called ``name``."""
+        register = self.signal(path, "fsm_state")
+        for code in range(1 << len(register)):
+            try:
+                shown = register._decoder(code)
+            except KeyError:
+                break
+            if shown.partition("/")[0] == name:
+                return register == code
+        raise LookupError(f"{path or 'the design'} has no state {name!r}")
 
     def replace(self, kind: type, make: Callable[[Elaboratable], Module]) -> int:
         """Put ``make(component)``, which must drive the component's outputs, in the place of every one of a kind.

@@ -142,7 +142,7 @@ def prove(proof: Proof, folder: Path, *, fault: str | None = None, seconds: int 
     harness = proof.harness()
     (folder / "design.il").write_text(rtlil.convert(harness.m, name="top", ports=harness.ports, emit_src=False))
     (folder / "carrier.il").write_text(CARRIER)
-    defect = "" if fault is None else f"cutpoint w:{proof.faults[fault]}\n"
+    defect = "" if fault is None else f"select -assert-any w:{proof.faults[fault]}\ncutpoint w:{proof.faults[fault]}\n"
     taps = "".join(TAP.format(*tap) for tap in harness.taps.items())
     (folder / "prove.ys").write_text(READ.format(fault=defect, taps=taps))
     steps = STEPS[proof.method] if fault is None else (SEARCH,)
