@@ -54,10 +54,14 @@ def power() -> Harness:
         m.d.sync += since.eq(Mux(strobe, 2 - slot, Mux(since > FOREVER - 2, FOREVER, since + 2)))
         return since
 
-    kinds = (RowCommand.PDE, RowCommand.PDX, RowCommand.SRE, RowCommand.SRX)
-    codes = {kind.name: command.command == kind for kind in kinds}
-    entered = age("since_entry", codes["PDE"] | codes["SRE"], command.slot)
-    woken = {name: age(f"since_{name}", codes[name], command.slot) for name in ("PDX", "SRX")}
+    is_command = {
+        "PDE": command.command == RowCommand.PDE,
+        "PDX": command.command == RowCommand.PDX,
+        "SRE": command.command == RowCommand.SRE,
+        "SRX": command.command == RowCommand.SRX,
+    }
+    entered = age("since_entry", is_command["PDE"] | is_command["SRE"], command.slot)
+    woken = {name: age(f"since_{name}", is_command[name], command.slot) for name in ("PDX", "SRX")}
     needs = {"PDX": latency["tXP"], "SRX": latency["tXS"]}
     # Data is on the bus a clock before a command that is chosen together with it.
     passed = []
@@ -69,22 +73,22 @@ def power() -> Harness:
             passed.append((age(f"since_{name}_{pc}", strobes[pc], Const(pc)), length))
 
     down, sleeps = Signal(), Signal()
-    with m.If(codes["PDE"]):
+    with m.If(is_command["PDE"]):
         m.d.sync += down.eq(1)
-    with m.Elif(codes["PDX"]):
+    with m.Elif(is_command["PDX"]):
         m.d.sync += down.eq(0)
-    with m.If(codes["SRE"]):
+    with m.If(is_command["SRE"]):
         m.d.sync += sleeps.eq(1)
-    with m.Elif(codes["SRX"]):
+    with m.Elif(is_command["SRX"]):
         m.d.sync += sleeps.eq(0)
 
     slot = command.slot
-    enters, leaves = codes["PDE"] | codes["SRE"], codes["PDX"] | codes["SRX"]
+    enters, leaves = is_command["PDE"] | is_command["SRE"], is_command["PDX"] | is_command["SRX"]
     h.check(~down & ~sleeps, dut.closed, dut.stop, when=enters)
-    h.check(dut.stopped, when=codes["SRE"])
+    h.check(dut.stopped, when=is_command["SRE"])
     h.check(~(dut.reads | dut.writes).any(), *(since + 2 + slot >= length for since, length in passed), when=enters)
     h.check(*(woken[name] + slot >= needs[name] for name in woken), when=enters)
-    h.check(Mux(codes["PDX"], down, sleeps), entered + slot >= latency["tCKE"], when=leaves)
+    h.check(Mux(is_command["PDX"], down, sleeps), entered + slot >= latency["tCKE"], when=leaves)
     h.check(dut.cke == ~(down | sleeps), dut.asleep == sleeps)
     h.check(dut.stop, when=down | sleeps)
     h.check(*(woken[name] >= needs[name] for name in woken), when=~dut.stop)
