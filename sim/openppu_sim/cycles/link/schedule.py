@@ -1,0 +1,80 @@
+"""What a collective sends: steps, each with its messages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from openppu_sim.cycles.link.network import Floats, Indices
+
+
+@dataclass(frozen=True)
+class Step:
+    """Messages that are sent together. A chip begins its part as soon as all that it gets in the step before is there.
+
+    Attributes
+    ----------
+    source, destination : ndarray of int64, shape (messages,)
+        Chips.
+    size : ndarray of float64, shape (messages,)
+        Bytes.
+    reduces : bool
+        What comes is added to what is there.
+    times : int
+        The step is done so many times in a row.
+    """
+
+    source: Indices
+    destination: Indices
+    size: Floats
+    reduces: bool = False
+    times: int = 1
+
+
+Schedule = list[Step]
+
+
+def step(pairs: Sequence[tuple[int, int]], size: float, *, reduces: bool = False, times: int = 1) -> Step:
+    """A step whose messages, from the first of each pair to the second, are of one size."""
+    ends = np.array(pairs, np.int64).reshape(len(pairs), 2)
+    return Step(ends[:, 0].copy(), ends[:, 1].copy(), np.full(len(pairs), float(size)), reduces, times)
+
+
+def total_bytes(schedule: Schedule) -> float:
+    """Bytes of all messages."""
+    return float(sum(one.size.sum() * one.times for one in schedule))
+
+
+def steps_of(schedule: Schedule) -> int:
+    """Steps, repeated ones counted each time."""
+    return sum(one.times for one in schedule)
+
+
+def renamed(schedule: Schedule, members: Sequence[int]) -> Schedule:
+    """The schedule of a group: chip i of it is ``members[i]``."""
+    names = np.array(members, np.int64)
+    return [Step(names[one.source], names[one.destination], one.size, one.reduces, one.times) for one in schedule]
+
+
+def side_by_side(schedules: Sequence[Schedule]) -> Schedule:
+    """Schedules of disjoint groups at the same time; all have the same steps.
+
+    Raises
+    ------
+    ValueError
+        If they have not.
+    """
+    merged = []
+    for ones in zip(*schedules, strict=True):
+        if len({(one.reduces, one.times) for one in ones}) != 1:
+            raise ValueError("schedules with different steps cannot be merged")
+        merged.append(
+            Step(
+                np.concatenate([one.source for one in ones]),
+                np.concatenate([one.destination for one in ones]),
+                np.concatenate([one.size for one in ones]),
+                ones[0].reduces,
+                ones[0].times,
+            )
+        )
+    return merged

@@ -1,0 +1,88 @@
+"""The solver for many chips: a step at a time, all its messages at once.
+
+A message begins when its chip has what it is made of and the chip's messages before are sent. It takes its way's
+latency, and of each link on its way the time in which that link passes all that it has to in the step: messages that
+share a link share it fairly. It works on any network, slow and dead links included, and takes no symmetry for granted;
+only that what shares a link in a step does so from its beginning. `events.solve`, which does not assume that, says how
+good this is.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from openppu_sim.cycles.link.network import Floats, Network
+from openppu_sim.cycles.link.network import latency as way_latency
+from openppu_sim.cycles.link.schedule import Schedule, Step
+
+
+@dataclass
+class Progress:
+    """Nanoseconds at which each chip has all that it was sent, and at which it has sent all; shape (chips,)."""
+
+    received: Floats
+    sent: Floats
+
+    @property
+    def end(self) -> float:
+        """When the last chip is done."""
+        return float(max(self.received.max(), self.sent.max()))
+
+
+def begin(network: Network) -> Progress:
+    """All chips at the start of a collective."""
+    start = np.full(network.chips, network.endpoint.start_ns)
+    return Progress(start, start.copy())
+
+
+def solve(schedule: Schedule, network: Network, *, store_and_forward: bool = False) -> float:
+    """Nanoseconds that a schedule takes.
+
+    Parameters
+    ----------
+    schedule : list of Step
+        What is sent.
+    network : Network
+        Over which links.
+    store_and_forward : bool
+        A switch sends a message on once the whole of it is there.
+    """
+    progress = begin(network)
+    for step in schedule:
+        advance(progress, step, network, store_and_forward=store_and_forward)
+    return progress.end
+
+
+def advance(progress: Progress, step: Step, network: Network, *, store_and_forward: bool = False) -> None:
+    """Do a step, as often as it is repeated, and note when each chip is done with it."""
+    if not step.source.size:
+        return
+    duration, latency = durations(step, network, store_and_forward=store_and_forward)
+    arrival = latency + network.endpoint.step_ns
+    if step.reduces:
+        arrival = arrival + network.endpoint.reduce_ns(step.size)
+    source, destination = step.source, step.destination
+    once = len(np.unique(source)) == len(source) and len(np.unique(destination)) == len(destination)
+    received, sent = progress.received, progress.sent
+    for _ in range(step.times):
+        passed = np.maximum(received[source], sent[source]) + duration
+        if once:
+            sent[source] = passed
+            received[destination] = np.maximum(received[destination], passed + arrival)
+        else:
+            np.maximum.at(sent, source, passed)
+            np.maximum.at(received, destination, passed + arrival)
+
+
+def durations(step: Step, network: Network, *, store_and_forward: bool = False) -> tuple[Floats, Floats]:
+    """Of each message of a step: the time in which its bytes pass, and the latency of its way."""
+    paths = network.paths(step.source, step.destination)
+    wire = network.endpoint.wire(step.size) * network.stretch(step.source, step.destination)
+    on_way = paths >= 0
+    load = np.bincount(paths[on_way], np.broadcast_to(wire[:, None], paths.shape)[on_way], len(network.rate))
+    busy = np.where(on_way, (load / network.rate)[paths], 0.0)
+    duration = busy.max(axis=1)
+    if store_and_forward:
+        alone = np.where(on_way, wire[:, None] / network.rate[paths], 0.0)
+        duration = duration + alone.sum(axis=1) - alone.max(axis=1)
+    return duration, way_latency(network, paths)

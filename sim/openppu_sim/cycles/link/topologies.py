@@ -1,0 +1,129 @@
+"""How the chips of a node are connected: pair, ring, mesh, twins, sixteen.
+
+``pair``: two chips, all ports between them. ``ring``: each chip with two neighbours, half of the ports to each.
+``mesh``: each with every other, up to eight. ``twins``: two groups of four, two links between the chips of a group and
+one to the twin in the other. ``sixteen``: four groups of four, likewise inside; chip 1, 2 and 3 of a group has its
+seventh link to that chip of the group 1, 2 or 3 further by exclusive or, and chip 0 to chip 0 of the group 1 further.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import combinations
+
+from openppu_sim.cycles.link.network import Graph
+from openppu_sim.cycles.link.ports import Ports
+from openppu_sim.errors import UserError
+
+MOST_RING = 64
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Chips of a node and the number of links between neighbours.
+
+    Attributes
+    ----------
+    links : tuple of (int, int, int)
+        Two chips, and links between them; work is spread over these evenly.
+    groups : tuple of tuples of int
+        Chips that are fully connected with each other, for two-level algorithms; one group of all for flat ones.
+    rings : tuple of tuples of int
+        Orders of the chips along neighbours that share no link in a direction.
+    """
+
+    name: str
+    chips: int
+    links: tuple[tuple[int, int, int], ...]
+    groups: tuple[tuple[int, ...], ...]
+    rings: tuple[tuple[int, ...], ...]
+
+    def ports_used(self, chip: int = 0) -> int:
+        """Ports of a chip that are connected."""
+        return sum(count for a, b, count in self.links if chip in (a, b))
+
+    def network(self, ports: Ports) -> Graph:
+        """The topology with what its ports do."""
+        graph = Graph(self.chips, ports.endpoint, ports.forward_ns)
+        for a, b, count in self.links:
+            graph.connect(a, b, alpha=ports.hop_ns, rate=count * ports.gbs)
+        return graph
+
+
+def topology(name: str, chips: int, ports: int) -> Topology:
+    """A topology for chips of so many ports.
+
+    Raises
+    ------
+    UserError
+        If there is none of the name, or it has no such number of chips, or takes more ports.
+    """
+    if name not in TOPOLOGIES:
+        raise UserError(f"topology {name!r}: give one of {', '.join(TOPOLOGIES)}")
+    made = TOPOLOGIES[name](chips, ports)
+    used = max(made.ports_used(chip) for chip in range(chips))
+    if used > ports:
+        raise UserError(
+            f"topology {name} of {chips} chips: takes {used} ports a chip, but link.ports = {ports}; use fewer chips, "
+            "another topology, or --config ppu810e"
+        )
+    return made
+
+
+def _pair(chips: int, ports: int) -> Topology:
+    _allow("pair", chips, chips == 2, "2")
+    return Topology("pair", 2, ((0, 1, max(1, ports)),), ((0, 1),), ((0, 1),))
+
+
+def _ring(chips: int, ports: int) -> Topology:
+    _allow("ring", chips, 3 <= chips <= MOST_RING, f"3 to {MOST_RING}")
+    width = max(1, ports // 2)
+    order = tuple(range(chips))
+    links = tuple((chip, (chip + 1) % chips, width) for chip in order)
+    return Topology("ring", chips, links, (order,), (order, order[::-1]))
+
+
+def _mesh(chips: int, ports: int) -> Topology:
+    _allow("mesh", chips, 2 <= chips <= 8, "2 to 8")
+    width = max(1, ports // (chips - 1))
+    links = tuple((a, b, width) for a, b in combinations(range(chips), 2))
+    rings = [ring for order in zigzag_rings(chips) for ring in (order, order[::-1])] if chips > 2 else [(0, 1)]
+    return Topology("mesh", chips, links, (tuple(range(chips)),), tuple(rings))
+
+
+def _twins(chips: int, ports: int) -> Topology:
+    _allow("twins", chips, chips == 8, "8")
+    links = [(first + a, first + b, 2) for first in (0, 4) for a, b in combinations(range(4), 2)]
+    links += [(chip, chip + 4, 1) for chip in range(4)]
+    groups = ((0, 1, 2, 3), (4, 5, 6, 7))
+    ring = (0, 1, 2, 3, 7, 6, 5, 4)
+    return Topology("twins", 8, tuple(links), groups, (ring, ring[::-1]))
+
+
+def _sixteen(chips: int, ports: int) -> Topology:
+    _allow("sixteen", chips, chips == 16, "16")
+    links = [(4 * g + a, 4 * g + b, 2) for g in range(4) for a, b in combinations(range(4), 2)]
+    links += [(4 * g + c, 4 * (g ^ max(1, c)) + c, 1) for g in range(4) for c in range(4) if g < g ^ max(1, c)]
+    groups = tuple(tuple(range(4 * g, 4 * g + 4)) for g in range(4))
+    ring = (2, 3, 1, 0, 4, 5, 7, 6, 14, 15, 13, 12, 8, 9, 11, 10)
+    return Topology("sixteen", 16, tuple(links), groups, (ring, ring[::-1]))
+
+
+TOPOLOGIES: dict[str, Callable[[int, int], Topology]] = {
+    "pair": _pair,
+    "ring": _ring,
+    "mesh": _mesh,
+    "twins": _twins,
+    "sixteen": _sixteen,
+}
+
+
+def zigzag_rings(chips: int) -> list[tuple[int, ...]]:
+    """Rings over all chips of a mesh that share no link: (chips - 1) // 2 of them (Walecki's zigzags around a hub)."""
+    outer = chips - 1  # around a hub, the last chip; each ring is the first one's zigzag, turned
+    turns = range((chips - 1) // 2)
+    return [(outer, *((turn - (-1) ** hop * ((hop + 1) // 2)) % outer for hop in range(outer))) for turn in turns]
+
+
+def _allow(name: str, chips: int, good: bool, allowed: str) -> None:
+    if not good:
+        raise UserError(f"topology {name} of {chips} chips: it has {allowed}")

@@ -1,0 +1,104 @@
+"""The figures that the link's model takes as given: read, replaced, refused."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from openppu.config import load
+from openppu_sim.cycles.link.calibration import KINDS, PACKAGED, load_calibration
+from openppu_sim.cycles.link.ports import ports_of
+from openppu_sim.errors import UserError
+from openppu_sim.report.json_report import benchmark_json
+
+
+def test_every_packaged_figure_says_where_it_is_from() -> None:
+    figures = load_calibration().figures
+    assert set(figures) == set(tomllib.loads(PACKAGED.read_text()))
+    for figure in figures.values():
+        assert figure.kind in KINDS
+        assert figure.source
+    assert {figure.kind for figure in figures.values()} == {"assumed"}, "nothing is measured yet"
+
+
+def test_the_hop_follows_from_clocks_and_the_configuration() -> None:
+    """At 875 MHz: 12 clocks, 4 for FEC, 4 for the recovered clock, and 10 ns of channel."""
+    calibration = load_calibration()
+    ports = ports_of(load("ppu810e"), calibration)
+    assert ports.hop_ns == pytest.approx(20 / 0.875 + 10)
+    plain = ports_of(load("ppu810e", ["link.fec=false", "link.recovered_clock=false"]), calibration)
+    assert plain.hop_ns == pytest.approx(12 / 0.875 + 10)
+    assert plain.endpoint.flit_bytes == 240
+    with pytest.raises(UserError, match="ecp5 has no link ports"):
+        ports_of(load("ecp5"), calibration)
+
+
+def test_a_benchmark_s_rows_become_measured_figures(tmp_path: Path) -> None:
+    rows = [
+        {"name": "calibration port_clocks", "value": 11, "unit": "link clocks", "command": "openppu link bench"},
+        {"name": "goodput", "value": 0.93, "unit": "of raw"},
+    ]
+    path = benchmark_json("link", rows, folder=tmp_path)
+    figure = load_calibration(path).figures["port_clocks"]
+    assert (figure.value, figure.kind) == (11, "measured")
+    assert figure.source.startswith("openppu link bench, commit ")
+    assert load_calibration(path).step_clocks == load_calibration().step_clocks
+
+
+def test_another_file_replaces_single_figures(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('[channel_ns]\nvalue = 3.5\nunit = "ns"\nkind = "measured"\nsource = "my board"\n')
+    assert load_calibration(path).channel_ns == 3.5
+    assert load_calibration(path) != load_calibration()
+    assert hash(load_calibration()) == hash(load_calibration())
+    with pytest.raises(AttributeError):
+        _ = load_calibration().nothing
+
+
+GOOD = {"value": 1, "unit": "ns", "kind": "assumed", "source": "x"}
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        ({"channel": GOOD}, "channel: not a figure of the model; known: port_clocks,"),
+        ({"channel_ns": GOOD | {"unit": "us"}}, "channel_ns: unit 'us': give it in ns"),
+        ({"channel_ns": GOOD | {"value": -1}}, "channel_ns.value = -1: give a number of at least 0"),
+        ({"channel_ns": GOOD | {"value": "3"}}, "channel_ns.value = '3'"),
+        ({"channel_ns": GOOD | {"kind": "guessed"}}, "give one of measured, reported, assumed"),
+        ({"channel_ns": {"value": 1, "unit": "ns"}}, "give value, unit, kind and source"),
+        ({"channel_ns": 3}, "give value, unit, kind and source"),
+    ],
+)
+def test_bad_entries_are_refused(entries: dict, told: str, tmp_path: Path) -> None:
+    lines = []
+    for name, entry in entries.items():
+        if isinstance(entry, dict):
+            lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in entry.items())]
+        else:
+            lines.append(f"{name} = {entry}")
+    path = tmp_path / "bad.toml"
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(UserError) as caught:
+        load_calibration(path)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("none.toml", None, "none.toml: cannot be read"),
+        ("none.json", None, "none.json: cannot be read"),
+        ("broken.toml", "a = ", "broken.toml: not valid TOML"),
+        ("broken.json", "{", "broken.json: not a file of a benchmark"),
+        ("list.json", "[]", "list.json: not a file of a benchmark"),
+        ("empty.json", '{"rows": [], "commit": "x"}', "has no row named calibration NAME"),
+    ],
+)
+def test_bad_files_are_refused(name: str, text: str | None, told: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_calibration(path)
+    assert told in str(caught.value)
