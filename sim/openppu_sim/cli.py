@@ -41,9 +41,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def common_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that every command has: ``--config``, ``--set`` and ``--build-dir``."""
+    """Add the options that every command has: ``--config``, ``--set`` and ``--build-dir``.
+
+    A command for chips of another kind than demo names one by ``parser.set_defaults(config=...)``.
+    """
     group = parser.add_argument_group("chip and build")
-    chip_options(group)
+    chip_options(group, default=parser.get_default("config") or "demo")
     group.add_argument(
         "--build-dir",
         type=Path,
@@ -53,13 +56,13 @@ def common_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def chip_options(group: "argparse._ActionsContainer") -> None:
+def chip_options(group: "argparse._ActionsContainer", *, default: str = "demo") -> None:
     """Add ``--config`` and ``--set``, from which `openppu.config.load` makes the chip."""
     group.add_argument(
         "--config",
-        default="demo",
+        default=default,
         metavar="NAME|FILE",
-        help=f"the chip: a TOML file or one of {', '.join(presets())} (default: demo)",
+        help=f"the chip: a TOML file or one of {', '.join(presets())} (default: {default})",
     )
     group.add_argument(
         "--set",
@@ -134,7 +137,7 @@ def _drop_output() -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    args.chip = load(args.config, args.overrides)
+    args.chip = load(args.config, [*args.overrides, *getattr(args, "more_overrides", [])])
     code: int = args.run(args)
     return code
 

@@ -1,0 +1,175 @@
+"""``openppu collective``: what a collective takes on the chips of a node, by each algorithm."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from openppu.config import ChipConfig
+
+from openppu_sim.cycles.link.algorithms import OPERATIONS
+from openppu_sim.cycles.link.calibration import load_calibration
+from openppu_sim.cycles.link.collective import ALGORITHMS, Estimate, algorithms_for, estimates
+from openppu_sim.cycles.link.faults import Fault, faulty_estimates
+from openppu_sim.cycles.link.ports import Ports, ports_of
+from openppu_sim.cycles.link.topologies import TOPOLOGIES, Topology, topology
+from openppu_sim.errors import UserError
+from openppu_sim.report.json_report import SCHEMA, commit, writable, write_json
+from openppu_sim.report.link_source import basis, basis_record, basis_table
+from openppu_sim.report.table import Cell, format_table
+from openppu_sim.units import parse_bytes, show_bytes
+
+DESCRIPTION = """\
+Predict a collective on the chips of a node, by every algorithm that does it there, with the model of the
+link (docs/cluster.md).
+
+Sizes and busbw are as nccl-tests defines them. "of ports %" is busbw beside the flit payload that all ports of a chip
+send. A closed form gives the time where no two messages share a link; where they do, each is followed on its own."""
+
+SIZES = "1KiB,64KiB,1MiB,64MiB"
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+    """Add the parser of ``collective``."""
+    parser = subparsers.add_parser(
+        "collective",
+        help="predict a collective on the chips of a node",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(config="ppu810e")
+    parser.add_argument("--chips", type=int, default=8, metavar="N", help="(default: 8)")
+    parser.add_argument(
+        "--topology", default="mesh", metavar="NAME", help=f"one of {', '.join(TOPOLOGIES)} (default: mesh)"
+    )
+    parser.add_argument(
+        "--op", default="allreduce", metavar="NAME", help=f"one of {', '.join(OPERATIONS)} (default: allreduce)"
+    )
+    parser.add_argument(
+        "--size", default=SIZES, metavar="SIZES", help=f"bytes, such as 64MiB or 1GB, or several (default: {SIZES})"
+    )
+    parser.add_argument("--algorithm", metavar="NAME", help=f"only one of {', '.join(ALGORITHMS)} (default: all)")
+    parser.add_argument("--dead", metavar="A-B", help="the link between two chips is dead")
+    parser.add_argument("--degraded", metavar="A-B", help="the link between two chips has half of its lanes")
+    parser.add_argument("--calibration", type=Path, metavar="FILE", help="figures in the place of the packaged ones")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the predictions and what they rest on."""
+    chip: ChipConfig = args.chip
+    _check_names(args)
+    sizes = [0] if args.op == "barrier" else parse_sizes(args.size)
+    calibration = load_calibration(args.calibration)
+    ports = ports_of(chip, calibration)
+    if args.chips < 2:
+        raise UserError(f"--chips {args.chips}: a collective needs at least 2")
+    place = topology(args.topology, args.chips, ports.count)
+    fault = _fault(args)
+    if args.json is not None:
+        writable(args.json)
+    found = [one for size in sizes for one in _chosen(args, place, ports, size, fault)]
+    print(f"{args.op} on {title(chip, place, ports)}{_fault_text(args)}\n")
+    print(estimate_table(found, ports))
+    if args.op == "barrier":
+        print(f"\nFastest: {found[0].algorithm}")
+    for size in sizes if args.op != "barrier" else []:
+        best = next(one for one in found if one.size == size)
+        formula = f": {best.formula}" if best.formula else ""
+        print(f"\nFastest for {show_bytes(size)}: {best.algorithm}{formula}")
+    hop = ports.hop_ns + ports.endpoint.step_ns
+    print(f"\ns = {ports.endpoint.start_ns:.4g} ns, h = {hop:.4g} ns, b = {ports.gbs:.4g} GB/s a link")
+    figures = basis(chip, calibration)
+    print(f"\nA prediction; what it rests on:\n\n{basis_table(figures)}")
+    if args.json is not None:
+        record = {"schema": SCHEMA, "commit": commit(), "config": chip.name, "topology": place.name}
+        rows = [estimate_record(one, ports) for one in found]
+        more = {"dead": args.dead, "degraded": args.degraded, "rows": rows, "basis": basis_record(figures)}
+        print(f"\nWrote {write_json(args.json, record | more)}")
+    return 0
+
+
+def title(chip: ChipConfig, place: Topology, ports: Ports) -> str:
+    """The chips and their ports, in a line."""
+    used = place.ports_used()
+    return (
+        f"{place.name} of {place.chips} chips of {chip.name}: {used} of {ports.count} ports a chip, each of "
+        f"{ports.gbs:.4g} GB/s of flit payload one way"
+    )
+
+
+def parse_sizes(text: str) -> list[int]:
+    """Sizes apart by commas, each once, in their order."""
+    return list(dict.fromkeys(parse_bytes(part, what="--size") for part in text.split(",")))
+
+
+def estimate_table(found: list[Estimate], ports: Ports) -> str:
+    """A line for each estimate."""
+    headers = ["size", "algorithm", "steps", "us", "algbw GB/s", "busbw GB/s", "of ports %", "by"]
+    rows: list[list[Cell]] = []
+    for one in found:
+        rates: list[Cell] = [one.algbw_gbs, one.busbw_gbs, of_ports(one, ports)] if one.size else [None, None, None]
+        size = show_bytes(one.size) if one.size else "-"
+        rows.append([size, one.algorithm, one.steps, one.time_ns / 1e3, *rates, one.how])
+    return format_table(headers, rows)
+
+
+def of_ports(one: Estimate, ports: Ports) -> float:
+    """busbw in percent of what all ports of a chip send."""
+    return 100 * one.busbw_gbs / (ports.count * ports.gbs)
+
+
+def estimate_record(one: Estimate, ports: Ports) -> dict[str, Any]:
+    """An estimate for JSON."""
+    return {
+        "operation": one.operation,
+        "algorithm": one.algorithm,
+        "chips": one.chips,
+        "bytes": one.size,
+        "microseconds": one.time_ns / 1e3,
+        "steps": one.steps,
+        "busbw_gbs": one.busbw_gbs,
+        "of_ports_percent": of_ports(one, ports),
+        "by": one.how,
+        "formula": one.formula,
+    }
+
+
+def _check_names(args: argparse.Namespace) -> None:
+    for option, value, known in (("--op", args.op, OPERATIONS), ("--topology", args.topology, TOPOLOGIES)):
+        if value not in known:
+            raise UserError(f"{option} {value!r}: give one of {', '.join(known)}")
+    if args.algorithm is not None and args.algorithm not in ALGORITHMS:
+        raise UserError(f"--algorithm {args.algorithm!r}: give one of {', '.join(ALGORITHMS)}")
+
+
+def _chosen(args: argparse.Namespace, place: Topology, ports: Ports, size: int, fault: Fault | None) -> list[Estimate]:
+    known = algorithms_for(args.op, place)
+    if args.algorithm is not None and args.algorithm not in known:
+        raise UserError(
+            f"--algorithm {args.algorithm}: does no {args.op} on {place.name}; give one of {', '.join(known)}"
+        )
+    if fault is None:
+        found = estimates(args.op, place, ports, size)
+    else:
+        found = faulty_estimates(args.op, place, ports, size, fault)
+    return [one for one in found if args.algorithm in (None, one.algorithm)]
+
+
+def _fault(args: argparse.Namespace) -> Fault | None:
+    if args.dead is not None and args.degraded is not None:
+        raise UserError("--dead and --degraded: give one of them")
+    text = args.dead if args.dead is not None else args.degraded
+    if text is None:
+        return None
+    ends = text.split("-")
+    option = "--dead" if args.dead is not None else "--degraded"
+    if len(ends) != 2 or not all(end.isascii() and end.isdigit() and len(end) < 6 for end in ends):
+        raise UserError(f"{option} {text[:40]!r}: give two chips, such as 0-1")
+    return Fault(int(ends[0]), int(ends[1]), 0.0 if args.dead is not None else 0.5)
+
+
+def _fault_text(args: argparse.Namespace) -> str:
+    if args.dead is not None:
+        return f"; link {args.dead} is dead"
+    return f"; link {args.degraded} has half of its lanes" if args.degraded is not None else ""

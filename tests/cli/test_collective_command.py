@@ -1,0 +1,83 @@
+"""``openppu collective``: its table, its file, and one line for what cannot be."""
+
+import json
+from pathlib import Path
+
+import pytest
+from openppu_sim import cli
+
+
+def test_the_table_names_the_fastest_its_formula_and_what_it_rests_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["collective", "--chips", "8", "--topology", "mesh", "--op", "allreduce", "--size", "64MiB"]) == 0
+    shown = capsys.readouterr().out
+    assert "7 of 7 ports a chip, each of 51.61 GB/s of flit payload one way" in shown
+    lines = [line.split() for line in shown.splitlines()]
+    assert ["64", "MiB", "direct", "2", "326.00", "205.86", "360.25", "99.71", "formula"] in lines
+    assert "Fastest for 64 MiB: direct: s + 2(h + m(S/n)/b)" in shown
+    for figure in ("port_clocks", "channel_ns", "step_clocks", "payload rate of a port"):
+        (line,) = (line for line in shown.splitlines() if line.startswith(figure))
+        assert "assumed" in line or "derived" in line
+
+
+@pytest.mark.parametrize("operation", ["reducescatter", "allgather", "broadcast", "alltoall", "barrier"])
+@pytest.mark.parametrize("place", [("pair", "2"), ("ring", "6"), ("twins", "8"), ("sixteen", "16")])
+def test_every_operation_on_every_topology(
+    operation: str, place: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, chips = place
+    assert cli.main(["collective", "--chips", chips, "--topology", name, "--op", operation]) == 0
+    assert "Fastest" in capsys.readouterr().out
+
+
+def test_the_file_has_the_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "c.json"
+    arguments = ["--size", "1MiB,64MiB,1MiB", "--algorithm", "ring", "--dead", "0-1", "--json", str(path)]
+    assert cli.main(["collective", *arguments]) == 0
+    record = json.loads(path.read_text())
+    assert [row["bytes"] for row in record["rows"]] == [1 << 20, 64 << 20]
+    assert {row["algorithm"] for row in record["rows"]} == {"ring"}
+    assert record["dead"] == "0-1"
+    assert {figure["kind"] for figure in record["basis"]} == {"derived", "assumed"}
+    assert "link 0-1 is dead" in capsys.readouterr().out
+
+
+def test_a_small_chip_s_pair(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["collective", "--config", "demo", "--chips", "2", "--topology", "pair", "--size", "1KiB"]) == 0
+    assert "1 of 1 ports" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--topology", "torus"), "--topology 'torus': give one of pair, ring, mesh, twins, sixteen"),
+        (("--op", "reduce"), "--op 'reduce': give one of allreduce,"),
+        (("--algorithm", "star"), "--algorithm 'star': give one of direct,"),
+        (("--algorithm", "ring", "--op", "alltoall"), "--algorithm ring: does no alltoall on mesh; give one of direct"),
+        (("--algorithm", "two-level"), "--algorithm two-level: does no allreduce on mesh"),
+        (("--chips", "9"), "topology mesh of 9 chips: it has 2 to 8"),
+        (("--chips", "1"), "--chips 1: a collective needs at least 2"),
+        (("--chips", "-3"), "--chips -3: a collective needs at least 2"),
+        (("--chips", "65", "--topology", "ring"), "topology ring of 65 chips: it has 3 to 64"),
+        (("--chips", "7", "--topology", "twins"), "topology twins of 7 chips: it has 8"),
+        (("--config", "demo"), "takes 7 ports a chip, but link.ports = 1"),
+        (("--config", "ecp5"), "ecp5 has no link ports (link.ports = 0): use --config ppu810e"),
+        (("--size", "0"), "--size '0': give 1 B to"),
+        (("--size", "64M"), "did you mean 64MiB?"),
+        (("--size", "1KiB,"), "--size '': give bytes"),
+        (("--dead", "0"), "--dead '0': give two chips, such as 0-1"),
+        (("--dead", "0-8"), "link 0-8: not a link of mesh of 8 chips"),
+        (("--degraded", "x-y"), "--degraded 'x-y': give two chips"),
+        (("--dead", "0-1", "--degraded", "0-1"), "--dead and --degraded: give one of them"),
+        (("--calibration", "/nonexistent.toml"), "/nonexistent.toml: cannot be read"),
+        (("--json", "/proc/none/x.json"), "/proc/none"),
+        (("--chips", "x"), "argument --chips: invalid int value: 'x'"),
+    ],
+)
+def test_bad_input_gives_one_line(arguments: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        code = cli.main(["collective", *arguments])
+    except SystemExit as leave:
+        code = int(leave.code or 0)
+    shown = capsys.readouterr()
+    assert (code, shown.out, shown.err.count("\n")) == (2, "", 1)
+    assert told in shown.err
