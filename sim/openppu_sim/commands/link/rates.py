@@ -19,7 +19,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "rates",
         help="raw, coded, payload and write-data rates of the configuration",
         description="Rates of the chip's ports that follow from its configuration: every bit on the wire; flits, "
-        "beside the skip words; payload of flits; data, when all of it are writes of a size. GB/s are 10**9 bytes a second.",
+        "beside the skip words; payload of flits; data in writes of a size. GB/s are 10**9 bytes a second.",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go")
     return parser
