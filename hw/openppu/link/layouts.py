@@ -9,6 +9,14 @@ CHIP_BITS = 6
 
 TAG_BITS = 8
 ADDRESS_BITS = 40
+
+HOP_BITS = 3
+HERE = 7
+"""In place of a hop: the packet has arrived, and the port that it is for follows."""
+
+TUNNEL_HOPS = ADDRESS_BITS // HOP_BITS - 2
+"""Of a tunnel, at most: what an address has room for."""
+
 LENGTH_BITS = 12
 
 
@@ -47,7 +55,8 @@ class Operation(enum.Enum, shape=4):
     COLLECTIVE = 10
     """Data of a collective; not answered."""
     TUNNEL = 11
-    """A flit of another port, whose lanes are dead; not answered."""
+    """A flit of another port, whose lanes are dead; not answered. Its address is its way: the port that it leaves each
+    chip by, the first one lowest, then `HERE` and the port at its end. Each chip takes its hop away."""
 
 
 BRINGS_DATA = (
@@ -74,6 +83,8 @@ class Status(enum.Enum, shape=4):
     """The memory reported wrong data."""
     UNREACHABLE = 4
     """There is no way to the chip, or its port was reset with the transaction on its way."""
+    BUSY = 5
+    """The mailbox has no room for it now; nothing was changed."""
 
 
 class Header(data.Struct):
