@@ -147,7 +147,7 @@ class Topology:
                 for channel in range(CHANNELS):
                     graph.setdefault((chip, port, channel), set()).update(tunnel[0] for tunnel in tunnels if tunnel)
             return graph
-        request, response, _ = Role
+        request, response = tuple(Role)[:2]
         for source, destination in permutations(range(self.chips), 2):
             for role in Role:
                 chain(self.path(source, destination, role))
