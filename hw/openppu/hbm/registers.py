@@ -219,7 +219,7 @@ def _build(config: ChannelConfig) -> Iterator[Register]:
     yield Register(name="identity", offset=_BUILD, bits=32, reset=IDENTITY, meaning="a fixed word")
     for at, f in enumerate(fields(config), start=1):
         value = getattr(config, f.name)
-        number = value if isinstance(value, int) else _EVERY_CODE[value]
+        number = int(value) if isinstance(value, int) else _EVERY_CODE[value]
         yield Register(name=f.name, offset=_BUILD + 4 * at, bits=8, reset=number, meaning=_MEANING[f.name])
 
 

@@ -12,6 +12,7 @@
 
 #include "bench_io.h"
 #include "checker.h"
+#include "command_pairs.h"
 #include "control.h"
 #include "device.h"
 #include "faults.h"
@@ -25,6 +26,7 @@ using namespace hbm;
 
 namespace {
 
+constexpr int GROUPS = 4, BANKS_PER_GROUP = 4;  // of a SID
 constexpr uint64_t PATIENCE = 50'000;  // clocks without a handshake, with work left
 
 struct StreamPins {
@@ -85,6 +87,7 @@ class Bench {
   Checker checker_;
   Device device_;
   RowWatch row_watch_;
+  CommandPairs pairs_;
   std::vector<Port> ports_;
   std::optional<Control> control_;  // of a whole controller
   std::vector<Access> setup_, last_;
@@ -93,7 +96,7 @@ class Bench {
   size_t next_event_ = 0;
 
   Field request_write_, request_address_, request_last_, request_tag_, response_tag_, response_last_, response_error_,
-      acknowledge_tag_, acknowledge_error_;
+      response_corrected_, acknowledge_tag_, acknowledge_error_;
   uint32_t response_data_, word_data_, word_mask_;  // byte offsets
   PhyBus bus_;
   Pin row_, column_, write_, write_mask_, write_valid_, read_, read_valid_, cke_, reset_n_, init_start_,
@@ -122,6 +125,7 @@ Bench::Bench(Model& model, const Parameters& given)
       checker_(Table(joined(given.all("table")))),
       device_(organisation_of(given), false),
       row_watch_(hammer_limits_of(given.numbers("hammer"))),
+      pairs_(BANKS_PER_GROUP, GROUPS),
       bus_(given),
       warmup_(given.number("warmup")),
       length_(given.number("clocks")),
@@ -134,6 +138,7 @@ Bench::Bench(Model& model, const Parameters& given)
   response_tag_ = given.field("response.tag");
   response_last_ = given.field("response.last");
   response_error_ = given.field("response.error");
+  response_corrected_ = given.field("response.corrected");
   acknowledge_tag_ = given.field("acknowledge.tag");
   acknowledge_error_ = given.field("acknowledge.error");
   response_data_ = static_cast<uint32_t>(given.number("byte.response.data"));
@@ -232,7 +237,8 @@ bool Bench::take(Port& port) {
   }
   if (goes(port.responses)) {
     traffic.response(static_cast<uint32_t>(response_tag_.get(payload.at)), response_last_.get(payload.at),
-                     response_error_.get(payload.at), payload.at + response_data_);
+                     response_error_.get(payload.at), response_corrected_.get(payload.at),
+                     payload.at + response_data_);
   }
   if (goes(port.words)) traffic.word_taken();
   if (goes(port.requests)) traffic.request_taken();
@@ -274,8 +280,12 @@ void Bench::memory_clock() {
     const RowSlot& row = drive.row[slot];
     lost_[column.command] += lost >> (2 + slot) & 1;
     lost_[row.command] += lost >> slot & 1;
-    if (!(lost >> slot & 4)) checker_.command(static_cast<Command>(column.command), slot, column.bank);
-    if (!(lost >> slot & 1)) checker_.command(static_cast<Command>(row.command), row.pc, row.bank);
+    auto happens = [&](int what, int pc, int bank) {
+      checker_.command(static_cast<Command>(what), pc, bank);
+      pairs_.command(static_cast<Command>(what), pc, bank);
+    };
+    if (!(lost >> slot & 4)) happens(column.command, slot, column.bank);
+    if (!(lost >> slot & 1)) happens(row.command, row.pc, row.bank);
     if (!(lost >> slot & 1) && row.command == ACT) {
       const std::string hammered = row_watch_.activate(checker_.now(), row.pc, row.bank, row.row);
       if (!hammered.empty()) complain(hammered);
@@ -323,6 +333,7 @@ void Bench::restart() {
 // The channel is reset: nothing is answered any more, and memory begins anew.
 void Bench::forget() {
   row_watch_.forget();
+  pairs_.forget();
   golden_.forget();
   for (Port& each : ports_) {
     each.traffic->forget(), each.response_waits = false;
@@ -487,12 +498,14 @@ void Bench::write(const std::string& path, double seconds) const {
   std::ofstream out(path);
   std::vector<std::string> violations, complaints = complaints_;
   for (const Violation& violation : checker_.first()) violations.push_back(checker_.describe(violation));
-  uint64_t beats = 0, words = 0, done = 0, errors = 0, refused = 0, turned_away = 0, wrong = complaints_.size();
+  uint64_t beats = 0, words = 0, done = 0, errors = 0, refused = 0, turned_away = 0, corrected = 0;
+  uint64_t wrong = complaints_.size();
   std::map<size_t, uint64_t> latencies;
   for (const Port& each : ports_) {
     const Traffic& traffic = *each.traffic;
     beats += traffic.beats_read, words += traffic.words_written, done += traffic.reads_done;
     refused += traffic.refused, turned_away += traffic.turned_away;
+    corrected += traffic.corrected_beats;
     errors += traffic.error_beats, wrong += traffic.wrong;
     complaints.insert(complaints.end(), traffic.complaints.begin(), traffic.complaints.end());
     for (size_t clocks = 0; clocks < traffic.latencies.size(); ++clocks) {
@@ -522,6 +535,18 @@ void Bench::write(const std::string& path, double seconds) const {
     lost_commands += (lost_commands.empty() ? "\"" : ", \"") + std::string(command_names[what]) + "\": " +
                      std::to_string(lost_[what]);
   }
+  std::string pairs;
+  for (int relation = 0; relation < CommandPairs::RELATIONS; ++relation) {
+    for (int earlier = 1; earlier < COMMANDS; ++earlier) {
+      for (int later = 1; later < COMMANDS; ++later) {
+        const uint64_t count = pairs_.count(static_cast<CommandPairs::Relation>(relation),
+                                            static_cast<Command>(earlier), static_cast<Command>(later));
+        if (!count) continue;
+        pairs += (pairs.empty() ? "\"" : ", \"") + std::string(command_names[earlier]) + ", " + command_names[later] +
+                 ", " + CommandPairs::names[relation] + "\": " + std::to_string(count);
+      }
+    }
+  }
   std::string kept;
   if (control_) {
     for (const auto& [offset, value] : control_->kept()) {
@@ -535,7 +560,7 @@ void Bench::write(const std::string& path, double seconds) const {
   out << "{\"parity_failed\": " << (flags("parity_failed") ? "true" : "false") << ", \"lost_commands\": {" << lost_commands << "}, \"clocks\": " << length_ << ", \"simulated\": " << clock_ << ", \"seconds\": " << seconds
       << ", \"beats_read\": " << beats << ", \"words_written\": " << words << ", \"reads_done\": " << done
       << ", \"updates\": " << updates_ << ", \"refused\": " << refused << ", \"turned_away\": " << turned_away
-      << ", \"error_beats\": " << errors
+      << ", \"error_beats\": " << errors << ", \"corrected_beats\": " << corrected << ", \"pairs\": {" << pairs << "}"
       << ", \"bus_reads\": " << listed(Words(reads_, reads_ + PCS))
       << ", \"bus_writes\": " << listed(Words(writes_, writes_ + PCS)) << ",\n\"latencies\": [" << histogram
       << "],\n\"violations\": " << checker_.violations() << ", \"rules\": {" << rules

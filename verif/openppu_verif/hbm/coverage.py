@@ -10,9 +10,11 @@ from itertools import product
 from openppu.hbm.accounts import IDLE_CAUSES
 from openppu.hbm.config import MOST_ACCESSES, ChannelConfig
 from openppu.hbm.device import DEVICES
-from openppu.hbm.settings import Mapping, Page, Refresh, Settings
+from openppu.hbm.settings import Mapping, Page, Refresh
 
 from openppu_verif.hbm.native import Measurement, Pattern
+from openppu_verif.hbm.random_faults import KINDS, SPOIL
+from openppu_verif.hbm.scenarios import Scenario
 
 Bin = tuple[str, ...]
 
@@ -52,6 +54,38 @@ GROUPS: dict[str, tuple[Sequence[str], ...]] = {
 """``held back`` is what the user's side does: requests that come slowly, answers that are not taken at once. A rule at
 its limit is a command in the very clock that allows it; the idle cause is one of a clock without an access."""
 
+BANK_COMMANDS = ("ACT", "PRE", "REFSB", "RD", "RDA", "WR", "WRA")
+RELATIONS = ("other bank", "other group", "other SID", "other PC")
+"""How far the bank of a command is from that of the latest one before it: of ``command_pairs.h``."""
+
+_OPENS, _CLOSES = ("ACT", "RD", "WR"), ("PRE", "REFSB", "RDA", "WRA")
+SAME_BANK = (*product(_OPENS, ("RD", "RDA", "WR", "WRA", "PRE")), *product(_CLOSES, ("ACT", "REFSB")))
+"""What may follow what in a bank: with an open row, and with none."""
+
+_NEXT = {
+    "PREA": ("ACT", "PRE", "RD", "WR", "RDA", "WRA", "REFSB", "PREA"),
+    "REF": ("PREA", "RDA", "WRA", "REF", "PDX"),
+    "PDE": ("PREA", "RDA", "WRA", "REFSB", "REF", "PDX", "MRS"),
+    "SRE": ("PREA", "RDA", "WRA", "REFSB", "REF", "PDX"),
+    "PDX": ("PDE",),
+    "SRX": ("SRE",),
+    "MRS": ("MRS",),
+    "ACT": ("PREA", "REF", "PDX", "SRX", "MRS"),
+    "REFSB": ("PREA", "PDX", "SRX", "MRS"),
+}
+"""What follows in a pseudo-channel, and upon what, where one of the two concerns all its banks."""
+
+_ACROSS = {
+    "PREA": ("ACT", "PRE", "RD", "RDA", "REFSB", "WR", "WRA", "PREA"),
+    "REF": ("ACT", "RD", "RDA", "WR", "WRA", "PREA", "REF"),
+    **dict.fromkeys(("ACT", "PRE", "RD", "RDA", "WR", "WRA"), ("PREA", "REF")),
+    "REFSB": ("PREA",),
+}
+"""Likewise, upon a command of the other pseudo-channel. REF and REFSB are never used in one run."""
+
+SOFTWARE = ("scrub", "fill", "self-test", "traffic of the self-test", "register access", "restart", "freeze")
+"""What comes in runs of whole controllers."""
+
 NEVER: frozenset[Bin] = frozenset({("refreshes owed", "all_bank", "ahead")})
 """A REF waits until a tREFI is owed."""
 
@@ -60,27 +94,30 @@ GOAL = 0.98
 
 
 class HbmCoverage:
-    """Counts what was hit."""
+    """Counts what was hit.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    config : ChannelConfig
+        Of the channel, by which some bins cannot be hit.
+    whole : bool
+        It is within a whole controller, with software.
+    """
+
+    def __init__(self, config: ChannelConfig, *, whole: bool = False) -> None:
+        self.config = config
+        self.whole = whole
         self.hits: Counter[Bin] = Counter()
 
-    def sample(
-        self,
-        config: ChannelConfig,
-        settings: Settings,
-        patterns: Sequence[Pattern],
-        events: Sequence[tuple[int, str, Sequence[int]]],
-        cases: Sequence[str],
-        measured: Measurement,
-    ) -> None:
-        """Count what a finished run has tried: its settings, patterns, events and cases, and what it measured."""
+    def sample(self, chosen: Scenario, measured: Measurement) -> None:
+        """Count what a finished run has tried, and what it measured."""
+        config, settings, cases = self.config, chosen.settings, chosen.cases
         page, mapping = settings.page.name.lower(), settings.mapping.name.lower()
         refresh = settings.refresh.name.lower()
         found: list[Bin] = [("rule at its limit", rule) for rule, count in measured.at_limit.items() if count]
         found.append(("settings", mapping, "hashed" if settings.hash_banks else "plain", page, refresh))
         found += [("device", name, mapping) for name in DEVICES if f"device {name}" in cases]
-        for pattern in patterns:
+        for pattern in chosen.patterns:
             found += _of_pattern(pattern, config)
         counters = {name: sum(each[name] for each in measured.counters) for name in measured.counters[0]}
         found += [("row", name, page, mapping) for name in ("hits", "misses", "conflicts") if counters[f"row_{name}"]]
@@ -88,7 +125,7 @@ class HbmCoverage:
         found += [("turnaround", page, mapping)] if counters["turnarounds"] else []
         if measured.commands["REFSB"] + measured.commands["REF"]:
             # A device is at the ordinary temperature until an event says otherwise.
-            codes = {values[0] for _, name, values in events if name == "temperature"} | {3}
+            codes = {values[0] for _, name, values in chosen.events if name == "temperature"} | {3}
             found += [("refresh", refresh, str(code)) for code in codes]
             found += [("refreshes owed", refresh, _owed(owed, config)) for owed in measured.owed]
         found += [("rest", name, page) for name, entry in (("power_down", "PDE"), ("self_refresh", "SRE"))
@@ -96,6 +133,10 @@ class HbmCoverage:
         found += [("refused", "beyond the capacity")] if measured.refused else []
         found += [("refused", "too hot")] if measured.turned_away else []
         found += [("event", name, page) for name in GROUPS["event"][0] if name in cases]
+        found += [("command pair", *pair.split(", ")) for pair in measured.pairs]
+        found += [("lost command", name) for name in measured.lost_commands]
+        found += _of_faults(cases, measured)
+        found += [("software", name, page) for name in SOFTWARE if name in cases]
         self.hits.update(found)
 
     def report(self) -> tuple[float, list[Bin], list[list[str | int | float | None]]]:
@@ -109,20 +150,48 @@ class HbmCoverage:
         rows : list of [group, hit, bins, percent]
             For a table.
         """
-        bins = all_bins()
+        bins = all_bins(self.config, whole=self.whole)
         missing = [key for key in bins if not self.hits[key]]
         rows: list[list[str | int | float | None]] = []
-        for group in GROUPS:
-            size = sum(key[0] == group for key in bins)
+        for group, size in Counter(key[0] for key in bins).items():
             hit = size - sum(key[0] == group for key in missing)
             rows.append([group, hit, size, 100 * hit / size])
         return 1 - len(missing) / len(bins), missing, rows
 
 
-def all_bins() -> list[Bin]:
-    """Every bin that can be hit."""
-    bins = [(group, *words) for group, axes in GROUPS.items() for words in product(*axes)]
+def all_bins(config: ChannelConfig, *, whole: bool = False) -> list[Bin]:
+    """Every bin that can be hit; arguments as of `HbmCoverage`."""
+    bins: list[Bin] = [(group, *words) for group, axes in GROUPS.items() for words in product(*axes)]
+    relations = [name for name in RELATIONS if name != "other SID" or config.organisation.sids > 1]
+    bins += [("command pair", *pair, name) for name in relations for pair in product(BANK_COMMANDS, BANK_COMMANDS)]
+    bins += [("command pair", *pair, "same bank") for pair in SAME_BANK]
+    for name, followers in (("next", _NEXT), ("other PC", _ACROSS)):
+        bins += [("command pair", before, after, name) for after, those in followers.items() for before in those]
+    bins += [("fault", kind, where) for kind in KINDS[config.ecc] for where in _outcomes(kind, config)]
+    if config.retry:
+        bins += [("lost command", name) for name in (*BANK_COMMANDS, "PREA", "REF", "MRS")]
+    if whole:
+        bins += [("software", name, page) for name, page in product(SOFTWARE, PAGES)]
     return [each for each in bins if each not in NEVER]
+
+
+def _outcomes(kind: str, config: ChannelConfig) -> tuple[str, ...]:
+    """What can come of a kind of wrong word."""
+    if kind not in SPOIL:
+        return ("corrected",)
+    return ("answered with error",) if config.ecc == "none" else ("answered with error", "poisoned")
+
+
+def _of_faults(cases: Sequence[str], measured: Measurement) -> Iterator[Bin]:
+    """What came of the wrong words of a run, which are all of one kind."""
+    for kind in dict.fromkeys(kind for kinds in KINDS.values() for kind in kinds if kind in cases):
+        if measured.corrected_beats:
+            yield "fault", kind, "corrected"
+        if measured.error_beats:
+            yield "fault", kind, "answered with error"
+        # What is wrong on the wires is wrong in memory only if it was merged with a masked write.
+        if kind in SPOIL and measured.unclean:
+            yield "fault", kind, "poisoned"
 
 
 def _of_pattern(pattern: Pattern, config: ChannelConfig) -> Iterator[Bin]:

@@ -9,8 +9,8 @@ from openppu.hbm.config import ChannelConfig
 from openppu.hbm.settings import Mapping, Page, Refresh, Settings
 from openppu_sim.errors import SimulationError
 
-from openppu_verif.hbm.native import TOP, Pattern, build_channel, emit_channel, run
-from openppu_verif.hbm.soak import scenario
+from openppu_verif.hbm.native import TOP, Event, Pattern, build_channel, emit_channel, run
+from openppu_verif.hbm.scenarios import scenario
 from openppu_verif.mutation.netlist import CONTROL, Area
 from openppu_verif.mutation.score import Notice, Subject
 
@@ -47,7 +47,7 @@ class Run:
     label: str
     settings: Settings
     patterns: list[Pattern]
-    events: list[tuple[int, str, list[int]]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     seed: int = 1
     errors: bool = False
 
@@ -78,6 +78,7 @@ def runs() -> Iterator[Run]:
             patterns=chosen.patterns,
             events=chosen.events,
             seed=number,
+            errors=chosen.errors,
         )
 
 

@@ -30,6 +30,9 @@ from openppu_verif.hbm.native_model import emit_channel as emit_channel
 ORDERS = ("sequential", "random", "stride")
 WHOLE = 65536
 
+Event = tuple[int, str, Sequence[int | str]]
+"""After how many clocks, what, and its numbers."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pattern:
@@ -126,8 +129,10 @@ class Measurement:
         others that were refused since the memory was too hot.
     updates : int
         Times that the bus was quiet for the PHY, in the whole run.
-    error_beats : int
-        Beats with ``error``.
+    error_beats, corrected_beats : int
+        Beats with ``error``, with ``corrected``.
+    pairs : dict
+        Of the whole run, how often a command followed another: "ACT, RD, same bank"; see ``command_pairs.h``.
     bus_reads, bus_writes : (int, int)
         RD and WR of each pseudo-channel.
     latencies : list of (int, int)
@@ -180,6 +185,8 @@ class Measurement:
     turned_away: int
     updates: int
     error_beats: int
+    corrected_beats: int
+    pairs: dict[str, int]
     bus_reads: tuple[int, int]
     bus_writes: tuple[int, int]
     latencies: list[tuple[int, int]]
@@ -258,7 +265,7 @@ def run(
     clocks: int = 100_000,
     drain: int = 200_000,
     seed: int = 1,
-    events: Sequence[tuple[int, str, Sequence[int | str]]] = (),
+    events: Sequence[Event] = (),
     setup: Sequence[str] = (),
     last: Sequence[str] = (),
     fill: int = 0,

@@ -11,13 +11,16 @@ from openppu_sim.simulator.verilator import STANDARD, run_logged
 FOLDER = Path(__file__).parent
 SOURCES = tuple(
     FOLDER / f"{name}.cpp"
-    for name in ("bench", "checker", "control", "device", "faults", "golden", "native_library", "row_watch", "traffic")
+    for name in (
+        *("bench", "checker", "command_pairs", "control", "device", "faults", "golden", "native_library", "row_watch"),
+        "traffic",
+    )
 )
 HEADERS = tuple(
     FOLDER / f"{name}.h"
     for name in (
-        *("bench_io", "checker", "control", "device", "faults", "golden", "model", "phy_bus", "row_watch"),
-        "traffic",
+        *("bench_io", "checker", "command_pairs", "control", "device", "faults", "golden", "model", "phy_bus"),
+        *("row_watch", "traffic"),
     )
 )
 FLAGS = (STANDARD, "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")

@@ -143,7 +143,7 @@ void Traffic::word_taken() {
   if (measuring_) ++words_written;
 }
 
-void Traffic::response(uint32_t tag, bool last, bool error, const uint8_t* data) {
+void Traffic::response(uint32_t tag, bool last, bool error, bool corrected, const uint8_t* data) {
   if (tag >= reading_.size() || reading_[tag].empty()) {
     return complain("a response of tag " + std::to_string(tag) + " that no read waits for");
   }
@@ -159,7 +159,7 @@ void Traffic::response(uint32_t tag, bool last, bool error, const uint8_t* data)
       complain("a read that is refused is not answered with zeros and an error");
     }
   } else if (measuring_) {
-    ++beats_read, error_beats += error;
+    ++beats_read, error_beats += error, corrected_beats += corrected;
   }
   if (!reading.refused && !error && !golden_.matches(seen, data)) {
     complain("wrong data of address " + std::to_string(seen.address) + ", tag " + std::to_string(tag));

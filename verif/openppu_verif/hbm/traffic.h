@@ -63,7 +63,7 @@ class Traffic {
 
   void request_taken();
   void word_taken();
-  void response(uint32_t tag, bool last, bool error, const uint8_t* data);
+  void response(uint32_t tag, bool last, bool error, bool corrected, const uint8_t* data);
   void acknowledged(uint32_t tag, bool error);
 
   // From now on, requests may be refused whatever they ask for.
@@ -78,6 +78,7 @@ class Traffic {
   // Of the measuring window, which the bench opens and closes.
   void measure(bool on) { measuring_ = on; }
   uint64_t beats_read = 0, words_written = 0, reads_done = 0, error_beats = 0, refused = 0, turned_away = 0;
+  uint64_t corrected_beats = 0;
   uint64_t reads_answered = 0;      // since the channel was reset, in the window or not
   std::vector<uint32_t> latencies;  // of reads: count by clocks from the first offer to the last beat
 
