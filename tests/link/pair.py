@@ -1,0 +1,158 @@
+"""Two physical layers with a line each way, and counted beats that go over them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from amaranth import Module
+from amaranth.sim import Simulator
+from line import Line
+from openppu.link.config import LinkConfig
+from openppu.link.physical import PhysicalLayer
+from openppu.link.settings import TrainingSettings
+from openppu.link.training import State
+
+SHORT = TrainingSettings(
+    align_timeout=2000, width_timeout=400, start_timeout=400, retrain_timeout=400, reset_timeout=2000, settle_least=16
+)
+"""Waits no longer than the lines of these tests make it."""
+
+
+class End:
+    """One of the two: what it sends and gets, beat for beat, and which events it saw."""
+
+    def __init__(self, layer: PhysicalLayer, line: Line):
+        self.layer = layer
+        self.line = line
+        """That it sends on."""
+        self.given = 0
+        self.restarts = 0
+        self.flits: list[int | None] = []
+        """Whole flits received: their numbers at the sender, None of one that is wrong."""
+        self.partial: list[int] = []
+        self.arrivals: list[int] = []
+        """Clocks of their last beats."""
+        self.events: list[tuple[int, str]] = []
+        self.states: list[tuple[int, State]] = []
+
+
+class Pair:
+    """The two, and a clock that they share."""
+
+    def __init__(self, config: LinkConfig, lines: tuple[Line, Line], settings: TrainingSettings = SHORT):
+        self.config = config
+        self.ends = [End(PhysicalLayer(config), line) for line in lines]
+        self.settings = settings
+        self.clock = 0
+        m = Module()
+        for place, end in enumerate(self.ends):
+            m.submodules[f"layer_{place}"] = end.layer
+        self.simulator = Simulator(m)
+        self.simulator.add_clock(1e-9)
+        self.ctx: Any = None
+
+    def beat(self, end: int, flit: int, place: int) -> int:
+        """The data of a beat: nobody else's."""
+        number = (end * 7919 + flit * 64 + place + 1) * 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835
+        wide = number | number << 130 | number << 260 | number << 390 | number << 520 | number << 650 | number << 780
+        return wide & (1 << 8 * self.config.beat_bytes) - 1
+
+    def run(self, testbench: Callable[["Pair"], Any]) -> None:
+        """Run a testbench, which awaits `ticks` and the like."""
+
+        async def process(ctx: Any) -> None:
+            self.ctx = ctx
+            for end in self.ends:
+                ctx.set(end.layer.settings, self.settings.values())
+            await testbench(self)
+
+        self.simulator.add_testbench(process)
+        self.simulator.run()
+
+    async def ticks(self, clocks: int) -> None:
+        """Let time pass."""
+        for _ in range(clocks):
+            await self._tick()
+
+    async def until(self, condition: Callable[[], bool], most: int) -> int:
+        """Let time pass until something holds; the clocks that it took.
+
+        Raises
+        ------
+        AssertionError
+            If it takes longer than ``most``.
+        """
+        for clocks in range(most):
+            if condition():
+                return clocks
+            await self._tick()
+        told = [[(clock, state.name) for clock, state in end.states[-12:]] for end in self.ends]
+        raise AssertionError(f"not within {most} clocks; states {told}")
+
+    def state(self, end: int) -> State:
+        """Of one of the two."""
+        return State(self.ctx.get(self.ends[end].layer.status.state))
+
+    def up(self) -> bool:
+        """Whether flits go both ways."""
+        return all(self.state(end) in (State.ACTIVE, State.DEGRADED) for end in range(2))
+
+    def set(self, end: int, **control: int) -> None:
+        """Set control inputs of one."""
+        for name, value in control.items():
+            self.ctx.set(getattr(self.ends[end].layer.control, name), value)
+
+    async def _tick(self) -> None:
+        ctx, config = self.ctx, self.config
+        for place, end in enumerate(self.ends):
+            layer, other = end.layer, self.ends[1 - place].layer
+            words, valid, signal = end.line.clock(
+                ctx.get(layer.serdes.send.as_value()), ctx.get(layer.serdes.send_idle)
+            )
+            ctx.set(other.serdes.receive.as_value(), words)
+            ctx.set(other.serdes.receive_valid, valid)
+            ctx.set(other.serdes.signal, signal)
+        for place, end in enumerate(self.ends):
+            layer = end.layer
+            state = State(ctx.get(layer.status.state))
+            if not end.states or end.states[-1][1] != state:
+                end.states.append((self.clock, state))
+            for name in ("fresh_far", "link_reset"):
+                if ctx.get(getattr(layer, name)):
+                    end.events.append((self.clock, name))
+            # Sending: whole flits, begun again after a break.
+            if not ctx.get(layer.sending) and end.given % config.beats:
+                end.given -= end.given % config.beats
+                end.restarts += 1
+            flit, beat = divmod(end.given, config.beats)
+            ctx.set(layer.transmit.payload.data, self.beat(place, flit, beat))
+            ctx.set(layer.transmit.payload.first, beat == 0)
+            ctx.set(layer.transmit.payload.last, beat == config.beats - 1)
+            ctx.set(layer.transmit.valid, 1)
+            end.given += ctx.get(layer.transmit.ready)
+            # Receiving.
+            ctx.set(layer.flit_good, 0)
+            ctx.set(layer.flit_bad, 0)
+            if not ctx.get(layer.receiving) and not ctx.get(layer.receive_valid):
+                end.partial = []
+            if ctx.get(layer.receive_valid):
+                beat_in = ctx.get(layer.receive)
+                assert beat_in.first == (not end.partial), f"clock {self.clock}: end {place}: first out of its place"
+                end.partial.append(beat_in.data)
+                assert beat_in.last == (len(end.partial) == config.beats), f"clock {self.clock}: end {place}: last"
+                if beat_in.last:
+                    number = self._number(1 - place, end.partial)
+                    ctx.set(layer.flit_good, number is not None)
+                    ctx.set(layer.flit_bad, number is None)
+                    end.flits.append(number)
+                    end.arrivals.append(self.clock)
+                    end.partial = []
+        self.clock += 1
+        await ctx.tick()
+
+    def _number(self, end: int, beats: list[int]) -> int | None:
+        """Which of the last flits of ``end`` this is; None if it is none."""
+        last = self.ends[end].given // self.config.beats
+        for flit in range(last, max(-1, last - 40), -1):
+            if beats == [self.beat(end, flit, place) for place in range(len(beats))]:
+                return flit
+        return None
