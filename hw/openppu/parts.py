@@ -24,6 +24,7 @@ from openppu.hbm.stack_interleave import StackInterleave
 from openppu.hbm.status import PowerUp
 from openppu.tile.cell import Cell
 from openppu.tile.tile import Tile
+from openppu.vector.lane import Lane
 from openppu.verilog import Verilog, emit
 
 
@@ -77,6 +78,7 @@ PARTS = {
     ),
     "widen": Part("the tile's float formats to binary32", lambda chip: Widen(formats=floats(chip)), has_float),
     "requantise": Part("int32 or binary32, scaled to int8", lambda chip: Requantise()),
+    "vector_lane": Part("the arithmetic of one lane of a vector unit", lambda chip: Lane()),
     "hbm": Part(
         "the controller of one HBM2e channel", lambda chip: Controller(chip.hbm.channel, start=hbm_start(chip))
     ),

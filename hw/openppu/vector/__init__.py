@@ -1,0 +1,1 @@
+"""The vector unit: what a lane computes, and the functions that are sequences of its operations."""
