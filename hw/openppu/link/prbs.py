@@ -74,7 +74,8 @@ class PrbsGenerator(wiring.Component):
 class PrbsChecker(wiring.Component):
     """Compares a lane's words with a sequence that it takes from the lane itself, and counts wrong bits.
 
-    It need not know where words begin, nor the polarity. Once it has locked, it goes on by itself, so that a wrong bit counts once.
+    It need not know where words begin, nor the polarity. Once it has locked, it goes on by itself, so that a wrong bit
+    counts once.
 
     Parameters
     ----------
