@@ -97,7 +97,7 @@ class Initiator(wiring.Component):
         m.d.sync += clock.eq(Mux(tick | (self.timeout == 0), 0, clock + 1))
 
         # Requests.
-        passing, current_tag = Signal(), Signal(tag_bits)
+        passing, current_tag, in_use = Signal(), Signal(tag_bits), Signal(self.tags)
         request, sent = self.requests.payload, self.sent.payload
         ask_tag = request.header.tag[:tag_bits]
         inside, refusing = Signal(), Signal()
@@ -108,7 +108,8 @@ class Initiator(wiring.Component):
             is_request.eq(request.header.operation.as_value().matches(*(operation.value for operation in REQUESTS))),
             is_known.eq(request.header.tag[tag_bits:] == 0),
             # An answer under way may yet be cut off.
-            is_free.eq(~(open_ | expired | closed).bit_select(ask_tag, 1) & ~(passing & (current_tag == ask_tag))),
+            is_free.eq(~in_use.bit_select(ask_tag, 1) & ~(passing & (current_tag == ask_tag))),
+            in_use.eq(open_ | expired | closed),
             refuse.eq(Mux(request.first, ~is_request | ~is_known, refusing)),
             sent.eq(request),
             sent.header.source.eq(self.chip),
