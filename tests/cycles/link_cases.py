@@ -15,8 +15,8 @@ PLACES: list[Topology] = [
     topology("ring", 5, 7),
     topology("ring", 8, 7),
     *(topology("mesh", chips, 7) for chips in (2, 3, 4, 5, 6, 7, 8)),
-    topology("twins", 8, 7),
-    topology("sixteen", 16, 7),
+    topology("groups", 8, 7),
+    topology("groups", 16, 7),
 ]
 
 

@@ -96,7 +96,7 @@ def test_rings_go_along_links_and_ports_are_enough(place: Topology) -> None:
 
 
 def test_both_places_of_four_use_all_seven_ports() -> None:
-    for name, chips in (("twins", 8), ("sixteen", 16)):
+    for name, chips in (("groups", 8), ("groups", 16)):
         place = topology(name, chips, 7)
         assert {place.ports_used(chip) for chip in range(chips)} == {7}
 

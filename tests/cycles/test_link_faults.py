@@ -32,12 +32,12 @@ def test_a_slow_link_makes_direct_as_slow_as_itself() -> None:
 
 
 def test_one_of_two_links_between_chips_is_half_of_them() -> None:
-    place, graph = with_fault(topology("twins", 8, 7), PORTS, Fault(0, 1))
-    healthy = topology("twins", 8, 7).network(PORTS)
+    place, graph = with_fault(topology("groups", 8, 7), PORTS, Fault(0, 1))
+    healthy = topology("groups", 8, 7).network(PORTS)
     changed = [number for number in range(len(graph.rate)) if graph.rate[number] != healthy.rate[number]]
     assert changed == healthy.links_between(0, 1)
     assert (graph.rate[changed] == healthy.rate[changed] / 2).all()
-    assert place.rings == topology("twins", 8, 7).rings
+    assert place.rings == topology("groups", 8, 7).rings
 
 
 @pytest.mark.parametrize(
@@ -46,12 +46,13 @@ def test_one_of_two_links_between_chips_is_half_of_them() -> None:
         ("mesh", 8, Fault(0, 0), "link 0-0: not a link of mesh of 8 chips"),
         ("ring", 8, Fault(0, 2), "link 0-2: not a link of ring"),
         ("mesh", 8, Fault(0, 9), "link 0-9: not a link"),
-        ("twins", 8, Fault(0, 4), "chips 0 and 4 have no neighbour in common for a detour"),
+        ("ring", 13, Fault(0, 1), "no other way of 11 hops or fewer between chips 0 and 1"),
+        ("ring", 64, Fault(0, 63), "no other way of 11 hops or fewer between chips 0 and 63"),
     ],
 )
 def test_impossible_faults_are_refused(name: str, chips: int, fault: Fault, told: str) -> None:
     with pytest.raises(UserError, match=told):
-        with_fault(topology(name, chips, 7), PORTS, fault)
+        with_fault(topology(name, chips, 2 if name == "ring" else 7), PORTS, fault)
 
 
 def test_the_shares_of_time_add_up_and_follow_the_rates() -> None:
@@ -71,3 +72,11 @@ def test_a_fault_never_helps() -> None:
         well, slow, dead = fault_times("allreduce", MESH, PORTS, size)
         assert well <= slow
         assert well <= dead
+
+
+def test_a_dead_link_to_the_twin_goes_around_by_two_other_chips() -> None:
+    place, graph = with_fault(topology("groups", 8, 7), PORTS, Fault(0, 4))
+    assert len(graph.way(0, 4)) == 3
+    assert graph.detours == {(0, 4): 1 / PORTS.tunnel_share, (4, 0): 1 / PORTS.tunnel_share}
+    well = {one.algorithm: one.time_ns for one in estimates("allreduce", place, PORTS, SIZE)}
+    assert times(Fault(0, 4), "groups")["two-level"] > well["two-level"]

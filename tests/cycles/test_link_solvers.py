@@ -58,9 +58,9 @@ def test_a_step_at_a_time_is_near_the_events(operation: str, place: Topology) ->
 
 
 def test_the_direct_all_reduce_is_as_the_formula_says() -> None:
-    """By hand: 8 MiB a link and step, in 2,048 packets of 10 bytes of header, in flits of 236 bytes."""
+    """By hand: 8 MiB a link and step, in 4,096 packets of 2 KiB with 10 bytes of header, in flits of 236 bytes."""
     size = 64 << 20
-    flits = math.ceil((size // 8 + 2048 * 10) / 236)
+    flits = math.ceil((size // 8 + 4096 * 10) / 236)
     hop = 20 / 0.875 + 10 + 16 / 0.875
     expected = 32 / 0.875 + 2 * (hop + flits * 236 / PORTS.gbs)
     one = estimate("allreduce", "direct", MESH, PORTS, size)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from amaranth import Module
+from amaranth import Module, ResetInserter, Signal
 from amaranth.sim import Simulator
 from line import Line
 from openppu.link.config import LinkConfig
@@ -44,11 +44,15 @@ class Pair:
         self.settings = settings
         self.clock = 0
         m = Module()
+        self.reset = Signal(2)
+        """Holds one of the two in reset."""
         for place, end in enumerate(self.ends):
-            m.submodules[f"layer_{place}"] = end.layer
+            m.submodules[f"layer_{place}"] = ResetInserter(self.reset[place])(end.layer)
         self.simulator = Simulator(m)
         self.simulator.add_clock(1e-9)
         self.ctx: Any = None
+        self.deaf = False
+        """Flits are not told to be good or bad."""
 
     def beat(self, end: int, flit: int, place: int) -> int:
         """The data of a beat: nobody else's."""
@@ -141,8 +145,8 @@ class Pair:
                 assert beat_in.last == (len(end.partial) == config.beats), f"clock {self.clock}: end {place}: last"
                 if beat_in.last:
                     number = self._number(1 - place, end.partial)
-                    ctx.set(layer.flit_good, number is not None)
-                    ctx.set(layer.flit_bad, number is None)
+                    ctx.set(layer.flit_good, number is not None and not self.deaf)
+                    ctx.set(layer.flit_bad, number is None and not self.deaf)
                     end.flits.append(number)
                     end.arrivals.append(self.clock)
                     end.partial = []

@@ -7,19 +7,25 @@ import pytest
 from amaranth.lib import wiring
 from openppu.config import load
 from openppu.link.config import LinkConfig
+from openppu.link.initiator import Initiator
 from openppu.link.packer import Packer
+from openppu.link.target import Target
 from openppu.link.unpacker import Unpacker
 from openppu.verilog import emit
 from openppu_sim.simulator.lint import lint
 
-PARTS = {"packer": Packer, "unpacker": Unpacker}
+PARTS: dict[str, Callable[[LinkConfig], wiring.Component]] = {
+    "packer": Packer,
+    "unpacker": Unpacker,
+    "initiator": Initiator,
+    "target": Target,
+}
 
 
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize(("lanes", "lane_bits"), [(1, 16), (8, 16)])
 def test_a_part_lints(part: str, lanes: int, lane_bits: int, tmp_path: Path) -> None:
     config = LinkConfig(ports=2, lanes=lanes, lane_bits=lane_bits)
-    make: Callable[[LinkConfig], wiring.Component] = PARTS[part]
     path = tmp_path / f"{part}.v"
-    emit(make(config), top=part, config=load("tiny")).write(path)
+    emit(PARTS[part](config), top=part, config=load("tiny")).write(path)
     assert lint(path, part) == []

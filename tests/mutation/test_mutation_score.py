@@ -4,12 +4,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import broken_adder as adder
 import pytest
 from openppu_sim.report.table import format_table
-from openppu_verif.mutation.netlist import Mutation, mutate
-from openppu_verif.mutation.score import Outcome, Score, Verdict, measure
+from openppu_verif.mutation.netlist import Mutation, mutate, run_yosys
+from openppu_verif.mutation.score import Changed, Outcome, Score, Verdict, measure
+from openppu_verif.mutation.solver import SolverError, run_abc
 from openppu_verif.tile.mutation import tile_subject
 
 COUNT = 40
@@ -57,6 +59,37 @@ def test_tests_that_fail_on_the_part_as_it_is_are_no_measure(tmp_path: Path) -> 
         measure(part, count=5, seed=1, folder=tmp_path, build_root=tmp_path)
 
 
+def test_what_only_the_lock_notices_is_told_apart(tmp_path: Path) -> None:
+    part = adder.subject(largest=0)
+    notice = {1: "wrong", 2: Changed("not as before")}
+    object.__setattr__(part, "tests", lambda netlist, folder: notice.get)
+    score = measure(part, count=5, seed=1, folder=tmp_path, build_root=tmp_path)
+    assert [o.verdict for o in score.outcomes[:2]] == [Verdict.KILLED, Verdict.LOCKED]
+    assert score.percent_without_lock < score.percent
+    assert score.headers()[3] == "killed by the lock"
+    assert score.rows()[-1][2:4] == [1, 1]
+
+
+@pytest.mark.parametrize("broken", ["run_abc", "make_graph"])
+def test_a_solver_that_fails_ends_no_run(broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> NoReturn:
+        raise SolverError("out of memory")
+
+    part = adder.subject(largest=7)
+    monkeypatch.setattr(f"openppu_verif.mutation.equivalence.{broken}", fail)
+    score = measure(part, count=COUNT, seed=1, folder=tmp_path, build_root=tmp_path)
+    left = [o.why for o in score.outcomes if o.verdict is Verdict.SURVIVED]
+    assert "not proved: out of memory" in left
+    assert score.count(Verdict.KILLED) > 0
+
+
+def test_yosys_that_fails_or_takes_too_long_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "no.aig").write_text("not a graph")
+    with pytest.raises(SolverError, match=r"ABC gave no verdict on .*no\.aig"):
+        run_abc(tmp_path, "no.aig", "ind -F 1")
+    assert run_yosys("read_verilog no.v\n", tmp_path, seconds=0.01) == "no answer within 0 s"
+
+
 def test_the_same_seed_breaks_the_same(tmp_path: Path) -> None:
     part = adder.subject(largest=0)
     found = [
@@ -98,5 +131,5 @@ def test_bad_options_are_refused_in_one_line(option: str, told: str) -> None:
 @pytest.mark.slow
 def test_the_tiles_tests_kill_95_percent(tmp_path: Path, build_root: Path) -> None:
     score = measure(tile_subject(), count=200, seed=5, folder=tmp_path, build_root=build_root)
-    table = format_table(["area", "mutations", *(verdict.value for verdict in Verdict), "%"], score.rows())
+    table = format_table(score.headers(), score.rows())
     assert score.percent >= 95, f"{table}\n{score.survivors()}"

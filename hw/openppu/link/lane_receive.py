@@ -178,7 +178,7 @@ class LaneReceive(wiring.Component):
             with m.If((missed == MISSED_BLOCKS - 1) | self.in_data):
                 m.d.sync += [self.locked.eq(0), self.heard.eq(0)]
 
-        with m.If(~self.in_data & ~self.locked & ~reader.good):
+        with m.If(~self.in_data & ~self.locked & ~reader.good & ~self.test):
             with m.If(reader.inverted & (turned == 0)):
                 m.d.sync += [self.inverted.eq(~self.inverted), turned.eq(3)]
             with m.If(reader.sync | reader.inverted):

@@ -70,6 +70,16 @@ BRINGS_DATA = (
 )
 """After the header of these come ``length`` bytes, and a byte more where that is odd."""
 
+REQUESTS = (
+    Operation.WRITE,
+    Operation.READ,
+    Operation.ADD_INT32,
+    Operation.ADD_BINARY32,
+    Operation.MESSAGE,
+    Operation.SIGNAL,
+)
+"""What a chip may ask of another. All of them are answered."""
+
 
 class Status(enum.Enum, shape=4):
     """How a transaction ended."""

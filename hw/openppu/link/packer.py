@@ -183,7 +183,7 @@ class Packer(wiring.Component):
         m.submodules.residues = residues = memory.Memory(shape=GRAIN_BITS * most_kept, depth=CHANNELS, init=[])
         read, write = residues.read_port(domain="comb"), residues.write_port()
         window = Signal(GRAIN_BITS * (most_kept + grains))
-        placed = moved_up(m, moving.word, moving.kept, grains=most_kept + grains, name="placed")
+        placed = moved_up(m, moving.word, moving.kept, width=len(window), name="placed")
         m.d.comb += [
             read.addr.eq(moving.channel),
             window.eq(placed | Mux(moving.kept == 0, 0, read.data)),

@@ -27,7 +27,7 @@ LOSS_WORDS = 16
 """Wrong words in a row, after which it takes the sequence from the line again."""
 
 
-def next_word(pattern: Signal, recent: Signal, bits: int) -> Value:
+def next_word(pattern: Signal, recent: Value, bits: int) -> Value:
     """The next ``bits`` of a sequence, after its last `STATE_BITS` bits, the oldest lowest."""
     words = []
     for taps in TAPS.values():
@@ -74,7 +74,8 @@ class PrbsGenerator(wiring.Component):
 class PrbsChecker(wiring.Component):
     """Compares a lane's words with a sequence that it takes from the lane itself, and counts wrong bits.
 
-    It need not know where words begin. Once it has locked, it goes on by itself, so that a wrong bit counts once.
+    It need not know where words begin, nor the polarity. Once it has locked, it goes on by itself, so that a wrong bit
+    counts once.
 
     Parameters
     ----------
@@ -110,21 +111,28 @@ class PrbsChecker(wiring.Component):
         recent = Signal(STATE_BITS)
         expected, difference, counted = Signal(self.bits), Signal(self.bits), Signal(self.bits)
         right, wrong = Signal(range(LOCK_WORDS)), Signal(range(LOSS_WORDS))
+        word, inverse = Signal(self.bits), Signal()
+        # What an inverted sequence differs in from the one expected after it.
+        crossed = Signal(self.bits)
         m.d.comb += [
+            crossed.eq(~next_word(self.pattern, Const(-1, STATE_BITS), self.bits)),
+            word.eq(self.word ^ inverse.replicate(self.bits)),
             expected.eq(next_word(self.pattern, recent, self.bits)),
-            difference.eq(expected ^ self.word),
+            difference.eq(expected ^ word),
             self.locked.eq(self.enable & (right == LOCK_WORDS - 1)),
         ]
         m.d.sync += [counted.eq(0), self.wrong.eq(sum(counted))]
         with m.If(~self.enable):
             m.d.sync += [right.eq(0), wrong.eq(0)]
         with m.Elif(self.valid):
-            m.d.sync += recent.eq(pushed(recent, Mux(self.locked, expected, self.word)))
+            m.d.sync += recent.eq(pushed(recent, Mux(self.locked, expected, word)))
             with m.If(self.locked):
                 m.d.sync += [counted.eq(difference), wrong.eq(Mux(difference.any(), wrong + 1, 0))]
                 with m.If(difference.any() & (wrong == LOSS_WORDS - 1)):
                     m.d.sync += right.eq(0)
             with m.Else():
                 # A lane of zeros follows every sequence: it is none.
-                m.d.sync += right.eq(Mux(difference.any() | ~self.word.any(), 0, right + 1))
+                m.d.sync += right.eq(Mux(difference.any() | ~word.any(), 0, right + 1))
+                with m.If(difference == crossed):
+                    m.d.sync += [inverse.eq(~inverse), recent.eq(~pushed(recent, word))]
         return m

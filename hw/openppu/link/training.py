@@ -274,7 +274,7 @@ class Training(wiring.Component):
 
             with m.Case(State.ALIGN):
                 m.d.sync += [echo.eq(Mux(known, far.epoch, echo)), resting.eq(control.sleep | known & far.sleep)]
-                with m.If(known & far.fresh & dirty & ~self.fresh_far):
+                with m.If(known & far.fresh & dirty & ~far.reset):
                     m.d.sync += [self.fresh_far.eq(1), dirty.eq(0)]
                 with m.If(known & far.reset & ~answering):
                     m.d.sync += [answering.eq(1), *reset(), self.cause.eq(Cause.RESET)]

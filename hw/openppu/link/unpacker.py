@@ -124,7 +124,7 @@ class Unpacker(wiring.Component):
             kept.eq(Mux(base.kept == 0, 0, Mux(accept & switch, read.data, residue))),
             available.eq(base.kept + counts),
         ]
-        m.d.comb += window.eq(moved_up(m, beat, base.kept, grains=most_kept + grains, name="placed") | kept)
+        m.d.comb += window.eq(moved_up(m, beat, base.kept, width=len(window), name="placed") | kept)
 
         # A word of it, and what is behind that.
         word = self._word(m, window, base, name="word")

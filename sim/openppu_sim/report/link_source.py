@@ -25,7 +25,7 @@ def basis(chip: ChipConfig, calibration: Calibration, more: Sequence[Figure] = (
 
 def basis_table(figures: Sequence[Figure]) -> str:
     """The table ``what it rests on``, the assumed last."""
-    order = ("derived", "measured", "reported", "assumed")
+    order = ("derived", "measured", "given", "reported", "assumed")
     rows = sorted((figure.row() for figure in figures), key=lambda row: order.index(row[2]))
     return format_table(["figure", "value", "is", "source"], rows)
 

@@ -4,6 +4,7 @@ from openppu_verif.formal import (
     hbm,
     hbm_channel,
     hbm_choices,
+    hbm_counters,
     hbm_hammer,
     hbm_power,
     hbm_timing,
@@ -203,5 +204,14 @@ HBM_PROOFS = (
             "any row is above it": "dut.above",
         },
         slow=True,
+    ),
+    Proof(
+        name="accounts",
+        claim="from any state, each counter counts its event; a clock without an access has its first cause",
+        harness=hbm_counters.accounts,
+        method=Method.INDUCTION,
+        depth=2,
+        search=4,
+        faults={"a cause at any time": "dut.is_hold", "accesses are not seen": "dut.busy"},
     ),
 )

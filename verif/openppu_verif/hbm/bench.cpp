@@ -15,6 +15,7 @@
 #include "command_pairs.h"
 #include "control.h"
 #include "device.h"
+#include "digest.h"
 #include "faults.h"
 #include "golden.h"
 #include "model.h"
@@ -70,6 +71,7 @@ class Bench {
   void offer(Port& port, bool more);
   bool take(Port& port);
   void memory_clock();
+  void look();
   void happen(const Event& event);
   bool all_idle() const;
   void step(bool more);
@@ -88,6 +90,8 @@ class Bench {
   Device device_;
   RowWatch row_watch_;
   CommandPairs pairs_;
+  ChannelDigest digest_;
+  std::vector<Pin> counters_, flags_, records_;
   std::vector<Port> ports_;
   std::optional<Control> control_;  // of a whole controller
   std::vector<Access> setup_, last_;
@@ -96,7 +100,7 @@ class Bench {
   size_t next_event_ = 0;
 
   Field request_write_, request_address_, request_last_, request_tag_, response_tag_, response_last_, response_error_,
-      response_corrected_, acknowledge_tag_, acknowledge_error_;
+      response_corrected_, acknowledge_tag_, acknowledge_error_, record_valid_;
   uint32_t response_data_, word_data_, word_mask_;  // byte offsets
   PhyBus bus_;
   Pin row_, column_, write_, write_mask_, write_valid_, read_, read_valid_, cke_, reset_n_, init_start_,
@@ -141,6 +145,7 @@ Bench::Bench(Model& model, const Parameters& given)
   response_corrected_ = given.field("response.corrected");
   acknowledge_tag_ = given.field("acknowledge.tag");
   acknowledge_error_ = given.field("acknowledge.error");
+  record_valid_ = given.field("record.valid");
   response_data_ = static_cast<uint32_t>(given.number("byte.response.data"));
   word_data_ = static_cast<uint32_t>(given.number("byte.word.data"));
   word_mask_ = static_cast<uint32_t>(given.number("byte.word.mask"));
@@ -150,6 +155,16 @@ Bench::Bench(Model& model, const Parameters& given)
   temperature_ = port("phy.temperature"), catastrophic_ = port("phy.catastrophic");
   address_error_ = port("phy.address_error"), init_complete_ = port("phy.init_complete");
   update_request_ = port("phy.update_request"), update_acknowledge_ = port("phy.update_acknowledge");
+  for (const char* name : {"counters.0", "counters.1", "power"}) {
+    if (has(name)) counters_.push_back(port(name));
+  }
+  for (const char* name : {"running", "overheated", "lost.0", "lost.1", "stray.0", "stray.1", "hammer_overflow.0",
+                           "hammer_overflow.1", "parity_failed.0", "parity_failed.1"}) {
+    if (has(name)) flags_.push_back(port(name));
+  }
+  for (const char* name : {"errors.0", "errors.1"}) {
+    if (has(name)) records_.push_back(port(name));
+  }
 
   if (has("settings")) {
     const std::vector<uint64_t> settings = given.numbers("settings");
@@ -245,6 +260,19 @@ bool Bench::take(Port& port) {
   return moved;
 }
 
+// The digest sees all outputs of this clock but the bus, which `memory_clock` decodes.
+void Bench::look() {
+  for (const Port& each : ports_) {
+    digest_.stream_in(each.requests.ready);
+    digest_.stream_in(each.words.ready);
+    digest_.stream_out(each.responses.valid, each.responses.payload);
+    digest_.stream_out(each.acknowledges.valid, each.acknowledges.payload);
+  }
+  for (const Pin& pin : counters_) digest_.counters(pin);
+  for (const Pin& pin : flags_) digest_.flag(pin);
+  for (const Pin& pin : records_) digest_.record(pin, record_valid_.get(pin.at));
+}
+
 // The device and the checker see this clock's commands.
 void Bench::memory_clock() {
   Drive drive;
@@ -274,6 +302,7 @@ void Bench::memory_clock() {
   }
   updating_ = update_acknowledge_.number();
   checker_.pins(drive.reset_n, drive.cke, device_.sense().temperature);
+  digest_.bus(clock_, drive, update_acknowledge_.number());
   const int lost = device_.clock(drive);
   for (int slot = 0; slot < 2; ++slot) {
     const ColumnSlot& column = drive.column[slot];
@@ -374,6 +403,7 @@ void Bench::step(bool more) {
   bool moved = false;
   for (Port& each : ports_) moved |= !resetting_ && !resting_ && take(each);
   if (moved || all_idle()) quiet_since_ = clock_;
+  look();
   memory_clock();
   if (control_ && !resetting_) control_->take();
   const bool rests = resting_ && control_->done() >= set_up_;
@@ -535,6 +565,12 @@ void Bench::write(const std::string& path, double seconds) const {
     lost_commands += (lost_commands.empty() ? "\"" : ", \"") + std::string(command_names[what]) + "\": " +
                      std::to_string(lost_[what]);
   }
+  std::string digests;
+  for (const auto& [part, value] : digest_.values()) {
+    char hex[17];
+    std::snprintf(hex, sizeof hex, "%016llx", static_cast<unsigned long long>(value));
+    digests += (digests.empty() ? "\"" : ", \"") + part + "\": \"" + hex + "\"";
+  }
   std::string pairs;
   for (int relation = 0; relation < CommandPairs::RELATIONS; ++relation) {
     for (int earlier = 1; earlier < COMMANDS; ++earlier) {
@@ -557,7 +593,9 @@ void Bench::write(const std::string& path, double seconds) const {
   }
   uint64_t answered = 0;
   for (const Port& each : ports_) answered += each.traffic->reads_answered;
-  out << "{\"parity_failed\": " << (flags("parity_failed") ? "true" : "false") << ", \"lost_commands\": {" << lost_commands << "}, \"clocks\": " << length_ << ", \"simulated\": " << clock_ << ", \"seconds\": " << seconds
+  out << "{\"parity_failed\": " << (flags("parity_failed") ? "true" : "false")
+      << ", \"lost_commands\": {" << lost_commands << "}, \"digests\": {" << digests
+      << "}, \"clocks\": " << length_ << ", \"simulated\": " << clock_ << ", \"seconds\": " << seconds
       << ", \"beats_read\": " << beats << ", \"words_written\": " << words << ", \"reads_done\": " << done
       << ", \"updates\": " << updates_ << ", \"refused\": " << refused << ", \"turned_away\": " << turned_away
       << ", \"error_beats\": " << errors << ", \"corrected_beats\": " << corrected << ", \"pairs\": {" << pairs << "}"

@@ -17,6 +17,7 @@ from openppu.hbm.config import GRANULE, ChannelConfig
 from openppu.hbm.device import Timing
 from openppu.hbm.layouts import acknowledge_layout, request_layout, response_layout, write_word_layout
 from openppu.hbm.power import POWER_COUNTERS, power_layout
+from openppu.hbm.read_path import error_layout
 from openppu.hbm.settings import Settings, settings_layout
 from openppu_sim.errors import SimulationError
 from openppu_sim.reference.memory_code import columns
@@ -163,6 +164,9 @@ class Measurement:
         Refreshes of single banks that each pseudo-channel owes at the end.
     power : dict
         Of the whole run, or what came after its last reset, the controller's counters of power-down and self-refresh.
+    digests : dict
+        Of all clocks of the run, a number in hexadecimal for each part of the channel's outputs: "commands", "words"
+        (to write), "ports", "counters", "flags". Two runs with the same digests did the same in the same clocks.
     counters : list of dict
         The controller's own counters of the window, of each PC; none of a `Controller`, which has registers.
     registers : dict
@@ -207,6 +211,7 @@ class Measurement:
     owed: tuple[float, float]
     pages: int
     power: dict[str, int]
+    digests: dict[str, str]
     registers: dict[int, int]
     accesses: int
     accesses_refused: int
@@ -368,6 +373,7 @@ def _parameters(config: ChannelConfig, settings: Settings, timing: Timing, patte
         *field_lines("request", request_layout(config)),
         *field_lines("response", response),
         *field_lines("acknowledge", acknowledge_layout(config)),
+        *field_lines("record", error_layout(config)),
         f"byte.word.data {word['data'].offset // 8}",
         f"byte.word.mask {word['mask'].offset // 8}",
         f"byte.response.data {response['data'].offset // 8}",

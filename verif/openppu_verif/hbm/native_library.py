@@ -12,17 +12,12 @@ FOLDER = Path(__file__).parent
 SOURCES = tuple(
     FOLDER / f"{name}.cpp"
     for name in (
-        *("bench", "checker", "command_pairs", "control", "device", "faults", "golden", "native_library", "row_watch"),
-        "traffic",
-    )
-)
-HEADERS = tuple(
-    FOLDER / f"{name}.h"
-    for name in (
-        *("bench_io", "checker", "command_pairs", "control", "device", "faults", "golden", "model", "phy_bus"),
+        *("bench", "checker", "command_pairs", "control", "device", "digest", "faults", "golden", "native_library"),
         *("row_watch", "traffic"),
     )
 )
+HEADERS = (*(path.with_suffix(".h") for path in SOURCES if path.with_suffix(".h").exists()),
+           *(FOLDER / f"{name}.h" for name in ("bench_io", "model", "phy_bus")))  # fmt: skip
 FLAGS = (STANDARD, "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
 TEXT = 1024
 

@@ -29,6 +29,8 @@ CLOCKS = ("clk", "rst")
 MAIN = Path(__file__).with_name("model_main.cpp")
 HEADER = Path(__file__).with_name("model.h")
 VERILATE = ("-fno-dfg-scoped",)
+SPLIT = ("--output-split-cfuncs", "500")
+"""For a flat netlist: the compiler takes minutes for a function of ten thousand lines."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def build_channel(
     *,
     waves: bool = False,
     netlist: Path | None = None,
+    flat: bool = False,
 ) -> Path:
     """The executable for a channel, from an earlier build if there is one.
 
@@ -90,6 +93,8 @@ def build_channel(
         For `openppu_verif.hbm.native.run` with ``waves``.
     netlist : Path, optional
         Verilog of the channel that was made in another way; it may have more inputs, which the run sets as ``pins``.
+    flat : bool
+        That Verilog is one large module.
 
     Raises
     ------
@@ -109,7 +114,7 @@ def build_channel(
             cpp_main=MAIN,
             headers=[header, HEADER],
             control=control(modules),
-            verilate=VERILATE,
+            verilate=VERILATE + (SPLIT if flat else ()),
             trace=waves,
         )
 

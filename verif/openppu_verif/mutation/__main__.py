@@ -42,9 +42,13 @@ def main() -> int:
     except RuntimeError as error:
         print(f"mutation: {error}", file=sys.stderr)
         return 1
-    print_table(["area", "mutations", *(verdict.value for verdict in Verdict), "score in %"], score.rows())
-    for mutation in score.survivors():
-        print(f"survived: {mutation.number}, {mutation.area}: {mutation.what}")
+    print_table(score.headers(), score.rows())
+    for outcome in score.outcomes:
+        if outcome.verdict is Verdict.SURVIVED:
+            mutation, why = outcome.mutation, outcome.why.partition("\n")[0]
+            print(f"survived: {mutation.number}, {mutation.area}: {mutation.what}{why and f' ({why})'}")
+    if score.count(Verdict.LOCKED):
+        print(f"{score.percent_without_lock:.1f} % without what only the lock noticed")
     good = score.percent >= GOAL
     print(f"{score.percent:.1f} % of those that are not equivalent were killed; the goal is {GOAL:.0f} %. {path}")
     return 0 if good else 1

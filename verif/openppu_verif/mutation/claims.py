@@ -9,12 +9,13 @@ from amaranth.lib import wiring
 from openppu_verif.formal.harness import Harness
 from openppu_verif.formal.proof import PROVED
 from openppu_verif.mutation.aig import Graph
+from openppu_verif.mutation.cut import without_memories
 from openppu_verif.mutation.netlist import CONTROL, CONTROL_BITS
 from openppu_verif.mutation.solver import build_mutation, make_graph, run_abc
 
 READ = """\
 read_rtlil claim.il
-read_rtlil mutated.il
+read_rtlil {source}
 hierarchy -check -top top
 proc
 flatten
@@ -43,13 +44,17 @@ class Claim:
         Holds what `mutated` gives. Without assumptions.
     folder : Path
         Where ``mutated.il`` is, and all files of the proofs go.
+    cut : bool
+        Leave the memories out, by `openppu_verif.mutation.cut`. They read as zeros: a claim that breaks then breaks
+        with them, too, in some state.
     """
 
-    def __init__(self, harness: Harness, folder: Path) -> None:
+    def __init__(self, harness: Harness, folder: Path, *, cut: bool = False) -> None:
         self._folder = folder
         text = rtlil.convert(harness.m, name="top", ports=harness.ports, emit_src=False)
         (folder / "claim.il").write_text(text, encoding="utf-8")
-        self._netlist = make_graph(READ, folder)
+        source = without_memories(folder) if cut else "mutated.il"
+        self._netlist = make_graph(READ.format(source=source), folder)
         self._graph = graph = Graph()
         self._inputs = [graph.variable() for _ in self._netlist.inputs]
         self._registers = [graph.variable() for _ in self._netlist.registers]

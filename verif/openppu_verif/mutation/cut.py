@@ -5,6 +5,7 @@ told the same give the same.
 """
 
 import re
+from pathlib import Path
 
 CELL = re.compile(r"^  cell \$(memrd|memwr|meminit)(?:_v2)? \S+\n(.*?)^  end\n", re.MULTILINE | re.DOTALL)
 MEMORY = re.compile(r"^  memory .*\n", re.MULTILINE)
@@ -54,3 +55,10 @@ def cut_memories(rtlil: str) -> str:
         return text + wire + AND.format(name=word, width=numbers["WIDTH"], a=pins["EN"], b=pins["DATA"])
 
     return MEMORY.sub("", CELL.sub(instead, rtlil))
+
+
+def without_memories(folder: Path) -> str:
+    """Write ``cut.il`` beside ``mutated.il``: the same without memories; its name."""
+    whole = (folder / "mutated.il").read_text(encoding="ascii")
+    (folder / "cut.il").write_text(cut_memories(whole), encoding="ascii")
+    return "cut.il"

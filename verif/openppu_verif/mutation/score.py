@@ -12,9 +12,14 @@ from openppu_verif.formal.harness import Harness
 from openppu_verif.mutation.claims import Claim
 from openppu_verif.mutation.equivalence import Equivalence
 from openppu_verif.mutation.netlist import Area, Mutation, mutate
+from openppu_verif.mutation.solver import SolverError
 
 Notice = Callable[[int], str | None]
 """What the tests complain of with a mutation, by its number; None if they pass. 0 is the netlist as it was."""
+
+
+class Changed(str):
+    """A complaint that something is not as it had been, when nothing was found that is wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,8 @@ class Subject:
     claims : mapping of str to callable
         Harnesses about the netlist with mutations (`openppu_verif.mutation.claims.mutated`), for what takes more
         cycles to see than a simulation has.
+    prepare : str
+        As of `openppu_verif.mutation.netlist.mutate`.
     cut : bool
         Its memories are too large for proofs that nothing changes: as in `openppu_verif.mutation.equivalence`.
     """
@@ -43,6 +50,7 @@ class Subject:
     emit: Callable[[Path], Path]
     tests: Callable[[Path, Path], Notice]
     claims: Mapping[str, Callable[[], Harness]] = field(default_factory=dict)
+    prepare: str = ""
     cut: bool = False
 
 
@@ -50,6 +58,8 @@ class Verdict(Enum):
     """What became of a mutation."""
 
     KILLED = "killed by a scenario"
+    LOCKED = "killed by the lock"
+    """All that was noticed is that something was not as it had been."""
     DISPROVED = "killed by a proof"
     EQUIVALENT = "equivalent"
     """Proved to change nothing that can be seen."""
@@ -58,7 +68,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """A mutation, what became of it, and why: a complaint, or how it was proved."""
+    """A mutation, what became of it, and why: a complaint, how it was proved, or why no proof came to an end."""
 
     mutation: Mutation
     verdict: Verdict
@@ -78,15 +88,32 @@ class Score:
     @property
     def percent(self) -> float:
         """Of the mutations that are not equivalent, how many were killed."""
+        return self._share(Verdict.KILLED, Verdict.LOCKED, Verdict.DISPROVED)
+
+    @property
+    def percent_without_lock(self) -> float:
+        """The same, if what only the lock noticed counts as survived."""
+        return self._share(Verdict.KILLED, Verdict.DISPROVED)
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """Those of a table: without the lock's, if there is none."""
+        return [verdict for verdict in Verdict if verdict is not Verdict.LOCKED or self.count(verdict)]
+
+    def headers(self) -> list[str]:
+        """Of the table of `rows`."""
+        return ["area", "mutations", *(verdict.value for verdict in self.verdicts), "score in %"]
+
+    def _share(self, *good: Verdict) -> float:
         real = len(self.outcomes) - self.count(Verdict.EQUIVALENT)
-        return 100 * (self.count(Verdict.KILLED) + self.count(Verdict.DISPROVED)) / max(1, real)
+        return 100 * sum(map(self.count, good)) / max(1, real)
 
     def rows(self) -> list[list[str | int | float | None]]:
         """A table's: for each area, mutations, those of each verdict, and the score; then all areas together."""
         table: list[list[str | int | float | None]] = []
         for area in [*dict.fromkeys(o.mutation.area for o in self.outcomes), None]:
             part = Score([o for o in self.outcomes if area in (None, o.mutation.area)])
-            counts = [part.count(verdict) for verdict in Verdict]
+            counts = [part.count(verdict) for verdict in self.verdicts]
             table.append([area or "all", len(part.outcomes), *counts, part.percent])
         return table
 
@@ -122,31 +149,63 @@ def measure(subject: Subject, *, count: int, seed: int, folder: Path, build_root
     folder.mkdir(parents=True, exist_ok=True)
     with step(f"breaking {subject.top} in {count} ways"):
         source = subject.emit(folder)
-        mutations = mutate(source, top=subject.top, areas=subject.areas, count=count, seed=seed, folder=folder)
+        mutations = mutate(
+            source,
+            top=subject.top,
+            areas=subject.areas,
+            count=count,
+            seed=seed,
+            folder=folder,
+            prepare=subject.prepare,
+        )
+    outcomes = {mutation.number: Outcome(mutation, Verdict.SURVIVED) for mutation in mutations}
     notice = subject.tests(folder / "mutated.v", build_root)
     if complaint := notice(0):
         raise RuntimeError(f"the tests fail on {subject.top} as it is: {complaint}")
-    outcomes = {}
     with step("running the tests on each"):
         for mutation in mutations:
-            complaint = notice(mutation.number)
-            outcomes[mutation.number] = Outcome(
-                mutation, Verdict.KILLED if complaint else Verdict.SURVIVED, complaint or ""
-            )
+            if complaint := notice(mutation.number):
+                verdict = Verdict.LOCKED if isinstance(complaint, Changed) else Verdict.KILLED
+                outcomes[mutation.number] = Outcome(mutation, verdict, str(complaint))
     for name, harness in subject.claims.items():
         with step(f"asking the proof of {name}"):
-            claim = Claim(harness(), folder)
-            if not claim.holds(0):
-                raise RuntimeError(f"the proof of {name} fails on {subject.top} as it is")
-            for mutation in _left(outcomes):
-                if not claim.holds(mutation.number):
-                    outcomes[mutation.number] = Outcome(mutation, Verdict.DISPROVED, name)
+            _ask_claim(name, harness, subject, folder, outcomes)
     with step("looking for proofs that the others change nothing"):
+        _prove(subject, folder, outcomes)
+    return Score(list(outcomes.values()))
+
+
+def _ask_claim(
+    name: str, harness: Callable[[], Harness], subject: Subject, folder: Path, outcomes: dict[int, Outcome]
+) -> None:
+    claim = Claim(harness(), folder, cut=subject.cut)
+    if not claim.holds(0):
+        raise RuntimeError(f"the proof of {name} fails on {subject.top} as it is")
+    for mutation in _left(outcomes):
+        try:
+            if not claim.holds(mutation.number):
+                outcomes[mutation.number] = Outcome(mutation, Verdict.DISPROVED, name)
+        except SolverError:
+            pass  # Nothing is known, so nothing is noticed.
+
+
+def _prove(subject: Subject, folder: Path, outcomes: dict[int, Outcome]) -> None:
+    """What no proof comes to an end of stays a survivor, and says so."""
+    left = _left(outcomes)
+    if not left:
+        return
+    try:
         equivalence = Equivalence(top=subject.top, folder=folder, cut=subject.cut)
-        for mutation in _left(outcomes):
+    except SolverError as error:
+        for mutation in left:
+            outcomes[mutation.number] = Outcome(mutation, Verdict.SURVIVED, f"not proved: {error}")
+        return
+    for mutation in left:
+        try:
             if how := equivalence.prove(mutation.number):
                 outcomes[mutation.number] = Outcome(mutation, Verdict.EQUIVALENT, how)
-    return Score(list(outcomes.values()))
+        except SolverError as error:
+            outcomes[mutation.number] = Outcome(mutation, Verdict.SURVIVED, f"not proved: {error}")
 
 
 def _left(outcomes: Mapping[int, Outcome]) -> list[Mutation]:

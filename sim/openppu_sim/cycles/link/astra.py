@@ -8,6 +8,8 @@ these patterns no two messages share a link.
 
 from dataclasses import dataclass
 
+from openppu_sim.cycles.link.cluster import two_level_ns
+from openppu_sim.cycles.link.fabric import Copies, Fabric, FatTree
 from openppu_sim.cycles.link.network import Endpoint, Graph
 
 GIB_PER_S = 2**30 / 1e9
@@ -81,6 +83,37 @@ ROWS = (
     Row("switch", "direct", 64 * MIB, 350, 200, 365),
     Row("switch", "ring", 64 * MIB, 350, 200, 683),
 )
+
+
+class Switch(FatTree):
+    """One switch for any number of chips, each with a link each way, as ASTRA-sim has it."""
+
+    def __init__(self, ends: int, *, gibs: float, latency_ns: float) -> None:
+        fabric = SwitchFabric(gbs=gibs * GIB_PER_S, interface_ns=latency_ns, switch_ns=latency_ns)
+        super().__init__(ends, fabric)
+        self.endpoint = ENDPOINT
+
+
+class SwitchFabric(Fabric):
+    """A fabric of one switch with as many ports as there are ends."""
+
+    def tiers(self, ends: int) -> int:
+        """One."""
+        return 1
+
+
+def two_level_microseconds(chips: int, size: int, *, across: str) -> float:
+    """What this model gives for an all-reduce as in ``TWO_LEVEL_ROWS``, all messages of all chips followed.
+
+    Parameters
+    ----------
+    across : str
+        ``ring`` or ``halving-doubling``.
+    """
+    nodes = chips // 8
+    node = Copies(network("mesh", 8, gibs=50, latency_ns=200), nodes)
+    rails = Copies(Switch(nodes, gibs=50, latency_ns=2000), 8, inner=False)
+    return two_level_ns(node, rails, 8, nodes, size, across=across) / 1e3
 
 
 @dataclass(frozen=True)

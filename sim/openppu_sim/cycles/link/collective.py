@@ -1,6 +1,7 @@
 """What a collective takes on a node's topology, by each algorithm, and which is best."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from openppu_sim.cycles.link import algorithms, events, steps
 from openppu_sim.cycles.link.algorithms import bus_factor
@@ -19,7 +20,7 @@ ALGORITHMS: dict[str, tuple[str, ...]] = {
 }
 """The operations that each algorithm does."""
 
-ONE_BY_ONE = 20_000
+ONE_BY_ONE = 2_000
 """Messages up to which each is followed on its own."""
 
 
@@ -119,13 +120,19 @@ def estimates(
     return sorted(found, key=lambda one: one.time_ns)
 
 
+@lru_cache(maxsize=10_000)
+def best_ns(operation: str, topology: Topology, ports: Ports, size: int) -> float:
+    """By the fastest algorithm."""
+    return estimates(operation, topology, ports, size)[0].time_ns
+
+
 def group_ns(operation: str, topology: Topology, ports: Ports, groups: list[list[int]], size: int) -> float:
     """What an operation takes in several groups of a node at once, all of one size, by the best of three algorithms."""
     chips = len(groups[0])
     if chips == 1:
         return 0.0
     if chips == topology.chips:
-        return estimates(operation, topology, ports, size)[0].time_ns
+        return best_ns(operation, topology, ports, size)
     graph = topology.network(ports)
     parts = [algorithms.direct, algorithms.ring]
     parts += [algorithms.halving_doubling] if operation in ALGORITHMS["halving-doubling"] else []

@@ -1,7 +1,12 @@
 """A node with a slow or a dead link, and what is to be expected of many nodes of which some have one."""
 
 import math
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
+
+from openppu.link.layouts import TUNNEL_HOPS
 
 from openppu_sim.cycles.link.collective import Estimate, estimates
 from openppu_sim.cycles.link.network import Graph
@@ -22,13 +27,13 @@ class Fault:
 def with_fault(topology: Topology, ports: Ports, fault: Fault) -> tuple[Topology, Graph]:
     """A topology with a fault: its rings laid so that they avoid the link where they can, and its links.
 
-    Of several links between two chips, one is dead or slow. A dead link that was the only one is replaced by a detour
-    over the first chip that both are connected with, which costs `Ports.tunnel_share` of the rate.
+    Of several links between two chips, one is dead or slow. A dead link that was the only one is replaced by the
+    shortest detour, on which flits travel in packets and so leave `Ports.tunnel_share` of the rate.
 
     Raises
     ------
     UserError
-        If the chips are not connected, or nothing else connects them.
+        If the chips are not connected, or no other way is short enough.
     """
     a, b = sorted((fault.a, fault.b))
     counts = {(min(one, two), max(one, two)): count for one, two, count in topology.links}
@@ -40,11 +45,30 @@ def with_fault(topology: Topology, ports: Ports, fault: Fault) -> tuple[Topology
     avoiding = replace(topology, rings=_rings_around(topology, a, b))
     if left:
         return avoiding, graph.slowed(graph.links_between(a, b), left)
-    others = [c for c in range(topology.chips) if c not in (a, b)]
-    through = [c for c in others if all((min(c, end), max(c, end)) in counts for end in (a, b))]
-    if not through:
-        raise UserError(f"link {fault.a}-{fault.b}: chips {a} and {b} have no neighbour in common for a detour")
-    return avoiding, graph.detoured(a, b, through[0], 1 / ports.tunnel_share)
+    way = _detour(counts, a, b)
+    if way is None or len(way) - 1 > TUNNEL_HOPS:
+        raise UserError(
+            f"link {fault.a}-{fault.b}: no other way of {TUNNEL_HOPS} hops or fewer between chips {a} and {b}"
+        )
+    return avoiding, graph.detoured(way, 1 / ports.tunnel_share)
+
+
+def _detour(links: Iterable[tuple[int, int]], a: int, b: int) -> list[int] | None:
+    """Chips of the shortest way between two chips without the link between them; None if there is none."""
+    neighbours: dict[int, list[int]] = {}
+    for one, two in links:
+        if (one, two) != (a, b):
+            neighbours.setdefault(one, []).append(two)
+            neighbours.setdefault(two, []).append(one)
+    ways: dict[int, list[int]] = {a: [a]}
+    waiting = deque([a])
+    while waiting:
+        chip = waiting.popleft()
+        for other in sorted(neighbours.get(chip, ())):
+            if other not in ways:
+                ways[other] = [*ways[chip], other]
+                waiting.append(other)
+    return ways.get(b)
 
 
 def _rings_around(topology: Topology, a: int, b: int) -> tuple[tuple[int, ...], ...]:
@@ -86,6 +110,16 @@ class FaultRates:
     degraded_per_hour: float
     mend_hours: float
 
+    def __post_init__(self) -> None:
+        named = {
+            "dead links": self.dead_per_hour,
+            "slow links": self.degraded_per_hour,
+            "hours to mend": self.mend_hours,
+        }
+        for name, value in named.items():
+            if not 0 <= value < math.inf:
+                raise UserError(f"{name} {value:g}: give a number of at least 0")
+
     def shares(self, links: int) -> tuple[float, float, float]:
         """Shares of the time in which, of so many links, all are well; one is slow and none dead; one is dead.
 
@@ -106,16 +140,17 @@ def expected_ns(times: tuple[float, float, float], rates: FaultRates, links: int
 
 
 def fault_times(operation: str, topology: Topology, ports: Ports, size: int) -> tuple[float, float, float]:
-    """Times of an operation: all links well, the worst of them at half its width, the worst of them dead."""
+    """Times of an operation: all links well, the worst of them at half its width, the worst of them dead.
+
+    A dead link without a detour is left out: its chip is lost.
+    """
     well = estimates(operation, topology, ports, size)[0].time_ns
-    worst = []
-    for share in (0.5, 0.0):
-        found = [
-            faulty_estimates(operation, topology, ports, size, Fault(a, b, share))[0].time_ns
-            for a, b in _kinds(topology)
-        ]
-        worst.append(max(well, *found))
-    return well, worst[0], worst[1]
+    slow = dead = well
+    for a, b in _kinds(topology):
+        slow = max(slow, faulty_estimates(operation, topology, ports, size, Fault(a, b, 0.5))[0].time_ns)
+        with suppress(UserError):
+            dead = max(dead, faulty_estimates(operation, topology, ports, size, Fault(a, b))[0].time_ns)
+    return well, slow, dead
 
 
 def _kinds(topology: Topology) -> list[tuple[int, int]]:

@@ -107,7 +107,7 @@ def holds(topology: str, operation: str, algorithm: str) -> bool:
     """Whether there is a closed form, and no two messages of a step share a link there."""
     if (operation, algorithm) not in FORMULAS:
         return False
-    return topology in FREE or (topology in ("ring", "twins", "sixteen") and algorithm == "ring")
+    return topology in FREE or (topology in ("ring", "groups") and algorithm == "ring")
 
 
 def best_pieces(chips: int, size: float, *, hop_ns: float, gbs: float) -> int:

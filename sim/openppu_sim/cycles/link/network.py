@@ -6,8 +6,9 @@ and its bytes pass at the rate of the slowest share. `events.solve` can store an
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -114,12 +115,16 @@ class Graph:
         rate[list(numbers)] *= share
         return replace(self, rate=rate)
 
-    def detoured(self, a: int, b: int, through: int, stretch: float) -> "Graph":
-        """The same graph with messages between two chips through a third one, and so many times their bytes."""
+    def detoured(self, way: Sequence[int], stretch: float) -> "Graph":
+        """The same graph with messages between the first and the last of some chips through those between.
+
+        These messages take so many times their bytes.
+        """
         ways = dict(self.ways or self._find_ways())
-        for start, end in ((a, b), (b, a)):
-            ways[start, end] = [*ways[start, through], *ways[through, end]]
-        return replace(self, ways=ways, detours=self.detours | {(a, b): stretch, (b, a): stretch})
+        for chips in (way, way[::-1]):
+            ways[chips[0], chips[-1]] = [number for hop in pairwise(chips) for number in ways[hop]]
+        ends = (way[0], way[-1])
+        return replace(self, ways=ways, detours=self.detours | {ends: stretch, ends[::-1]: stretch})
 
     def way(self, source: int, destination: int) -> list[int]:
         """The links of the way from one chip to another.

@@ -54,7 +54,7 @@ def ports_of(chip: ChipConfig, calibration: Calibration) -> Ports:
     endpoint = Endpoint(
         start_ns=calibration.start_clocks * clock_ns,
         step_ns=calibration.step_clocks * clock_ns,
-        packet_bytes=MOST_DATA_BYTES,
+        packet_bytes=min(MOST_DATA_BYTES, int(calibration.packet_beats) * link.beat_bytes),
         header_bytes=HEADER_BYTES,
         flit_bytes=link.payload_bytes,
     )

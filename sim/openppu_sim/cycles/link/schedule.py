@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -29,6 +30,11 @@ class Step:
     size: Floats
     reduces: bool = False
     times: int = 1
+
+    @cached_property
+    def one_each(self) -> bool:
+        """Whether no chip sends, or gets, more than one message."""
+        return all(len(np.unique(chips)) == len(chips) for chips in (self.source, self.destination))
 
 
 Schedule = list[Step]

@@ -61,12 +61,16 @@ def advance(progress: Progress, step: Step, network: Network, *, store_and_forwa
     arrival = latency + network.endpoint.step_ns
     if step.reduces:
         arrival = arrival + network.endpoint.reduce_ns(step.size)
+    pass_on(progress, step, duration, arrival)
+
+
+def pass_on(progress: Progress, step: Step, duration: Floats, arrival: Floats) -> None:
+    """Do a step whose messages take a time each to be sent, and a time more to arrive."""
     source, destination = step.source, step.destination
-    once = len(np.unique(source)) == len(source) and len(np.unique(destination)) == len(destination)
     received, sent = progress.received, progress.sent
     for _ in range(step.times):
         passed = np.maximum(received[source], sent[source]) + duration
-        if once:
+        if step.one_each:
             sent[source] = passed
             received[destination] = np.maximum(received[destination], passed + arrival)
         else:

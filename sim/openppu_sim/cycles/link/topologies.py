@@ -1,9 +1,9 @@
-"""How the chips of a node are connected: pair, ring, mesh, twins, sixteen.
+"""How the chips of a node are connected: pair, ring, mesh, groups.
 
 ``pair``: two chips, all ports between them. ``ring``: each chip with two neighbours, half of the ports to each.
-``mesh``: each with every other, up to eight. ``twins``: two groups of four, two links between the chips of a group and
-one to the twin in the other. ``sixteen``: four groups of four, likewise inside; chip 1, 2 and 3 of a group has its
-seventh link to that chip of the group 1, 2 or 3 further by exclusive or, and chip 0 to chip 0 of the group 1 further.
+``mesh``: each with every other, up to eight. ``groups`` of eight: two groups of four, two links between the chips of
+a group and one to the twin in the other. ``groups`` of sixteen: four groups of four, likewise inside; chip k of group g
+has its seventh link to chip k of group g XOR k, or of g XOR 1 where k is 0.
 """
 
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from openppu_sim.cycles.link.ports import Ports
 from openppu_sim.errors import UserError
 
 MOST_RING = 64
+GROUP = 4
 
 
 @dataclass(frozen=True)
@@ -90,30 +91,26 @@ def _mesh(chips: int, ports: int) -> Topology:
     return Topology("mesh", chips, links, (tuple(range(chips)),), tuple(rings))
 
 
-def _twins(chips: int, ports: int) -> Topology:
-    _allow("twins", chips, chips == 8, "8")
-    links = [(first + a, first + b, 2) for first in (0, 4) for a, b in combinations(range(4), 2)]
-    links += [(chip, chip + 4, 1) for chip in range(4)]
-    groups = ((0, 1, 2, 3), (4, 5, 6, 7))
-    ring = (0, 1, 2, 3, 7, 6, 5, 4)
-    return Topology("twins", 8, tuple(links), groups, (ring, ring[::-1]))
-
-
-def _sixteen(chips: int, ports: int) -> Topology:
-    _allow("sixteen", chips, chips == 16, "16")
-    links = [(4 * g + a, 4 * g + b, 2) for g in range(4) for a, b in combinations(range(4), 2)]
-    links += [(4 * g + c, 4 * (g ^ max(1, c)) + c, 1) for g in range(4) for c in range(4) if g < g ^ max(1, c)]
-    groups = tuple(tuple(range(4 * g, 4 * g + 4)) for g in range(4))
-    ring = (2, 3, 1, 0, 4, 5, 7, 6, 14, 15, 13, 12, 8, 9, 11, 10)
-    return Topology("sixteen", 16, tuple(links), groups, (ring, ring[::-1]))
+def _groups(chips: int, ports: int) -> Topology:
+    _allow("groups", chips, chips in (8, 16), "8 or 16")
+    count = chips // GROUP
+    inside = [(GROUP * g + a, GROUP * g + b, 2) for g in range(count) for a, b in combinations(range(GROUP), 2)]
+    groups = tuple(tuple(range(GROUP * g, GROUP * g + GROUP)) for g in range(count))
+    if count == 2:
+        across = [(chip, chip + GROUP, 1) for chip in range(GROUP)]
+        ring: tuple[int, ...] = (0, 1, 2, 3, 7, 6, 5, 4)
+    else:
+        pairs = [(GROUP * g + k, GROUP * (g ^ max(1, k)) + k) for g in range(count) for k in range(GROUP)]
+        across = [(a, b, 1) for a, b in pairs if a < b]
+        ring = (2, 3, 1, 0, 4, 5, 7, 6, 14, 15, 13, 12, 8, 9, 11, 10)
+    return Topology("groups", chips, (*inside, *across), groups, (ring, ring[::-1]))
 
 
 TOPOLOGIES: dict[str, Callable[[int, int], Topology]] = {
     "pair": _pair,
     "ring": _ring,
     "mesh": _mesh,
-    "twins": _twins,
-    "sixteen": _sixteen,
+    "groups": _groups,
 }
 
 

@@ -1,0 +1,225 @@
+"""Short runs of the native bench that reach every part of a small channel.
+
+They are what `openppu_verif.mutation` measures: a change of the netlist counts as found if one of them fails.
+`openppu_verif.hbm.trace_lock` holds what each run's outputs did.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from openppu.hbm.config import ChannelConfig
+from openppu.hbm.device import Timing
+from openppu.hbm.hammer_table import least_threshold
+from openppu.hbm.settings import Mapping, Page, Refresh, Settings
+from openppu_sim.errors import SimulationError
+
+from openppu_verif.hbm.memory_file import ADDRESS_ERROR_CLOCKS
+from openppu_verif.hbm.native import Event, Measurement, Pattern, run
+from openppu_verif.hbm.scenarios import scenario
+from openppu_verif.hbm.soak import CONFIGS
+
+CHANNEL = CONFIGS["small"]
+"""4-high, queues of 8, protection from row hammer, and retries: that of the soak."""
+
+CLOCKS = 1500
+RANDOM_RUNS = 20
+DRAIN = 20_000
+MOST_LOST = 8
+"""Commands of wrong parity in a random run."""
+
+SLOW = Timing(
+    tCCDS=5, tCCDL=9, tCCDR=6, tRTW=70, RL=61, WL=31, tRCDRD=130, tRCDWR=120, tRP=140, tRAS=170, tRC=320, tRRDS=70,
+    tRRDL=75, tFAW=235, tWTRS=65, tWTRL=100, tRTP=66, tWR=130, tRFC=1100, tRFCSB=515, tRREFD=130, tREFI=20_000,
+    tXP=66, tXS=1200, tCKE=70, tMRD=300,
+)  # fmt: skip
+"""Longer than any device's, so that the upper bits of the counters of clocks are used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A short run.
+
+    Parameters
+    ----------
+    label : str
+        What failures call it.
+    settings : Settings
+    patterns : list of Pattern
+        One a port.
+    events : list
+        As of `openppu_verif.hbm.native.run`.
+    clocks : int
+    seed : int
+    errors : bool
+        Error answers belong to it.
+    """
+
+    label: str
+    settings: Settings
+    patterns: list[Pattern]
+    events: list[Event] = field(default_factory=list)
+    clocks: int = CLOCKS
+    seed: int = 1
+    errors: bool = False
+
+
+def runs(config: ChannelConfig = CHANNEL) -> Iterator[Run]:
+    """Directed runs, then random ones as in `openppu_verif.hbm.soak`."""
+    yield from _traffic(config)
+    yield from _timing(config)
+    yield from _events(config)
+    for number in range(RANDOM_RUNS):
+        chosen = scenario(config, number, CLOCKS)
+        yield Run(
+            label=f"random {number}",
+            settings=chosen.settings,
+            patterns=chosen.patterns,
+            events=_fewer(chosen.events),
+            seed=number,
+            errors=chosen.errors,
+        )
+
+
+def _fewer(events: Sequence[Event]) -> list[Event]:
+    """With no more lost commands than so short a run can mend: after 16 in a row the controller gives up."""
+    lost = [each for each in events if each[1] == "spoil_command"]
+    return [each for each in events if each not in lost[MOST_LOST:]]
+
+
+def play(
+    executable: Path, each: Run, *, pins: dict[str, int] | None = None, timeout: float | None = None
+) -> Measurement:
+    """Do a run of `CHANNEL` on a native model.
+
+    Raises
+    ------
+    SimulationError
+        With the first thing that is wrong.
+    """
+    measured = run(
+        executable,
+        CHANNEL,
+        each.patterns,
+        settings=each.settings,
+        warmup=0,
+        clocks=each.clocks,
+        drain=DRAIN,
+        seed=each.seed,
+        events=each.events,
+        pins=pins or {},
+        timeout=timeout,
+    )
+    measured.check(errors=each.errors)
+    if not any(name == "reset" for _, name, _ in each.events) and (problem := miscounted(measured)):
+        raise SimulationError(problem)
+    return measured
+
+
+def miscounted(measured: Measurement) -> str | None:
+    """How the controller's counters differ from what was seen on the bus, if they do. For a run without resets.
+
+    A command is on the bus a clock after its choice, so at both ends of the window one may be missing.
+    """
+    for pc, counters in enumerate(measured.counters):
+        for name, seen in (("reads", measured.bus_reads[pc]), ("writes", measured.bus_writes[pc])):
+            if abs(counters[name] - seen) > 1:
+                return f"PC {pc}: {seen} {name} on the bus, the controller counted {counters[name]}"
+    return None
+
+
+OPEN, CLOSED = Page(0), Page(1)
+PLAIN = Settings(write_high=6, write_low=1)
+BUSY = Pattern(order="random", lengths=(1, 40), reads=0.5, size=4096, masked=0.2, stall=0.1, hold=0.1, tags=4)
+
+
+def _traffic(config: ChannelConfig) -> Iterator[Run]:
+    """Orders, places, lengths; who is held back; mappings, page policies, limits."""
+    both = config.ports
+
+    def of(label: str, pattern: Pattern, settings: Settings = PLAIN, *, seed: int = 1, **others: Pattern) -> Run:
+        patterns = [others.get(f"port_{index}", pattern) for index in range(both)]
+        return Run(label=label, settings=settings, patterns=patterns, seed=seed)
+
+    yield of("busy", BUSY)
+    yield of("stream", Pattern(reads=0.5, tags=4))
+    yield of("near", replace(BUSY, size=256, lengths=(1, 8), masked=0.5), replace(PLAIN, page=OPEN), seed=2)
+    anywhere = replace(BUSY, size=None, lengths=(1, 128), masked=0.0, stall=0.0, hold=0.0, beyond=0.05)
+    for code in range(2):
+        settings = replace(PLAIN, mapping=Mapping(code), hash_banks=bool(code))
+        yield of(f"anywhere, mapping {code}", anywhere, settings, seed=3)
+    reads = Pattern(order="random", lengths=(1, 8), tags=4)
+    yield of("reads, answers held", replace(reads, hold=0.9), replace(PLAIN, page=CLOSED), seed=4)
+    yield of("reads beside writes", reads, port_1=replace(reads, reads=0.0), seed=5)
+    many = replace(PLAIN, write_high=config.writes, write_low=config.writes - 1, age_limit=40)
+    yield of("writes, masked", replace(reads, reads=0.1, masked=0.9, size=1 << 14), many, seed=6)
+    yield of("impatient", replace(BUSY, size=1 << 20, lengths=(1, 8)), replace(PLAIN, age_limit=6), seed=7)
+    row = config.organisation.banks * config.organisation.columns * 2
+    one = Pattern(order="stride", stride=row, size=8 * row, lengths=(1, 1), reads=0.6)
+    yield of("rows of one bank", one, replace(PLAIN, page=CLOSED, hammer_threshold=1 << 14), seed=8)
+
+
+def _timing(config: ChannelConfig) -> Iterator[Run]:
+    """Slow devices, delays, refreshes of both kinds, temperatures."""
+    spread = replace(BUSY, size=1 << 18, lengths=(1, 8))
+    slow = replace(PLAIN, timing=SLOW, read_delay=15)
+    yield Run(label="slow", settings=slow, patterns=[spread] * config.ports, clocks=2500)
+    near = [replace(spread, size=256)] * config.ports
+    yield Run(label="slow and near", settings=replace(slow, refresh=Refresh(1)), patterns=near, clocks=2500)
+    often = replace(PLAIN.timing, tREFI=1600, tRFC=100, tXS=100, tRFCSB=90)
+    for code in range(2):
+        settings = replace(PLAIN, refresh=Refresh(code), timing=often, mapping=Mapping(1), hash_banks=True)
+        events: list[Event] = [(300 * place, "temperature", [each]) for place, each in enumerate((2, 6, 3, 1, 0))]
+        events += [(200, "pause", [100]), (800, "pause", [300])]
+        busy = [BUSY] * config.ports
+        yield Run(label=f"refresh {code}", settings=settings, patterns=busy, events=events, seed=3)
+
+
+def _events(config: ChannelConfig) -> Iterator[Run]:
+    """Sleep, heat, the PHY's requests, lost words and commands, wrong bits, hammered rows, resets."""
+    ports = config.ports
+    rests: list[Event] = [(at, "pause", [length]) for at, length in ((100, 90), (300, 400), (800, 250), (1200, 900))]
+    sleepy = replace(PLAIN, power_down_after=17, self_refresh_after=150)
+    quick = replace(sleepy, timing=replace(PLAIN.timing, tREFI=1200, tRFC=100, tXS=150))
+    few = replace(BUSY, gap=30, outstanding=2)
+    for label, settings in (("sleep", sleepy), ("sleep, often refreshed", quick)):
+        yield Run(label=label, settings=settings, patterns=[few] * ports, events=rests, clocks=2500, seed=2)
+    longer: list[Event] = [(at, "pause", [2500]) for at in (300, 4000)]
+    deep = replace(PLAIN, self_refresh_after=70, page=OPEN, timing=replace(SLOW, tREFI=4000))
+    yield Run(label="deep sleep, slow", settings=deep, patterns=[few] * ports, events=longer, clocks=7000, seed=3)
+    update: list[Event] = [(400, "update_request", [1]), (900, "update_request", [0])]
+    update += [(1000, "update_request", [1]), (1020, "update_request", [0])]
+    yield Run(label="update", settings=PLAIN, patterns=[BUSY] * ports, events=update, seed=4)
+    hot: list[Event] = [(500, "catastrophic", [1]), (520, "catastrophic", [0])]
+    yield Run(label="too hot", settings=PLAIN, patterns=[BUSY] * ports, events=hot, seed=5, errors=True)
+    reset: list[Event] = [(500, "reset", []), (505, "temperature", [3]), (900, "reset", [])]
+    yield Run(label="resets", settings=replace(PLAIN, read_delay=3), patterns=[BUSY] * ports, events=reset, seed=6)
+
+    stream = Pattern(reads=0.7, tags=4)
+    wrong: list[Event] = []
+    for place in range(288):  # each data and check bit alone
+        wrong.append((100 + 4 * place, "flip_reads", [place % 2, 0, 1, place]))
+    yield Run(label="wrong bits", settings=PLAIN, patterns=[stream] * ports, events=wrong, seed=7)
+    worse: list[Event] = [(200 + 40 * n, "flip_reads", [n % 2, 0, 1, n, 70 + 7 * n]) for n in range(12)]
+    worse += [(800 + 60 * n, "flip_reads", [n % 2, 0, 1, 3 * n, 3 * n + 1]) for n in range(10)]
+    masked = replace(BUSY, masked=0.5, size=512)
+    yield Run(label="worse bits", settings=PLAIN, patterns=[masked] * ports, events=worse, seed=8, errors=True)
+    lost: list[Event] = [(300 + 170 * n, "lose_strobes", [n % 2, n % 3, 1]) for n in range(6)]
+    yield Run(label="lost strobes", settings=PLAIN, patterns=[stream] * ports, events=lost, seed=9, errors=True)
+
+    if config.retry:
+        late = replace(PLAIN, parity_latency=ADDRESS_ERROR_CLOCKS, timing=replace(PLAIN.timing, tREFI=1600))
+        for label, settings in (("parity", late), ("parity, closed", replace(late, page=CLOSED))):
+            # Now and then the next while the last is being mended.
+            times = [100 + 180 * n // 2 - 30 * (n % 2) for n in range(30)]
+            spoilt: list[Event] = [(at, "spoil_command", [n % 2, n % 3]) for n, at in enumerate(times)]
+            yield Run(label=label, settings=settings, patterns=[BUSY] * ports, events=spoilt, clocks=3000, seed=10)
+    if config.hammer_entries:
+        row = config.organisation.banks * config.organisation.columns * 2
+        for reach, stride in ((1, 2), (2, 1)):
+            threshold = max(8, least_threshold(config.hammer_entries, 1, PLAIN.timing))
+            settings = replace(PLAIN, hammer_threshold=threshold, hammer_window=1, hammer_reach=reach)
+            few = Pattern(order="stride", stride=stride * row, size=(4 - reach) * stride * row, lengths=(1, 1))
+            few = replace(few, outstanding=2)
+            patterns = [few, replace(BUSY, base=10 * row, size=1 << 16, gap=20)][:ports]
+            yield Run(label=f"hammered, reach {reach}", settings=settings, patterns=patterns, clocks=5000, seed=11)
