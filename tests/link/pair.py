@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from amaranth import Module, ResetInserter, Signal
+from amaranth import DomainRenamer, Module, ResetInserter, Signal
 from amaranth.sim import Simulator
 from line import Line
 from openppu.link.config import LinkConfig
@@ -36,9 +36,11 @@ class End:
 
 
 class Pair:
-    """The two, and a clock that they share."""
+    """The two, and a clock that they share; with ``recovered_clock`` the second one has its own, faster by ``ppm``."""
 
-    def __init__(self, config: LinkConfig, lines: tuple[Line, Line], settings: TrainingSettings = SHORT):
+    def __init__(
+        self, config: LinkConfig, lines: tuple[Line, Line], settings: TrainingSettings = SHORT, *, ppm: float = 0
+    ):
         self.config = config
         self.ends = [End(PhysicalLayer(config), line) for line in lines]
         self.settings = settings
@@ -47,9 +49,17 @@ class Pair:
         self.reset = Signal(2)
         """Holds one of the two in reset."""
         for place, end in enumerate(self.ends):
-            m.submodules[f"layer_{place}"] = ResetInserter(self.reset[place])(end.layer)
+            layer = ResetInserter(self.reset[place])(end.layer)
+            if config.recovered_clock:
+                # Each receives in the clock of the other.
+                layer = DomainRenamer({"sync": "ab"[place], "rx": "ba"[place]})(layer)
+            m.submodules[f"layer_{place}"] = layer
         self.simulator = Simulator(m)
-        self.simulator.add_clock(1e-9)
+        if config.recovered_clock:
+            self.simulator.add_clock(1e-9, domain="a")
+            self.simulator.add_clock(1e-9 * (1 - ppm * 1e-6), domain="b", phase=0.3e-9)
+        else:
+            self.simulator.add_clock(1e-9)
         self.ctx: Any = None
         self.deaf = False
         """Flits are not told to be good or bad."""
@@ -69,7 +79,14 @@ class Pair:
                 ctx.set(end.layer.settings, self.settings.values())
             await testbench(self)
 
+        async def other_clock(ctx: Any) -> None:
+            while True:
+                self._step(ctx, 1)
+                await ctx.tick("b")
+
         self.simulator.add_testbench(process)
+        if self.config.recovered_clock:
+            self.simulator.add_testbench(other_clock, background=True)
         self.simulator.run()
 
     async def ticks(self, clocks: int) -> None:
@@ -106,52 +123,59 @@ class Pair:
             self.ctx.set(getattr(self.ends[end].layer.control, name), value)
 
     async def _tick(self) -> None:
-        ctx, config = self.ctx, self.config
-        for place, end in enumerate(self.ends):
-            layer, other = end.layer, self.ends[1 - place].layer
-            words, valid, signal = end.line.clock(
-                ctx.get(layer.serdes.send.as_value()), ctx.get(layer.serdes.send_idle)
-            )
-            ctx.set(other.serdes.receive.as_value(), words)
-            ctx.set(other.serdes.receive_valid, valid)
-            ctx.set(other.serdes.signal, signal)
-        for place, end in enumerate(self.ends):
-            layer = end.layer
-            state = State(ctx.get(layer.status.state))
-            if not end.states or end.states[-1][1] != state:
-                end.states.append((self.clock, state))
-            for name in ("fresh_far", "link_reset"):
-                if ctx.get(getattr(layer, name)):
-                    end.events.append((self.clock, name))
-            # Sending: whole flits, begun again after a break.
-            if not ctx.get(layer.sending) and end.given % config.beats:
-                end.given -= end.given % config.beats
-                end.restarts += 1
-            flit, beat = divmod(end.given, config.beats)
-            ctx.set(layer.transmit.payload.data, self.beat(place, flit, beat))
-            ctx.set(layer.transmit.payload.first, beat == 0)
-            ctx.set(layer.transmit.payload.last, beat == config.beats - 1)
-            ctx.set(layer.transmit.valid, 1)
-            end.given += ctx.get(layer.transmit.ready)
-            # Receiving.
-            ctx.set(layer.flit_good, 0)
-            ctx.set(layer.flit_bad, 0)
-            if not ctx.get(layer.receiving) and not ctx.get(layer.receive_valid):
-                end.partial = []
-            if ctx.get(layer.receive_valid):
-                beat_in = ctx.get(layer.receive)
-                assert beat_in.first == (not end.partial), f"clock {self.clock}: end {place}: first out of its place"
-                end.partial.append(beat_in.data)
-                assert beat_in.last == (len(end.partial) == config.beats), f"clock {self.clock}: end {place}: last"
-                if beat_in.last:
-                    number = self._number(1 - place, end.partial)
-                    ctx.set(layer.flit_good, number is not None and not self.deaf)
-                    ctx.set(layer.flit_bad, number is None and not self.deaf)
-                    end.flits.append(number)
-                    end.arrivals.append(self.clock)
-                    end.partial = []
+        if self.config.recovered_clock:
+            self._step(self.ctx, 0)
+            self.clock += 1
+            await self.ctx.tick("a")
+            return
+        self._step(self.ctx, 0)
+        self._step(self.ctx, 1)
         self.clock += 1
-        await ctx.tick()
+        await self.ctx.tick()
+
+    def _step(self, ctx: Any, place: int) -> None:
+        """A clock of one of the two."""
+        config, end = self.config, self.ends[place]
+        layer, other = end.layer, self.ends[1 - place].layer
+        words, valid, signal = end.line.clock(ctx.get(layer.serdes.send.as_value()), ctx.get(layer.serdes.send_idle))
+        ctx.set(other.serdes.receive.as_value(), words)
+        ctx.set(other.serdes.receive_valid, valid)
+        ctx.set(other.serdes.signal, signal)
+        state = State(ctx.get(layer.status.state))
+        if not end.states or end.states[-1][1] != state:
+            end.states.append((self.clock, state))
+        for name in ("fresh_far", "link_reset"):
+            if ctx.get(getattr(layer, name)):
+                end.events.append((self.clock, name))
+
+        # Sending: whole flits, begun again after a break.
+        if not ctx.get(layer.sending) and end.given % config.beats:
+            end.given -= end.given % config.beats
+            end.restarts += 1
+        flit, beat = divmod(end.given, config.beats)
+        ctx.set(layer.transmit.payload.data, self.beat(place, flit, beat))
+        ctx.set(layer.transmit.payload.first, beat == 0)
+        ctx.set(layer.transmit.payload.last, beat == config.beats - 1)
+        ctx.set(layer.transmit.valid, 1)
+        end.given += ctx.get(layer.transmit.ready)
+
+        # Receiving.
+        ctx.set(layer.flit_good, 0)
+        ctx.set(layer.flit_bad, 0)
+        if not ctx.get(layer.receiving) and not ctx.get(layer.receive_valid):
+            end.partial = []
+        if ctx.get(layer.receive_valid):
+            beat_in = ctx.get(layer.receive)
+            assert beat_in.first == (not end.partial), f"clock {self.clock}: end {place}: first out of its place"
+            end.partial.append(beat_in.data)
+            assert beat_in.last == (len(end.partial) == config.beats), f"clock {self.clock}: end {place}: last"
+            if beat_in.last:
+                number = self._number(1 - place, end.partial)
+                ctx.set(layer.flit_good, number is not None and not self.deaf)
+                ctx.set(layer.flit_bad, number is None and not self.deaf)
+                end.flits.append(number)
+                end.arrivals.append(self.clock)
+                end.partial = []
 
     def _number(self, end: int, beats: list[int]) -> int | None:
         """Which of the last flits of ``end`` this is; None if it is none."""

@@ -1,18 +1,26 @@
 """The physical layer of a port: between the SerDes' words and beats of flits."""
 
-from amaranth import Module, Signal
+from amaranth import DomainRenamer, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from openppu.link.config import LinkConfig
+from openppu.link.crossing import ElasticBuffer, Snapshot
 from openppu.link.gather import Gather
 from openppu.link.layouts import beat_layout
 from openppu.link.prbs import Pattern
-from openppu.link.receive_side import ReceiveSide, lane_report_layout
+from openppu.link.receive_side import (
+    ReceiveSide,
+    lane_report_layout,
+    receive_control_layout,
+    receive_report_layout,
+)
 from openppu.link.serdes import SerdesSignature
 from openppu.link.settings import TrainingSettings, settings_layout
 from openppu.link.training import RETRAIN_BITS, Cause, State, Training, training_control_layout
 from openppu.link.transmit_side import TransmitSide
+
+_ALIGNED = ("words", "valid", "begin", "active_width")
 
 
 def physical_control_layout(config: LinkConfig) -> data.StructLayout:
@@ -20,8 +28,8 @@ def physical_control_layout(config: LinkConfig) -> data.StructLayout:
 
     ``disable``, ``retrain``, ``hot_reset``, ``sleep``, ``forbidden``: as of
     `openppu.link.training.training_control_layout`. ``near_loopback``: the words sent are received, too, instead of the
-    SerDes'. ``far_loopback``: the SerDes' words are sent back. ``test``: send the sequence ``pattern`` on all lanes,
-    and compare what comes with it; there are no flits meanwhile.
+    SerDes'. ``far_loopback``: the SerDes' words are sent back. With ``recovered_clock`` neither does anything.
+    ``test``: send the sequence ``pattern`` on all lanes, and compare what comes with it; there are no flits meanwhile.
     """
     members = training_control_layout(config).members
     others = {"near_loopback": 1, "far_loopback": 1, "test": 1, "pattern": Pattern}
@@ -112,7 +120,7 @@ class PhysicalLayer(wiring.Component):
         config, control, status = self.config, self.control, self.status
         m.submodules.training = training = Training(config)
         m.submodules.transmit_side = sender = TransmitSide(config)
-        m.submodules.receive_side = receiver = ReceiveSide(config)
+        receiver = ReceiveSide(config)
         m.submodules.gather = gather = Gather(config)
 
         m.d.comb += [
@@ -155,23 +163,32 @@ class PhysicalLayer(wiring.Component):
             receiver.raw_valid.eq(self.serdes.receive_valid),
             receiver.signal.eq(self.serdes.signal),
         ]
-        with m.If(control.far_loopback):
-            m.d.comb += [self.serdes.send.eq(returned), self.serdes.send_idle.eq(0)]
-        with m.If(control.near_loopback):
-            m.d.comb += [receiver.raw.eq(sender.send), receiver.raw_valid.eq(-1), receiver.signal.eq(~idle)]
+        if not config.recovered_clock:
+            with m.If(control.far_loopback):
+                m.d.comb += [self.serdes.send.eq(returned), self.serdes.send_idle.eq(0)]
+            with m.If(control.near_loopback):
+                m.d.comb += [receiver.raw.eq(sender.send), receiver.raw_valid.eq(-1), receiver.signal.eq(~idle)]
 
+        asked, report = Signal(receive_control_layout(config)), Signal(receive_report_layout(config))
         m.d.comb += [
-            receiver.control.epoch.eq(training.epoch),
-            receiver.control.accept.eq(training.accept),
-            receiver.control.patience.eq(self.settings.patience),
-            receiver.control.forbidden.eq(control.forbidden),
-            receiver.control.test.eq(control.test),
-            receiver.control.pattern.eq(control.pattern),
-            training.report.eq(receiver.report),
-            gather.words.eq(receiver.words),
-            gather.valid.eq(receiver.valid),
-            gather.begin.eq(receiver.begin),
-            gather.active_width.eq(receiver.active_width),
+            asked.epoch.eq(training.epoch),
+            asked.accept.eq(training.accept),
+            asked.patience.eq(self.settings.patience),
+            asked.forbidden.eq(control.forbidden),
+            asked.test.eq(control.test),
+            asked.pattern.eq(control.pattern),
+            training.report.eq(report),
+        ]
+        if config.recovered_clock:
+            self._cross(m, receiver, gather, asked, report)
+        else:
+            m.submodules.receive_side = receiver
+            m.d.comb += [
+                receiver.control.eq(asked),
+                report.eq(receiver.report),
+                *(getattr(gather, name).eq(getattr(receiver, name)) for name in _ALIGNED),
+            ]
+        m.d.comb += [
             gather.allow.eq(training.allow),
             self.receive.eq(gather.beat),
             self.receive_valid.eq(gather.beat_valid),
@@ -182,13 +199,40 @@ class PhysicalLayer(wiring.Component):
             status.state.eq(training.state),
             status.failed.eq(training.state == State.FAILED),
             status.send_width.eq(training.width),
-            status.receive_width.eq(receiver.report.active_width),
+            status.receive_width.eq(report.active_width),
             status.send_lanes.eq(training.active),
-            status.source.eq(receiver.report.source),
+            status.source.eq(report.source),
             status.retrains.eq(training.retrains),
             status.cause.eq(training.cause),
-            status.lanes.eq(receiver.report.lanes),
+            status.lanes.eq(report.lanes),
         ]
         with m.If(sender.missing):
             m.d.sync += status.missing.eq(1)
         return m
+
+    def _cross(self, m, receiver, gather, asked, report):
+        """Put the receiving side into the clock of the lanes."""
+        aligned = data.StructLayout({name: getattr(receiver, name).shape() for name in _ALIGNED if name != "valid"})
+        m.submodules.receive_side = DomainRenamer("rx")(receiver)
+        m.submodules.elastic = elastic = ElasticBuffer(aligned)
+        m.submodules.control_crossing = down = Snapshot(asked.shape(), source="sync", target="rx")
+        m.submodules.report_crossing = up = Snapshot(report.shape(), source="rx", target="sync")
+        overflow = Signal()
+        with m.If(elastic.overflow):
+            m.d.rx += overflow.eq(1)
+        with m.Elif(~receiver.report.running):
+            m.d.rx += overflow.eq(0)
+        m.d.comb += [
+            down.value.eq(asked),
+            receiver.control.eq(down.seen),
+            up.value.eq(receiver.report),
+            up.value.overflow.eq(receiver.report.overflow | overflow),
+            report.eq(up.seen),
+            *(elastic.put[name].eq(getattr(receiver, name)) for name in _ALIGNED if name != "valid"),
+            elastic.put_valid.eq(receiver.valid),
+            *(getattr(gather, name).eq(elastic.get[name]) for name in _ALIGNED if name != "valid"),
+            gather.valid.eq(elastic.get_valid),
+        ]
+        with m.If(up.stale):
+            for lane in report.lanes:
+                m.d.comb += [lane.alive.eq(0), lane.lost.eq(lane.in_data), lane.heard.eq(0)]
