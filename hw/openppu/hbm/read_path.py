@@ -113,7 +113,9 @@ class ReadPath(wiring.Component):
         m.submodules.line = line = DelayLine(self.issue.shape(), most=MOST_DELAY + 1)
         now = Signal(line.time_bits)
         delay = Signal(range(MOST_DELAY + 1))
-        on_their_way, unwanted, cancelled = (Signal(MOST_DELAY + 1) for _ in range(3))
+        on_their_way, unwanted, cancelled = (
+            Signal(MOST_DELAY + 1, name=name) for name in ("on_their_way", "unwanted", "cancelled")
+        )
         m.d.sync += [
             now.eq(now + 1),
             on_their_way.eq(Cat(self.issue.valid, on_their_way & ~cancelled)),
@@ -126,7 +128,7 @@ class ReadPath(wiring.Component):
             line.delay.eq(delay),
             line.i.eq(self.issue),
         ]
-        due, unasked = Signal(), Signal()
+        due, unasked = (Signal(name=name) for name in ("due", "unasked"))
         m.d.comb += [
             due.eq(on_their_way.bit_select((delay - 1)[: len(delay)], 1)),
             unasked.eq(unwanted.bit_select((delay - 1)[: len(delay)], 1)),
