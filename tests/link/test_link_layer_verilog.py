@@ -15,6 +15,7 @@ from openppu_sim.simulator.lint import lint
     "options",
     [
         {"lanes": 2, "window": 8, "credits": 2},
+        {"lanes": 4, "lane_bits": 32, "fec": True, "crc_bits": 64},
         {"lanes": 1, "retry": "go_back_n", "crc_bits": 16},
     ],
 )

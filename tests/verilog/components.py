@@ -88,6 +88,26 @@ class Statements(wiring.Component):
         return m
 
 
+class Table(wiring.Component):
+    """A memory that is never written, read at once and in the next cycle."""
+
+    place: In(3)
+    now: Out(8)
+    next: Out(8)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.table = table = memory.Memory(shape=8, depth=8, init=[2, 7, 1, 8, 2, 8])
+        now, later = table.read_port(domain="comb"), table.read_port()
+        m.d.comb += [
+            now.addr.eq(self.place),
+            later.addr.eq(self.place),
+            self.now.eq(now.data),
+            self.next.eq(later.data),
+        ]
+        return m
+
+
 class Memories(wiring.Component):
     """A memory with initial words and part writes, a queue of Amaranth's, and an asynchronous read."""
 

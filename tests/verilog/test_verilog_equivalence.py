@@ -4,7 +4,18 @@ import re
 from dataclasses import replace
 
 import pytest
-from components import Division, FallingEdge, KeywordPort, Memories, OneOfOne, Operators, Statements, Transparent, Tree
+from components import (
+    Division,
+    FallingEdge,
+    KeywordPort,
+    Memories,
+    OneOfOne,
+    Operators,
+    Statements,
+    Table,
+    Transparent,
+    Tree,
+)
 from openppu.config import load
 from openppu.emission.rtlil import read
 from openppu.tile.tile import Tile
@@ -20,7 +31,7 @@ FORMAT_SETS = {
 }
 
 
-@pytest.mark.parametrize("component", [Operators, Statements, Memories, OneOfOne, Tree])
+@pytest.mark.parametrize("component", [Operators, Statements, Memories, Table, OneOfOne, Tree])
 def test_small_components_are_proved(component, tmp_path):
     result = unproven(component(), emitted(component()), tmp_path)
     assert not any(result.values()), result

@@ -85,7 +85,9 @@ class _Writer:
         self.names = naming.choose(netlist, without=self.inlined)
         self.text = Text(self.names, widths, self.inlined)
         self.carriers = {wire: port for port, wire in netlist.carriers().items()}
-        self.registers = list(dict.fromkeys(name for _, body in netlist.registers for name in updated(body)))
+        changed = (name for _, body in netlist.registers for name in updated(body))
+        # A memory that nothing writes is a table.
+        self.registers = list(dict.fromkeys([*changed, *netlist.memories]))
 
     def module(self, comment: str, fields: dict[str, str]) -> str:
         blocks = [self.declarations(), self.logic(), *map(self.instance, self.netlist.instances), self.outputs()]

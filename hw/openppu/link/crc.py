@@ -104,12 +104,12 @@ class BeatCrc(wiring.Component):
         register = Signal(bits)
         seen = Signal(8 * size)
         begun, after = Signal(bits), Signal(bits)
+        with_beat = Signal(bits)
         m.d.comb += [
             seen.eq(Mux(self.index == last, self.beat & ((1 << 8 * (covered + 1)) - 1), self.beat)),
             begun.eq(Mux(self.index == 0, Const(start, bits), register)),
-            after.eq(
-                Mux(self.index > last, register, transform(advance, begun, bits) ^ transform(columns, seen, bits))
-            ),
+            with_beat.eq(transform(advance, begun, bits) ^ transform(columns, seen, bits)),
+            after.eq(Mux(self.index > last, register, with_beat) if last < self.config.beats - 1 else with_beat),
             self.value.eq(after ^ ones),
             self.before.eq(register ^ ones),
         ]

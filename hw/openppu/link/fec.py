@@ -101,7 +101,7 @@ class BeatSyndromes(wiring.Component):
             total = transform(columns, bits, 8) if len(bits) else 0
             m.d.comb += plain[r].eq(transform(ones, bits, 8) if len(bits) else 0)
             less = Signal(8, name=f"less_{r}")
-            m.d.comb += [less.eq(total), weighted[r].eq(Mux(phase < r, times(POWERS[-1], less), less))]
+            m.d.comb += [less.eq(total), weighted[r].eq(Mux(phase < r, times(POWERS[-1], less), less) if r else less)]
 
         # By code word; those of the beats before are moved up by as many places as the beat has.
         register = Signal(syndromes_layout())
@@ -120,8 +120,9 @@ class BeatSyndromes(wiring.Component):
         with m.If(self.index == 0):
             m.d.comb += [after.sum[code].eq(plain[code]) for code in range(CODES)]
             m.d.comb += [after.weighted[code].eq(weighted[code]) for code in range(CODES)]
-        with m.If(self.index > self.last):
-            m.d.comb += after.eq(register)
+        if self.last < self.config.beats - 1:
+            with m.If(self.index > self.last):
+                m.d.comb += after.eq(register)
         with m.If(self.step):
             m.d.sync += register.eq(after)
         scale = POWERS[(255 - size * self.last - phases[-1]) // CODES]
