@@ -1,0 +1,278 @@
+"""Runs the programs of collective engines, as docs/collectives.md defines their instructions, on memories of bytes.
+
+There is no time in it: in each turn one part of one engine, chosen at random, moves as many beats as it can. What has a
+limit in the hardware has it here, too: queues, windows, what STOREs have granted. So programs that wait for each other
+in a circle are found out.
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from openppu.formats.spec import BF16
+from openppu.link.collective.config import CollectiveConfig
+from openppu.link.collective.instruction import Instruction, Opcode, Source, Stream, Thread
+from openppu.link.collective.wiring import Wiring
+
+from .arithmetic import add32
+from .formats import Bits32, from_binary32
+
+MINUS_ZERO = np.uint32(0x80000000)
+"""Added to anything it changes nothing, but NaNs become the one NaN."""
+
+
+class StuckError(Exception):
+    """No part of any engine can go on; the message says what each waits with."""
+
+
+@dataclass
+class _Step:
+    op: Instruction
+    done: int = 0
+
+
+@dataclass
+class _Port:
+    sends: deque[_Step] = field(default_factory=deque)
+    results: deque[_Step] = field(default_factory=deque)
+    stores: deque[_Step] = field(default_factory=deque)
+    window: deque[tuple[int, np.ndarray]] = field(default_factory=deque)
+    consumers: deque[int] = field(default_factory=deque)
+    tokens: int = 0
+
+
+class _Engine:
+    """One rank. What moves returns whether it did."""
+
+    def __init__(self, config: CollectiveConfig, program: Sequence[Instruction], memory: np.ndarray):
+        self.config = config
+        self.program = deque(program)
+        self.memory = memory
+        self.ports = [_Port() for _ in range(config.ports)]
+        self.units: list[deque[_Step]] = [deque() for _ in config.units]
+        self.fed: list[deque[Bits32]] = [deque(), deque()]
+        self.progress: dict[int, int] = {}
+        self.peers: list[tuple[_Engine, int] | None] = []
+
+    def dispatch(self) -> bool:
+        """Put the next instruction into its queues, if there is room in all of them."""
+        if not self.program:
+            return False
+        op = self.program[0]
+        ports = [port for number, port in enumerate(self.ports) if op.ports >> number & 1]
+        queues: list[deque[_Step]] = []
+        ready = True
+        if op.opcode in (Opcode.END, Opcode.FENCE):
+            ready = not any(self.units) and not any(port.sends or port.results or port.stores for port in self.ports)
+        elif op.opcode == Opcode.SEND:
+            queues = [port.sends for port in ports]
+            ready = not any(step.op.stream == op.stream for port in ports for step in port.results)
+        elif op.opcode == Opcode.STORE:
+            queues = [port.stores for port in ports]
+        elif op.opcode == Opcode.REDUCE:
+            queues = [self.units[op.unit], *[port.results for port in ports]]
+            ready = not any(step.op.stream == op.stream for port in ports for step in port.sends)
+        elif op.opcode == Opcode.WAIT:
+            ready = all(port.tokens for port in ports)
+        if not ready or any(len(queue) > self.config.queue for queue in queues):
+            return False
+        for queue in queues:
+            queue.append(_Step(op))
+        if op.opcode == Opcode.END:
+            self.progress = {}
+        for source in op.sources:
+            if source >= Source.PORT:
+                self.ports[source - Source.PORT].consumers.append(op.unit)
+        for number in range(self.config.ports):
+            if op.ports >> number & 1 and op.opcode == Opcode.TOKEN:
+                engine, other = self._peer(number)
+                engine.ports[other].tokens += 1
+        for port in ports if op.opcode == Opcode.WAIT else ():
+            port.tokens -= 1
+        self.program.popleft()
+        return True
+
+    def send(self, number: int) -> bool:
+        """Move a beat of a port's SEND."""
+        queue, width = self.ports[number].sends, self.config.beat_bytes
+        if not queue:
+            return False
+        step = queue[0]
+        begin = step.op.address + step.done * width
+        if not self._written(step.op, step.done) or not self._takes(number, step.op.stream, 1):
+            return False
+        self._deliver(number, step.op, self.memory[begin : begin + width].copy())
+        step.done += 1
+        if step.done * width >= step.op.length:
+            queue.popleft()
+        return True
+
+    def reduce(self, unit: int) -> bool:
+        """Add as many elements as a beat of bf16 has."""
+        if not self.units[unit]:
+            return False
+        step = self.units[unit][0]
+        op, width = step.op, self.config.beat_bytes
+        count = min(2 * self.config.lanes, op.length - step.done)
+        beats = -(-count // self.config.lanes)
+        begin = 4 * step.done // width
+        values: list[Bits32 | None] = []
+        pops: list[tuple[deque, int]] = []
+        for slot, source in enumerate(op.sources):
+            narrow = op.narrow_sources >> slot & 1
+            needed = 1 if narrow else beats
+            if source == Source.NOTHING:
+                values.append(None)
+                continue
+            if source == Source.MEMORY:
+                first = begin // 2 if narrow else begin
+                if not self._written(op, first + needed - 1):
+                    return False
+                raw = self.memory[op.local + first * width :][: needed * width]
+            elif source >= Source.PORT:
+                port = self.ports[source - Source.PORT]
+                if len(port.window) < needed or port.consumers[0] != unit:
+                    return False
+                labels = {port.window[index][0] for index in range(needed)}
+                assert labels == {op.label}, f"port {source - Source.PORT}: labels {labels} for {op}"
+                raw = np.concatenate([port.window[index][1] for index in range(needed)])
+                pops.append((port.window, needed))
+            else:
+                queue = self.fed[source - Source.UNIT_0]
+                if not queue:
+                    return False
+                values.append(queue[0])
+                pops.append((queue, 1))
+                continue
+            wide = raw.copy().view("<u2").astype(np.uint32) << np.uint32(16) if narrow else raw.copy().view("<u4")
+            values.append(wide[:count])
+        gives = 1 if op.narrow else beats
+        if not op.feed and not self._results_free(op, gives):
+            return False
+        for popped, needed in pops:
+            for _ in range(needed):
+                popped.popleft()
+        self._give(op, step.done, _sum(op, values))
+        step.done += count
+        if step.done == op.length:
+            self.units[unit].popleft()
+            for source in op.sources:
+                if source >= Source.PORT:
+                    self.ports[source - Source.PORT].consumers.popleft()
+        return True
+
+    def _give(self, op: Instruction, done: int, total: Bits32) -> None:
+        """Sums to wherever they go."""
+        if op.feed:
+            self.fed[op.unit].append(total)
+            return
+        data = total.view(np.uint8)
+        if op.narrow:
+            halves = (total >> np.uint32(16)).astype(np.uint16) if op.integer else from_binary32(total, BF16)
+            data = halves.astype("<u2").view(np.uint8)
+        width = self.config.beat_bytes
+        first = done * (2 if op.narrow else 4)
+        if op.write:
+            self.memory[op.address + first : op.address + first + len(data)] = data
+            self.progress[Thread.UNIT + op.unit] = self.progress.get(Thread.UNIT + op.unit, 0) + -(-len(data) // width)
+        for number, port in enumerate(self.ports):
+            if op.ports >> number & 1:
+                for low in range(0, len(data), width):
+                    self._deliver(number, op, np.resize(data[low : low + width], width))
+                port.results[0].done += len(total)
+                if port.results[0].done == op.length:
+                    port.results.popleft()
+
+    def _results_free(self, op: Instruction, beats: int) -> bool:
+        ports = [number for number in range(self.config.ports) if op.ports >> number & 1]
+        mine = all(self.ports[number].results[0].op is op for number in ports)
+        return mine and all(self._takes(number, op.stream, beats) for number in ports)
+
+    def _written(self, op: Instruction, beat: int) -> bool:
+        return not op.wait or self.progress.get(op.thread, 0) > op.base + beat
+
+    def _peer(self, number: int) -> "tuple[_Engine, int]":
+        peer = self.peers[number]
+        assert peer is not None, f"port {number} leads nowhere"
+        return peer
+
+    def _takes(self, number: int, stream: int, beats: int) -> bool:
+        """Whether the peer has room."""
+        engine, other = self._peer(number)
+        port = engine.ports[other]
+        if stream == Stream.REDUCE:
+            return len(port.window) + beats <= self.config.window
+        return sum(-(-step.op.length // self.config.beat_bytes) - step.done for step in port.stores) >= beats
+
+    def _deliver(self, number: int, op: Instruction, data: np.ndarray) -> None:
+        """Give a beat to the peer: into its window, or to memory."""
+        engine, other = self._peer(number)
+        port = engine.ports[other]
+        if op.stream == Stream.REDUCE:
+            port.window.append((op.label, data))
+            return
+        step = port.stores[0]
+        assert op.label == step.op.label, f"port {other}: label {op.label} for {step.op}"
+        begin = step.done * self.config.beat_bytes
+        count = min(self.config.beat_bytes, step.op.length - begin)
+        engine.memory[step.op.address + begin :][:count] = data[:count]
+        engine.progress[Thread.PORT + other] = engine.progress.get(Thread.PORT + other, 0) + 1
+        step.done += 1
+        if begin + count == step.op.length:
+            port.stores.popleft()
+
+
+def run(
+    programs: Sequence[Sequence[Instruction]],
+    memories: Sequence[np.ndarray],
+    wiring: Wiring,
+    config: CollectiveConfig,
+    seed: int = 0,
+) -> None:
+    """Run all ranks' programs to their ends; ``memories`` are arrays of uint8, which change.
+
+    Raises
+    ------
+    StuckError
+        If none can go on before all are at their end.
+    """
+    engines = [_Engine(config, program, memory) for program, memory in zip(programs, memories, strict=True)]
+    for engine, ports in zip(engines, wiring.peers, strict=True):
+        engine.peers = [None if peer is None else (engines[peer[0]], peer[1]) for peer in ports]
+    movers = []
+    for engine in engines:
+        movers.append(engine.dispatch)
+        movers += [partial(engine.send, number) for number in range(len(engine.peers))]
+        movers += [partial(engine.reduce, unit) for unit in range(len(config.units))]
+    chance = random.Random(seed)
+    while any(engine.program for engine in engines):
+        chance.shuffle(movers)
+        if not any([_often(mover, chance.randrange(1, 20)) for mover in movers]):
+            waiting = [f"rank {rank}: {engine.program[0]}" for rank, engine in enumerate(engines) if engine.program]
+            raise StuckError("; ".join(waiting))
+
+
+def _often(move: Callable[[], bool], most: int) -> bool:
+    """Move up to so many times; whether it moved at all."""
+    count = 0
+    while count < most and move():
+        count += 1
+    return count > 0
+
+
+def _sum(op: Instruction, slots: list[Bits32 | None]) -> Bits32:
+    """The sum as a tree of neighbours. One that has none goes up as it is."""
+    while len(slots) > 1:
+        slots = [_add(op, *[*slots[place : place + 2], None][:2]) for place in range(0, len(slots), 2)]
+    only = slots[0]
+    assert only is not None
+    return only if op.integer else add32(only, np.full_like(only, MINUS_ZERO))
+
+
+def _add(op: Instruction, a: Bits32 | None, b: Bits32 | None) -> Bits32 | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return a + b if op.integer else add32(a, b)
