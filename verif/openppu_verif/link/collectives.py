@@ -1,0 +1,167 @@
+"""Runs programs on the Verilated collective engines of several chips, without Python per clock.
+
+One engine is compiled for each configuration (by content); the bench (``collectives.cpp``) has as many of it as there
+are chips, joined by pipes of packet words that delay and hold back, with a memory each. Every write is seen only from
+the cycle on that the engine is told of, and every read takes what is in memory when it is asked for.
+"""
+
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import amaranth
+import numpy as np
+import openppu
+from amaranth.hdl import Shape
+from openppu.config import load
+from openppu.link.collective.config import CollectiveConfig
+from openppu.link.collective.engine import CollectiveEngine
+from openppu.link.collective.instruction import Instruction
+from openppu.link.collective.status import status_layout
+from openppu.link.collective.wiring import Wiring
+from openppu.link.layouts import packet_layout
+from openppu.verilog import emit
+from openppu_sim.errors import SimulationError
+from openppu_sim.simulator.model_cache import content_key, file_contents, make_once
+from openppu_sim.simulator.verilator import build
+
+TOP = "collective_engine"
+BENCH = Path(__file__).with_name("collectives.cpp")
+WORD = np.dtype("<u4")
+INSTRUCTION_WORDS = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What is about the engines.
+
+    Parameters
+    ----------
+    limit : int
+        Clocks, at most.
+    delay : int
+        From a word's leaving an engine to its coming to the other one.
+    rate : int
+        256ths of a byte that a link moves a clock, headers included; 0: a word a clock.
+    pipe : int
+        Words that a link holds.
+    read_latency, write_latency : int
+        Clocks to a read's beat, and to the word that a write is done.
+    seed : int
+    stall, memory_stall : int
+        Share of clocks, in 65,536ths, in which a link, or a stream of memory, holds back.
+    patience : int
+        As `CollectiveEngine` has it.
+    start_skew : int
+        Ranks begin at random clocks below this.
+    """
+
+    limit: int = 100_000
+    delay: int = 20
+    rate: int = 0
+    pipe: int = 64
+    read_latency: int = 4
+    write_latency: int = 4
+    seed: int = 1
+    stall: int = 0
+    memory_stall: int = 0
+    patience: int = 4096
+    start_skew: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Clocks in all, from the first rank's begin to the last one's end; each rank's end; its memory and status."""
+
+    clocks: int
+    ends: list[int]
+    memories: list[np.ndarray]
+    statuses: list[dict[str, int]]
+
+
+def build_engine(config: CollectiveConfig, build_root: Path) -> Path:
+    """The bench's executable for engines of a configuration, from the cache or new."""
+    sources = sorted(Path(openppu.__file__).parent.rglob("*.py"))
+    key = content_key(*file_contents(sources), amaranth.__version__, repr(config))
+
+    def make(folder: Path) -> None:
+        emit(CollectiveEngine(config), top=TOP, config=load("tiny")).write(folder / f"{TOP}.v")
+
+    verilog = make_once(build_root / "models", f"{TOP}-verilog-{key}", make) / f"{TOP}.v"
+    layout = status_layout(config)
+    defines = {
+        "PORTS": config.ports,
+        "STREAMS": config.ports + len(config.units),
+        "BEAT_BYTES": config.beat_bytes,
+        "PACKET_BITS": Shape.cast(packet_layout(config.link)).width,
+        "STATUS_BITS": layout.size,
+        "STALLED_BIT": layout["stalled"].offset,
+        "FAULT_BIT": layout["error"].offset,
+    }
+    return build([verilog], TOP, build_root, cpp_main=BENCH, defines={k: str(v) for k, v in defines.items()})
+
+
+def run(
+    executable: Path,
+    config: CollectiveConfig,
+    wiring: Wiring,
+    programs: Sequence[Sequence[Instruction]],
+    memories: Sequence[np.ndarray],
+    about: Surroundings,
+) -> Outcome:
+    """Run all ranks' programs to their ends.
+
+    Raises
+    ------
+    SimulationError
+        If an engine reports an error or stalls, or the limit is reached.
+    """
+    values = [wiring.ranks, *(getattr(about, f.name) for f in fields(about))]
+    words = [np.array(values, WORD)]
+    for rank, (program, memory) in enumerate(zip(programs, memories, strict=True)):
+        peers = [*wiring.peers[rank], *[None] * (config.ports - len(wiring.peers[rank]))]
+        ends = [number for peer in peers for number in ((0, 0) if peer is None else (peer[0] + 1, peer[1]))]
+        instructions = [
+            instruction.bits >> 32 * part & 0xFFFFFFFF for instruction in program for part in range(INSTRUCTION_WORDS)
+        ]
+        padded = np.concatenate([memory, np.zeros(-len(memory) % 4, np.uint8)])
+        words.append(np.array([*ends, len(program), *instructions, len(padded) // 4], WORD))
+        words.append(padded.view(WORD))
+    with tempfile.TemporaryDirectory() as folder:
+        given, answer = Path(folder, "given"), Path(folder, "answer")
+        given.write_bytes(np.concatenate(words).tobytes())
+        result = subprocess.run([executable, given, answer], capture_output=True, text=True, check=False)
+        if result.returncode != 0:
+            raise SimulationError(
+                f"the bench of collective engines failed: {result.stderr.strip() or result.returncode}"
+            )
+        found = np.frombuffer(answer.read_bytes(), WORD)
+
+    clocks, place = int(found[0]), 1
+    status_words = -(-status_layout(config).size // 32)
+    ends, kept, statuses, finished = [], [], [], []
+    for memory in memories:
+        count, end, _, _ = (int(word) for word in found[place : place + 4])
+        raw = found[place + 4 : place + 4 + status_words]
+        place += 4 + status_words
+        size = -(-len(memory) // 4)
+        kept.append(found[place : place + size].copy().view(np.uint8)[: len(memory)])
+        place += size
+        ends.append(end)
+        finished.append(count)
+        statuses.append(_status(config, sum(int(word) << 32 * index for index, word in enumerate(raw))))
+    outcome = Outcome(clocks=clocks, ends=ends, memories=kept, statuses=statuses)
+    if not all(finished):
+        waiting = "; ".join(f"rank {rank}: {status}" for rank, status in enumerate(statuses))
+        raise SimulationError(f"engines did not finish in {clocks} clocks: {waiting}")
+    return outcome
+
+
+def _status(config: CollectiveConfig, bits: int) -> dict[str, int]:
+    """A status by the names of its fields; structures as numbers."""
+    values = {}
+    for name, field in status_layout(config):
+        values[name] = bits >> field.offset & (1 << Shape.cast(field.shape).width) - 1
+    return values
