@@ -263,7 +263,7 @@ class Sender(wiring.Component):
             last.eq(beats == 1),
             self.packets.valid.eq(active),
             out.header.eq(header),
-            out.data.eq(Mux(of_sums, sums.o.payload, reader.beats.payload)),
+            out.data.eq(Mux(is_data, Mux(of_sums, sums.o.payload, reader.beats.payload), 0)),
             out.count.eq(Mux(last, last_count, config.beat_bytes - 1)),
             out.filled.eq(1),
             out.first.eq(first),
