@@ -12,8 +12,8 @@ def test_the_table_names_the_fastest_its_formula_and_what_it_rests_on(capsys: py
     shown = capsys.readouterr().out
     assert "7 of 7 ports a chip, each of 51.61 GB/s of flit payload one way" in shown
     lines = [line.split() for line in shown.splitlines()]
-    assert ["64", "MiB", "direct", "2", "326.79", "205.36", "359.37", "99.47", "formula"] in lines
-    assert "Fastest for 64 MiB: direct: s + 2(h + m(S/n)/b)" in shown
+    assert ["64", "MiB", "direct", "2", "326.74", "205.39", "359.43", "99.49", "formula"] in lines
+    assert "Fastest for 64 MiB: direct: s + T(2, S/n)" in shown
     for figure in ("port_clocks", "channel_ns", "step_clocks", "payload rate of a port"):
         (line,) = (line for line in shown.splitlines() if line.startswith(figure))
         assert "assumed" in line or "derived" in line

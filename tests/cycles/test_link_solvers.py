@@ -62,7 +62,7 @@ def test_the_direct_all_reduce_is_as_the_formula_says() -> None:
     size = 64 << 20
     flits = math.ceil((size // 8 + 4096 * 10) / 236)
     hop = 20 / 0.875 + 10 + 16 / 0.875
-    expected = 32 / 0.875 + 2 * (hop + flits * 236 / PORTS.gbs)
+    expected = 32 / 0.875 + 2 * flits * 236 / PORTS.gbs + hop  # the first hop hides behind the bytes
     one = estimate("allreduce", "direct", MESH, PORTS, size)
     assert one.time_ns == pytest.approx(expected, rel=1e-12)
     assert one.busbw_gbs == pytest.approx(size / expected * 2 * 7 / 8)
@@ -130,6 +130,32 @@ def test_a_chip_waits_for_all_of_a_step() -> None:
     relay = [step([(0, 1), (2, 1)], 50), step([(1, 0)], 10)]
     relay[0].size[1] = 80
     assert events.solve(relay, graph).time_ns == steps.solve(relay, graph) == pytest.approx(90)
+
+
+def test_a_chip_that_streams_sends_on_a_packet_behind() -> None:
+    """Two hops of 1,000 bytes, in packets of 100: the first has passed at 100, is there at 105, and so on."""
+    endpoint = Endpoint(packet_bytes=100, flit_bytes=1, streams=True)
+    relay = [step([(0, 1)], 1000), step([(1, 2)], 1000)]
+    for rates, expected in (((1.0, 1.0), 105 + 1005), ((1.0, 4.0), 1005 + 25 + 5), ((4.0, 1.0), 30 + 1005)):
+        graph = replace(line(*rates, alpha=5), endpoint=endpoint)
+        assert steps.solve(relay, graph) == pytest.approx(expected)
+        assert events.solve(relay, graph).time_ns == pytest.approx(expected)
+        waiting = replace(graph, endpoint=Endpoint())
+        whole = 1000 / rates[0] + 5 + 1000 / rates[1] + 5
+        assert steps.solve(relay, waiting) == events.solve(relay, waiting).time_ns == pytest.approx(whole)
+
+
+@pytest.mark.parametrize("size", [8, 4000, 16_384, 64 << 10, 1 << 20])
+def test_streamed_steps_take_the_longer_of_bytes_and_hop(size: int) -> None:
+    """T(k, M), as the formulas have it, by hand for two steps of the direct all-reduce and fourteen of a ring."""
+    hop, wire = PORTS.hop_ns + PORTS.endpoint.step_ns, PORTS.endpoint.wire
+    for algorithm, count, rings in (("direct", 2, 1), ("ring", 14, 6)):
+        message = np.array([float(math.ceil(size / (8 * rings)))])
+        bytes_ns = float(wire(message)[0]) / PORTS.gbs
+        packet_ns = float(wire(np.minimum(message, 2048))[0]) / PORTS.gbs
+        expected = PORTS.endpoint.start_ns + (count - 1) * max(bytes_ns, hop + packet_ns) + bytes_ns + hop
+        one = estimate("allreduce", algorithm, MESH, PORTS, size)
+        assert one.time_ns == pytest.approx(expected, rel=1e-9)
 
 
 def test_what_each_chip_adds() -> None:

@@ -77,8 +77,7 @@ def run(args: argparse.Namespace) -> int:
         best = next(one for one in found if one.size == size)
         formula = f": {best.formula}" if best.formula else ""
         print(f"\nFastest for {show_bytes(size)}: {best.algorithm}{formula}")
-    hop = ports.hop_ns + ports.endpoint.step_ns
-    print(f"\ns = {ports.endpoint.start_ns:.4g} ns, h = {hop:.4g} ns, b = {ports.gbs:.4g} GB/s a link")
+    print(f"\n{terms(ports)}")
     figures = basis(chip, calibration)
     print(f"\nA prediction; what it rests on:\n\n{basis_table(figures)}")
     if args.json is not None:
@@ -95,6 +94,16 @@ def title(chip: ChipConfig, place: Topology, ports: Ports) -> str:
     return (
         f"{place.name} of {place.chips} chips of {chip.name}: {used} of {ports.count} ports a chip, each of "
         f"{ports.gbs:.4g} GB/s of flit payload one way"
+    )
+
+
+def terms(ports: Ports) -> str:
+    """What stands for what in the formulas."""
+    endpoint = ports.endpoint
+    start, hop, packet = endpoint.start_ns, ports.hop_ns + endpoint.step_ns, show_bytes(endpoint.packet_bytes)
+    return (
+        f"s = {start:.4g} ns, h = {hop:.4g} ns, b = {ports.gbs:.4g} GB/s a link, P = {packet}, a packet.\n"
+        "T(k, M), k steps of M bytes: (k-1) max(m(M)/b, h + m(P)/b) + m(M)/b + h; m(M): with headers, in whole flits."
     )
 
 

@@ -20,7 +20,7 @@ ALGORITHMS: dict[str, tuple[str, ...]] = {
 }
 """The operations that each algorithm does."""
 
-ONE_BY_ONE = 2_000
+ONE_BY_ONE = 1_000
 """Messages up to which each is followed on its own."""
 
 

@@ -5,7 +5,8 @@ change whenever a message begins or ends. ``fifo``: each node passes whole messa
 the other, as ASTRA-sim's congestion-aware network does.
 
 A chip begins a step once all messages of the step before have come to it; under ``fair``, once it has sent its own,
-too.
+too. Where chips stream (`Endpoint.streams`; ``fair`` only), the first packets of these messages are enough, and its own
+are not through before the last of these are, and a packet more.
 """
 
 import heapq
@@ -18,6 +19,9 @@ from openppu_sim.cycles.link.network import Floats, Indices, Network, latency
 from openppu_sim.cycles.link.schedule import Schedule, Step
 
 DISCIPLINES = ("fair", "fifo")
+SMALL = 1e-6
+"""Bytes that are none."""
+
 BETWEEN = -1
 """The place of a chip that has left a step and not begun the next."""
 
@@ -52,6 +56,8 @@ def solve(schedule: Schedule, network: Network, *, discipline: str = "fair") -> 
 class _Events:
     """Chips that go through the steps, and a queue of what happens when."""
 
+    streams = False
+
     def __init__(self, schedule: Schedule, network: Network) -> None:
         self.network = network
         self.steps = [one for one in schedule for _ in range(one.times) if one.source.size]
@@ -60,6 +66,7 @@ class _Events:
         self.position = [BETWEEN] * network.chips
         self.sending = [0] * network.chips
         self.pending = np.stack([one.arrivals for one in self.prepared]) if self.steps else np.zeros((0, 0), np.int64)
+        self.firsts = self.pending.copy()
         self.ready = np.full((len(self.steps), network.chips), -np.inf)
         self.queue: list[tuple[float, int, Callable[[float], None]]] = []
         self.count = 0
@@ -99,18 +106,27 @@ class _Events:
 
     def leave(self, chip: int, place: int, now: float) -> None:
         """A chip goes on to the next step if all of this one has come and, where links are shared, is sent."""
-        if self.position[chip] == place and self.pending[place, chip] == 0 and self.sending[chip] == 0:
+        if self.position[chip] == place and self.firsts[place, chip] == 0 and self.sending[chip] == 0:
             ready = max(now, float(self.ready[place, chip]))
             self.position[chip] = BETWEEN
             self.at(ready, lambda then: self.enter(chip, place + 1, then))
 
-    def arrive(self, place: int, message: int, now: float) -> None:
-        """A message is there in full; its reduction, and what a step costs, come on top."""
+    def enough(self, place: int, message: int, now: float) -> None:
+        """So much of a message is there that it can be sent on; its reduction, and what a step costs, come on top."""
         one = self.prepared[place]
         chip = int(one.step.destination[message])
         self.ready[place, chip] = max(self.ready[place, chip], now + one.after[message])
-        self.pending[place, chip] -= 1
+        self.firsts[place, chip] -= 1
         self.leave(chip, place, now)
+
+    def arrive(self, place: int, message: int, now: float) -> None:
+        """A message is there in full."""
+        one = self.prepared[place]
+        chip = int(one.step.destination[message])
+        self.end = max(self.end, now + one.after[message])
+        self.pending[place, chip] -= 1
+        if not self.streams:
+            self.enough(place, message, now)
 
     def send(self, place: int, message: int, now: float) -> None:
         """Put a message on its way."""
@@ -126,6 +142,9 @@ class _Prepared:
         self.ways = [way[way >= 0].tolist() for way in self.paths]
         self.wire = network.endpoint.wire(step.size) * network.stretch(step.source, step.destination)
         self.latency = latency(network, self.paths)
+        self.first = network.endpoint.first(step.size)
+        slowest = np.where(self.paths >= 0, network.rate[self.paths], np.inf).min(axis=1)
+        self.lead = self.first * self.wire / slowest
         extra = network.endpoint.reduce_ns(step.size) if step.reduces else np.zeros(step.size.shape)
         self.after = extra + network.endpoint.step_ns
         self.arrivals = np.bincount(step.destination, minlength=network.chips)
@@ -170,8 +189,12 @@ class _Fair(_Events):
 
     def __init__(self, schedule: Schedule, network: Network) -> None:
         super().__init__(schedule, network)
+        self.streams = network.endpoint.streams
         self.flows: list[tuple[int, int]] = []
         self.left: list[float] = []
+        self.until_first: list[float] = []
+        self.held: list[tuple[int, int]] = []
+        self.full = np.full((len(self.steps), network.chips), -np.inf)
         self.rates: Floats | None = np.zeros(0)
         self.now = 0.0
 
@@ -179,13 +202,50 @@ class _Fair(_Events):
         """Add a flow; rates are found when time goes on."""
         one = self.prepared[place]
         self.link_bytes[one.ways[message]] += one.wire[message]
+        self.sending[one.step.source[message]] += 1
         if one.wire[message] == 0:
-            self.at(now + one.latency[message], lambda then: self.arrive(place, message, then))
+            if self.streams:
+                self.at(now + one.latency[message], lambda then: self.enough(place, message, then))
+            self.drained(place, message, now)
             return
         self.flows.append((place, message))
-        self.sending[one.step.source[message]] += 1
         self.left.append(float(one.wire[message]))
+        self.until_first.append(float(one.wire[message] * one.first[message]) if self.streams else np.inf)
         self.rates = None
+
+    def drained(self, place: int, message: int, now: float) -> None:
+        """A message is sent as far as its chip had it: to its end, unless what it is made of still comes."""
+        one = self.prepared[place]
+        chip = int(one.step.source[message])
+        if self.pending[:place, chip].any():
+            self.held.append((place, message))
+            return
+        last = self.full[:place, chip].max(initial=-np.inf) + one.lead[message]
+        if last > now:
+            self.at(last, lambda then: self.passed(place, message, then))
+        else:
+            self.passed(place, message, now)
+
+    def passed(self, place: int, message: int, now: float) -> None:
+        """The last byte of a message has left."""
+        one = self.prepared[place]
+        chip = int(one.step.source[message])
+        self.sending[chip] -= 1
+        self.leave(chip, place, now)
+        self.at(now + one.latency[message], lambda then: self.arrive(place, message, then))
+
+    def arrive(self, place: int, message: int, now: float) -> None:
+        """A message is there in full, and so may be what a message waits for that is sent on."""
+        super().arrive(place, message, now)
+        one = self.prepared[place]
+        chip = int(one.step.destination[message])
+        self.full[place, chip] = max(self.full[place, chip], now + one.after[message])
+        held, self.held = self.held, []
+        for waiting in held:
+            if self.prepared[waiting[0]].step.source[waiting[1]] == chip:
+                self.drained(*waiting, now)
+            else:
+                self.held.append(waiting)
 
     def next_event(self) -> bool:
         """The next event of the queue, or the end of flows, whichever comes first."""
@@ -198,24 +258,28 @@ class _Fair(_Events):
         if self.rates is None:
             ways = [self.prepared[place].ways[message] for place, message in self.flows]
             self.rates = fair_rates(ways, self.network.rate)
-        left = np.array(self.left)
-        ends = float((left / self.rates).min())
+        left, until_first = np.array(self.left), np.array(self.until_first)
+        ends = float(min((left / self.rates).min(), (until_first / self.rates).min()))
         soon = min(ends, self.queue[0][0] - self.now) if self.queue else ends
         left -= self.rates * soon
+        until_first -= self.rates * soon
         self.now += soon
-        done = left <= 1e-6
+        for flow in np.flatnonzero(until_first <= SMALL).tolist():
+            until_first[flow] = np.inf
+            place, message = self.flows[flow]
+            there = self.now + self.prepared[place].latency[message]
+            self.at(there, lambda then, place=place, message=message: self.enough(place, message, then))  # type: ignore[misc]
+        done = left <= SMALL
         if done.any():
-            for flow in np.flatnonzero(done).tolist():
-                place, message = self.flows[flow]
-                chip = int(self.prepared[place].step.source[message])
-                self.sending[chip] -= 1
-                self.leave(chip, place, self.now)
-                there = self.now + self.prepared[place].latency[message]
-                self.at(there, lambda then, place=place, message=message: self.arrive(place, message, then))  # type: ignore[misc]
-            self.flows = [flow for flow, over in zip(self.flows, done, strict=True) if not over]
-            left = left[~done]
+            over = [self.flows[flow] for flow in np.flatnonzero(done).tolist()]
+            self.flows = [flow for flow, ended in zip(self.flows, done, strict=True) if not ended]
+            left, until_first = left[~done], until_first[~done]
             self.rates = None
-        self.left = left.tolist()
+            self.left, self.until_first = left.tolist(), until_first.tolist()
+            for place, message in over:
+                self.drained(place, message, self.now)
+            return True
+        self.left, self.until_first = left.tolist(), until_first.tolist()
         return True
 
 

@@ -1,8 +1,13 @@
 """Closed forms: what a collective takes where no two messages of a step share a link and each goes one hop.
 
-A step whose messages have M bytes then takes h + m(M) / b: h is a hop with what a step costs, m the bytes that a
-message takes on the wire, b the rate of a link (or of the links between two chips). A collective takes s once, and its
-steps.
+h is a hop with what a step costs, m(M) the bytes that M bytes of data take on the wire, b the rate of a link (or of the
+links between two chips), P the data of a packet. The engine streams: it sends on what has come while the rest still
+comes, a packet behind, so hops hide behind bytes. k steps of M bytes take
+
+    T(k, M) = (k-1) max(m(M)/b, h + m(P)/b) + m(M)/b + h
+
+or, where a chip waits for all of a step, T(k, M) = k (h + m(M)/b). A collective takes s once, and its steps.
+`Formula.time_ns` follows steps of any sizes, in both ways.
 """
 
 import math
@@ -32,28 +37,31 @@ class Formula:
         self, chips: int, size: float, rings: int, pieces: int, *, endpoint: Endpoint, hop_ns: float, gbs: float
     ) -> float:
         """Nanoseconds, for a hop with what a step costs, and the rate of a link."""
-        total = endpoint.start_ns
+        sent = received = first = endpoint.start_ns
         for times, part in self.steps(chips, size, rings, pieces):
-            total += times * (hop_ns + float(endpoint.wire(np.array([part]))[0]) / gbs)
-        return total
+            message = np.array([part])
+            whole = float(endpoint.wire(message)[0]) / gbs
+            lead = whole * float(endpoint.first(message)[0])
+            for _ in range(times):
+                begun = max(first, sent)
+                sent = max(begun + whole, received + lead)
+                received, first = sent + hop_ns, begun + lead + hop_ns
+        return received
 
 
-def _halvings(chips: int, size: float) -> tuple[Steps, bool]:
-    """The stages of halving-doubling, one way, and whether some chips fold before."""
+def _halving(operation: str, chips: int, size: float) -> Steps:
+    """The stages of halving, or doubling, or both; a step before and behind where some chips fold."""
     stages = factors(chips)
     folds = stages is None
-    if stages is None:
-        stages = [2] * (chips.bit_length() - 1)
-    parts, steps = 1, []
-    for group in stages:
+    parts, down = 1, []
+    for group in stages if stages is not None else [2] * (chips.bit_length() - 1):
         parts *= group
-        steps.append((1, share(size, parts)))
-    return steps, folds
-
-
-def _halving(chips: int, size: float, *, both: bool, first: float, last: float) -> Steps:
-    steps, folds = _halvings(chips, size)
-    return steps * (2 if both else 1) + ([(1, first), (1, last)] if folds else [])
+        down.append((1, share(size, parts)))
+    up = down[::-1]
+    part = share(size, chips)
+    first, last = part if operation == "allgather" else size, part if operation == "reducescatter" else size
+    steps = {"allreduce": down + up, "reducescatter": down, "allgather": up}[operation]
+    return [(1, first), *steps, (1, last)] if folds else steps
 
 
 def _levels(chips: int) -> int:
@@ -68,38 +76,32 @@ def _levels(chips: int) -> int:
     return deepest
 
 
-_FOLD = "; with a prime above 7 in n, 2 h + 2 m(S)/b more, and n the power of two below"
+_FOLD = "(by n's factors; with a prime above 7 in it, a step of S before and behind, and n the power of two below)"
 FORMULAS: dict[tuple[str, str], Formula] = {
-    ("allreduce", "ring"): Formula("s + 2(n-1)(h + m(S/nr)/b)", lambda n, s, r, k: [(2 * (n - 1), share(s, n * r))]),
-    ("reducescatter", "ring"): Formula("s + (n-1)(h + m(S/nr)/b)", lambda n, s, r, k: [(n - 1, share(s, n * r))]),
-    ("allgather", "ring"): Formula("s + (n-1)(h + m(S/nr)/b)", lambda n, s, r, k: [(n - 1, share(s, n * r))]),
-    ("barrier", "ring"): Formula("s + (n-1)(h + m(0)/b)", lambda n, s, r, k: [(n - 1, 0.0)]),
-    ("allreduce", "direct"): Formula("s + 2(h + m(S/n)/b)", lambda n, s, r, k: [(2, share(s, n))]),
-    ("reducescatter", "direct"): Formula("s + h + m(S/n)/b", lambda n, s, r, k: [(1, share(s, n))]),
-    ("allgather", "direct"): Formula("s + h + m(S/n)/b", lambda n, s, r, k: [(1, share(s, n))]),
-    ("alltoall", "direct"): Formula("s + h + m(S/n)/b", lambda n, s, r, k: [(1, share(s, n))]),
-    ("broadcast", "direct"): Formula("s + 2(h + m(S/n)/b)", lambda n, s, r, k: [(2, share(s, n))]),
-    ("barrier", "direct"): Formula("s + h + m(0)/b", lambda n, s, r, k: [(1, 0.0)]),
+    ("allreduce", "ring"): Formula("s + T(2(n-1), S/nr)", lambda n, s, r, k: [(2 * (n - 1), share(s, n * r))]),
+    ("reducescatter", "ring"): Formula("s + T(n-1, S/nr)", lambda n, s, r, k: [(n - 1, share(s, n * r))]),
+    ("allgather", "ring"): Formula("s + T(n-1, S/nr)", lambda n, s, r, k: [(n - 1, share(s, n * r))]),
+    ("barrier", "ring"): Formula("s + T(n-1, 0)", lambda n, s, r, k: [(n - 1, 0.0)]),
+    ("allreduce", "direct"): Formula("s + T(2, S/n)", lambda n, s, r, k: [(2, share(s, n))]),
+    ("reducescatter", "direct"): Formula("s + T(1, S/n)", lambda n, s, r, k: [(1, share(s, n))]),
+    ("allgather", "direct"): Formula("s + T(1, S/n)", lambda n, s, r, k: [(1, share(s, n))]),
+    ("alltoall", "direct"): Formula("s + T(1, S/n)", lambda n, s, r, k: [(1, share(s, n))]),
+    ("broadcast", "direct"): Formula("s + T(2, S/n)", lambda n, s, r, k: [(2, share(s, n))]),
+    ("barrier", "direct"): Formula("s + T(1, 0)", lambda n, s, r, k: [(1, 0.0)]),
     ("allreduce", "halving-doubling"): Formula(
-        "s + 2 sum of h + m(S/p)/b, p = 2, 4, ... n (or by n's factors)" + _FOLD,
-        lambda n, s, r, k: _halving(n, s, both=True, first=s, last=s),
+        f"s + steps of S/2, S/4, ... S/n, S/n, ... S/4, S/2 {_FOLD}",
+        lambda n, s, r, k: _halving("allreduce", n, s),
     ),
     ("reducescatter", "halving-doubling"): Formula(
-        "s + sum of h + m(S/p)/b, p = 2, 4, ... n (or by n's factors)" + _FOLD,
-        lambda n, s, r, k: _halving(n, s, both=False, first=s, last=share(s, n)),
+        f"s + steps of S/2, S/4, ... S/n {_FOLD}", lambda n, s, r, k: _halving("reducescatter", n, s)
     ),
     ("allgather", "halving-doubling"): Formula(
-        "s + sum of h + m(S/p)/b, p = n, ... 4, 2 (or by n's factors)" + _FOLD,
-        lambda n, s, r, k: _halving(n, s, both=False, first=share(s, n), last=s),
+        f"s + steps of S/n, ... S/4, S/2 {_FOLD}", lambda n, s, r, k: _halving("allgather", n, s)
     ),
     ("barrier", "halving-doubling"): Formula(
-        "s + log2(n), rounded up, times (h + m(0)/b)", lambda n, s, r, k: [((n - 1).bit_length(), 0.0)]
+        "s + T(log2(n) rounded up, 0)", lambda n, s, r, k: [((n - 1).bit_length(), 0.0)]
     ),
-    ("allreduce", "double-tree"): Formula(
-        "s + 2(l + k-1)(h + m(S/2k)/b), l the trees' levels, k pieces",
-        lambda n, s, r, k: [(2 * (_levels(n) + k - 1), share(s, 2 * k))],
-    ),
-    ("barrier", "double-tree"): Formula("s + 2l(h + m(0)/b)", lambda n, s, r, k: [(2 * _levels(n), 0.0)]),
+    ("barrier", "double-tree"): Formula("s + T(2 levels, 0)", lambda n, s, r, k: [(2 * _levels(n), 0.0)]),
 }
 
 

@@ -31,6 +31,8 @@ class Endpoint:
     packet_bytes, header_bytes, flit_bytes : int
         A message is cut into packets of as much data, each with a header, and fills whole flits of so much payload;
         all zero: a message takes just its bytes.
+    streams : bool
+        A chip sends on what it has got of a step while the rest still comes, a packet behind; else it waits for all.
     memory_gbs : float
         Rate of the memory that a reduction reads twice and writes once; infinite: it keeps up with the links.
     """
@@ -40,6 +42,7 @@ class Endpoint:
     packet_bytes: int = 0
     header_bytes: int = 0
     flit_bytes: int = 0
+    streams: bool = False
     memory_gbs: float = math.inf
 
     def wire(self, sizes: Floats) -> Floats:
@@ -48,6 +51,12 @@ class Endpoint:
             return sizes
         packets = np.maximum(1, np.ceil(sizes / self.packet_bytes))
         return np.ceil((sizes + self.header_bytes * packets) / self.flit_bytes) * self.flit_bytes
+
+    def first(self, sizes: Floats) -> Floats:
+        """The share of each message that must be there before its receiver can send any of it on."""
+        if not self.streams:
+            return np.ones(sizes.shape)
+        return self.wire(np.minimum(sizes, self.packet_bytes)) / self.wire(sizes)
 
     def reduce_ns(self, sizes: Floats) -> Floats:
         """Time to add messages to what is in memory, once they have come."""

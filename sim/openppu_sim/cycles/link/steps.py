@@ -1,6 +1,7 @@
 """The solver for many chips: a step at a time, all its messages at once.
 
-A message begins when its chip has what it is made of and the chip's messages before are sent. It takes its way's
+A message begins when its chip has what it is made of (where chips stream: the first packet of it) and the chip's
+messages before are sent. It takes its way's
 latency, and of each link on its way the time in which that link passes all that it has to in the step: messages that
 share a link share it fairly. It works on any network, slow and dead links included, and takes no symmetry for granted;
 only that what shares a link in a step does so from its beginning. `events.solve`, which does not assume that, says how
@@ -18,9 +19,13 @@ from openppu_sim.cycles.link.schedule import Schedule, Step
 
 @dataclass
 class Progress:
-    """Nanoseconds at which each chip has all that it was sent, and at which it has sent all; shape (chips,)."""
+    """Nanoseconds at which each chip has all that it was sent; has enough of it to send on; has sent all.
+
+    Each of shape (chips,).
+    """
 
     received: Floats
+    first: Floats
     sent: Floats
 
     @property
@@ -32,7 +37,7 @@ class Progress:
 def begin(network: Network) -> Progress:
     """All chips at the start of a collective."""
     start = np.full(network.chips, network.endpoint.start_ns)
-    return Progress(start, start.copy())
+    return Progress(start, start.copy(), start.copy())
 
 
 def solve(schedule: Schedule, network: Network, *, store_and_forward: bool = False) -> float:
@@ -61,21 +66,29 @@ def advance(progress: Progress, step: Step, network: Network, *, store_and_forwa
     arrival = latency + network.endpoint.step_ns
     if step.reduces:
         arrival = arrival + network.endpoint.reduce_ns(step.size)
-    pass_on(progress, step, duration, arrival)
+    pass_on(progress, step, duration, arrival, network.endpoint.first(step.size))
 
 
-def pass_on(progress: Progress, step: Step, duration: Floats, arrival: Floats) -> None:
-    """Do a step whose messages take a time each to be sent, and a time more to arrive."""
+def pass_on(progress: Progress, step: Step, duration: Floats, arrival: Floats, first: Floats | float = 1.0) -> None:
+    """Do a step whose messages take a time each to be sent, and a time more to arrive.
+
+    ``first`` is the share of a message that is enough to be sent on. The last of it is sent on as much later as the
+    first of it could be.
+    """
     source, destination = step.source, step.destination
-    received, sent = progress.received, progress.sent
+    lead = duration * first
     for _ in range(step.times):
-        passed = np.maximum(received[source], sent[source]) + duration
+        begun = np.maximum(progress.first[source], progress.sent[source])
+        passed = np.maximum(begun + duration, progress.received[source] + lead)
+        updates = ((progress.received, passed + arrival), (progress.first, begun + lead + arrival))
         if step.one_each:
-            sent[source] = passed
-            received[destination] = np.maximum(received[destination], passed + arrival)
+            progress.sent[source] = passed
+            for times, values in updates:
+                times[destination] = np.maximum(times[destination], values)
         else:
-            np.maximum.at(sent, source, passed)
-            np.maximum.at(received, destination, passed + arrival)
+            np.maximum.at(progress.sent, source, passed)
+            for times, values in updates:
+                np.maximum.at(times, destination, values)
 
 
 def durations(step: Step, network: Network, *, store_and_forward: bool = False) -> tuple[Floats, Floats]:
