@@ -234,8 +234,9 @@ def test_a_reset_drops_what_has_begun_and_nothing_else(lanes: int, lane_bits: in
     def step(ctx: Any, cycle: int) -> bool:
         nonlocal idle
         reset = reset_at <= cycle < reset_at + 3
-        if cycle == reset_at:
+        if cycle == reset_at + 3:
             inside_at[:] = [all_ - len(put.waiting) for all_, put in zip(total, puts, strict=True)]
+        if cycle == reset_at:
             flits.beats = []
             take.waits = None
             got[:] = [b""] * CHANNELS

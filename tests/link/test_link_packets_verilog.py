@@ -9,6 +9,7 @@ from openppu.config import load
 from openppu.link.config import LinkConfig
 from openppu.link.initiator import Initiator
 from openppu.link.packer import Packer
+from openppu.link.port import Port
 from openppu.link.target import Target
 from openppu.link.unpacker import Unpacker
 from openppu.verilog import emit
@@ -19,6 +20,7 @@ PARTS: dict[str, Callable[[LinkConfig], wiring.Component]] = {
     "unpacker": Unpacker,
     "initiator": Initiator,
     "target": Target,
+    "link_port": Port,
 }
 
 

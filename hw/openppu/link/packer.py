@@ -17,8 +17,8 @@ class Packer(wiring.Component):
     words of its channel until it is full. If none is there in time it ends, and the rest of it is zeros; words that
     come then are kept for the channel's next flit. What does not fit is kept, too.
 
-    A packet that is ``cut`` ends its flit, which is marked. ``reset_link`` forgets what is kept, and the rest of
-    packets that have begun is thrown away as it comes.
+    A packet that is ``cut`` ends its flit, which is marked. ``reset_link`` forgets what is kept. What comes meanwhile
+    is thrown away, and then the rest of packets that have begun.
 
     Latency: `latency` cycles from a word to the first beat with its bytes. Throughput: a beat a cycle, a word a cycle.
     So a beat is full unless words are short on average: a packet takes a cycle for each beat's width of data.
@@ -138,19 +138,18 @@ class Packer(wiring.Component):
             mine = Signal(name=f"mine_{c}")
             m.d.comb += [
                 mine.eq(go & (channel == c)),
-                port.ready.eq((mine & take) | (dropping[c] & ~self.reset_link)),
+                port.ready.eq((mine & take) | dropping[c] | self.reset_link),
                 turns.requests[c].eq(self.may_send[c] & ((port.valid & ~dropping[c]) | (kept[c] != 0) | cutting[c])),
             ]
             with m.If(mine & open_ & is_cutting & (held <= capacity)):
                 m.d.sync += cutting[c].eq(0)
-            with m.If(port.valid & port.ready):
-                m.d.sync += inside[c].eq(~port.payload.last)
-                with m.If(dropping[c]):
-                    m.d.sync += dropping[c].eq(~port.payload.last)
-                with m.Elif(port.payload.cut):
-                    m.d.sync += cutting[c].eq(1)
+            goes_on = Signal(name=f"goes_on_{c}")
+            m.d.comb += goes_on.eq(Mux(port.valid & port.ready, ~port.payload.last, inside[c]))
+            m.d.sync += [inside[c].eq(goes_on), dropping[c].eq((dropping[c] | self.reset_link) & goes_on)]
+            with m.If(port.valid & port.ready & port.payload.cut & ~dropping[c]):
+                m.d.sync += cutting[c].eq(1)
             with m.If(self.reset_link):
-                m.d.sync += [kept[c].eq(0), cutting[c].eq(0), dropping[c].eq(inside[c])]
+                m.d.sync += [kept[c].eq(0), cutting[c].eq(0)]
 
         # Bytes behind the data are zero, for they may be padding.
         present = Cat(
