@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from amaranth import DomainRenamer, Module, ResetInserter, Signal
+from amaranth import Cat, DomainRenamer, Module, ResetInserter, Signal
+from amaranth.lib import data
 from amaranth.sim import Simulator
 from line import Line
 from openppu.link.config import LinkConfig
@@ -12,7 +13,14 @@ from openppu.link.settings import TrainingSettings
 from openppu.link.training import State
 
 SHORT = TrainingSettings(
-    align_timeout=2000, width_timeout=400, start_timeout=400, retrain_timeout=400, reset_timeout=2000, settle_least=16
+    align_timeout=2000,
+    width_timeout=400,
+    start_timeout=400,
+    retrain_timeout=400,
+    reset_timeout=2000,
+    settle_least=16,
+    settle_most=600,
+    patience=64,
 )
 """Waits no longer than the lines of these tests make it."""
 
@@ -34,6 +42,44 @@ class End:
         self.events: list[tuple[int, str]] = []
         self.states: list[tuple[int, State]] = []
 
+    def wire(self, m: Module) -> None:
+        """Bring together what is set and read in each clock: the simulator settles after each."""
+        layer, config = self.layer, self.layer.config
+        line = {"words": config.lanes * config.lane_bits, "valid": config.lanes, "signal": config.lanes}
+        self.from_line = Signal(data.StructLayout(line))
+        m.d.comb += [
+            layer.serdes.receive.eq(self.from_line.words),
+            layer.serdes.receive_valid.eq(self.from_line.valid),
+            layer.serdes.signal.eq(self.from_line.signal),
+        ]
+        user = {"data": 8 * config.beat_bytes, "first": 1, "last": 1, "good": 1, "bad": 1}
+        self.given_in = Signal(data.StructLayout(user))
+        m.d.comb += [
+            layer.transmit.payload.data.eq(self.given_in.data),
+            layer.transmit.payload.first.eq(self.given_in.first),
+            layer.transmit.payload.last.eq(self.given_in.last),
+            layer.transmit.valid.eq(1),
+            layer.flit_good.eq(self.given_in.good),
+            layer.flit_bad.eq(self.given_in.bad),
+        ]
+        outputs = {
+            "words": layer.serdes.send.as_value(),
+            "idle": layer.serdes.send_idle,
+            "state": layer.status.state.as_value(),
+            "sending": layer.sending,
+            "ready": layer.transmit.ready,
+            "receiving": layer.receiving,
+            "valid": layer.receive_valid,
+            "data": layer.receive.data,
+            "first": layer.receive.first,
+            "last": layer.receive.last,
+            "fresh_far": layer.fresh_far,
+            "link_reset": layer.link_reset,
+        }
+        self.told = Signal(data.StructLayout({name: len(value) for name, value in outputs.items()}))
+        m.d.comb += self.told.as_value().eq(Cat(outputs.values()))
+        self.places = {str(name): (field.offset, (1 << field.width) - 1) for name, field in self.told.shape()}
+
 
 class Pair:
     """The two, and a clock that they share; with ``recovered_clock`` the second one has its own, faster by ``ppm``."""
@@ -54,6 +100,7 @@ class Pair:
                 # Each receives in the clock of the other.
                 layer = DomainRenamer({"sync": "ab"[place], "rx": "ba"[place]})(layer)
             m.submodules[f"layer_{place}"] = layer
+            end.wire(m)
         self.simulator = Simulator(m)
         if config.recovered_clock:
             self.simulator.add_clock(1e-9, domain="a")
@@ -135,47 +182,38 @@ class Pair:
 
     def _step(self, ctx: Any, place: int) -> None:
         """A clock of one of the two."""
-        config, end = self.config, self.ends[place]
-        layer, other = end.layer, self.ends[1 - place].layer
-        words, valid, signal = end.line.clock(ctx.get(layer.serdes.send.as_value()), ctx.get(layer.serdes.send_idle))
-        ctx.set(other.serdes.receive.as_value(), words)
-        ctx.set(other.serdes.receive_valid, valid)
-        ctx.set(other.serdes.signal, signal)
-        state = State(ctx.get(layer.status.state))
+        config, end, other = self.config, self.ends[place], self.ends[1 - place]
+        value = ctx.get(end.told.as_value())
+        told = {name: value >> low & mask for name, (low, mask) in end.places.items()}
+        words, valid, signal = end.line.clock(told["words"], told["idle"])
+        ctx.set(other.from_line, {"words": words, "valid": valid, "signal": signal})
+        state = State(told["state"])
         if not end.states or end.states[-1][1] != state:
             end.states.append((self.clock, state))
-        for name in ("fresh_far", "link_reset"):
-            if ctx.get(getattr(layer, name)):
-                end.events.append((self.clock, name))
+        end.events.extend((self.clock, name) for name in ("fresh_far", "link_reset") if told[name])
 
         # Sending: whole flits, begun again after a break.
-        if not ctx.get(layer.sending) and end.given % config.beats:
+        if not told["sending"] and end.given % config.beats:
             end.given -= end.given % config.beats
             end.restarts += 1
         flit, beat = divmod(end.given, config.beats)
-        ctx.set(layer.transmit.payload.data, self.beat(place, flit, beat))
-        ctx.set(layer.transmit.payload.first, beat == 0)
-        ctx.set(layer.transmit.payload.last, beat == config.beats - 1)
-        ctx.set(layer.transmit.valid, 1)
-        end.given += ctx.get(layer.transmit.ready)
+        user = {"data": self.beat(place, flit, beat), "first": beat == 0, "last": beat == config.beats - 1}
+        end.given += told["ready"]
 
         # Receiving.
-        ctx.set(layer.flit_good, 0)
-        ctx.set(layer.flit_bad, 0)
-        if not ctx.get(layer.receiving) and not ctx.get(layer.receive_valid):
+        if not told["receiving"] and not told["valid"]:
             end.partial = []
-        if ctx.get(layer.receive_valid):
-            beat_in = ctx.get(layer.receive)
-            assert beat_in.first == (not end.partial), f"clock {self.clock}: end {place}: first out of its place"
-            end.partial.append(beat_in.data)
-            assert beat_in.last == (len(end.partial) == config.beats), f"clock {self.clock}: end {place}: last"
-            if beat_in.last:
+        if told["valid"]:
+            assert told["first"] == (not end.partial), f"clock {self.clock}: end {place}: first out of its place"
+            end.partial.append(told["data"])
+            assert told["last"] == (len(end.partial) == config.beats), f"clock {self.clock}: end {place}: last"
+            if told["last"]:
                 number = self._number(1 - place, end.partial)
-                ctx.set(layer.flit_good, number is not None and not self.deaf)
-                ctx.set(layer.flit_bad, number is None and not self.deaf)
+                user |= {"good": number is not None and not self.deaf, "bad": number is None and not self.deaf}
                 end.flits.append(number)
                 end.arrivals.append(self.clock)
                 end.partial = []
+        ctx.set(end.given_in, user)
 
     def _number(self, end: int, beats: list[int]) -> int | None:
         """Which of the last flits of ``end`` this is; None if it is none."""

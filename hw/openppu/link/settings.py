@@ -50,7 +50,7 @@ class TrainingSettings:
     """Timeouts in a row, after which the port has failed; 0: never."""
     settle_least: int = 64
     """How long lanes that are not heard yet are waited for, beside others that are, before they are left out."""
-    settle_most: int = 1024
+    settle_most: int = 704
     """The same for lanes with a signal: time to look for blocks at every bit."""
     patience: int = 256
     """Words that a lane waits for blocks at its last bit offset before it looks elsewhere: more than a round trip."""
