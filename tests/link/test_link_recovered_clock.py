@@ -1,5 +1,7 @@
 """Two physical layers, each in a clock of its own, receive in that of the other."""
 
+from pathlib import Path
+
 import pytest
 from line import Line
 from openppu.link.config import LinkConfig
@@ -48,3 +50,27 @@ def test_a_clock_that_stops_with_its_lanes_is_a_lost_lane_and_all_comes_back() -
 
     p.run(testbench)
     in_order(p, least=6, wrong=2)
+
+
+def test_latency_is_what_the_page_says(project_root: Path) -> None:
+    """Two clocks from a beat taken to its word; six or seven from the word to its beat, as the clocks stand."""
+    p = pair(1, 64, ppm=3000)
+    p.ends[0].line.lanes[0].delay = 0
+    taken: dict[int, int] = {}
+    came: dict[int, int] = {}
+
+    async def testbench(p: Pair) -> None:
+        await p.until(p.up, 1500)
+        near, far = p.ends[0].layer, p.ends[1].layer
+        for _ in range(500):
+            if p.ctx.get(near.transmit.ready):
+                taken[p.beat(0, *divmod(p.ends[0].given, p.config.beats))] = p.clock
+            if p.ctx.get(far.receive_valid):
+                came.setdefault(p.ctx.get(far.receive.data), p.clock)
+            await p.ticks(1)
+
+    p.run(testbench)
+    both = {came[data] - taken[data] - 2 for data in came if data in taken}
+    assert both == {6, 7}
+    page = (project_root / "docs" / "link.md").read_text()
+    assert "| the same with `link.recovered_clock` | 6 to 7 |" in page
