@@ -108,6 +108,12 @@ def test_shares_are_never_too_small(chips: int, size: int) -> None:
         assert size * (chips - 1) <= total < (size + chips) * (chips - 1)
 
 
+def test_one_shot_is_for_all_reduces_alone() -> None:
+    assert total_bytes(algorithms.one_shot("allreduce", 8, 100)) == 8 * 7 * 100
+    with pytest.raises(ValueError, match="give allreduce"):
+        algorithms.one_shot("barrier", 8, 0)
+
+
 def test_the_factor_of_busbw_is_that_of_nccl_tests() -> None:
     assert algorithms.bus_factor("allreduce", 8) == 2 * 7 / 8
     assert algorithms.bus_factor("alltoall", 8) == algorithms.bus_factor("allgather", 8) == 7 / 8

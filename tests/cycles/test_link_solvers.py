@@ -68,6 +68,13 @@ def test_the_direct_all_reduce_is_as_the_formula_says() -> None:
     assert one.busbw_gbs == pytest.approx(size / expected * 2 * 7 / 8)
 
 
+def test_the_best_algorithm_changes_with_the_size() -> None:
+    best = {size: estimates("allreduce", MESH, PORTS, size)[0].algorithm for size in (32, 1 << 20)}
+    assert best == {32: "one-shot", 1 << 20: "direct"}
+    clocks = estimates("allreduce", MESH, PORTS, 32)[0].time_ns * 0.875
+    assert clocks <= 200, "of the link, for 32 bytes on eight chips"
+
+
 def test_large_all_reduces_use_the_ports() -> None:
     """97 % of what seven ports send, for 64 MiB."""
     one = estimate("allreduce", "direct", MESH, PORTS, 64 << 20)

@@ -90,6 +90,14 @@ def direct(operation: str, chips: int, size: float) -> Schedule:
     }[operation]
 
 
+def one_shot(operation: str, chips: int, size: float) -> Schedule:
+    """An all-reduce in one step: every chip sends all it has to every other, and each adds it up for itself."""
+    if operation != "allreduce":
+        raise ValueError(f"{operation} in one shot: give allreduce")
+    pairs = [(a, (a + apart) % chips) for a in range(chips) for apart in range(1, chips)]
+    return [step(pairs, size, reduces=True)]
+
+
 def factors(chips: int) -> list[int] | None:
     """Primes that multiply to a number of chips, the smallest first; None if one is above ``MOST_FACTOR``."""
     found, divisor = [], 2

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from openppu_sim.cycles.link import algorithms, events, steps
 from openppu_sim.cycles.link.algorithms import bus_factor
-from openppu_sim.cycles.link.formulas import FORMULAS, best_pieces, holds
+from openppu_sim.cycles.link.formulas import FORMULAS, FREE, best_pieces, holds
 from openppu_sim.cycles.link.network import Graph
 from openppu_sim.cycles.link.ports import Ports
 from openppu_sim.cycles.link.schedule import Schedule, renamed, side_by_side, steps_of
@@ -13,6 +13,7 @@ from openppu_sim.cycles.link.topologies import Topology
 
 ALGORITHMS: dict[str, tuple[str, ...]] = {
     "direct": algorithms.OPERATIONS,
+    "one-shot": ("allreduce",),
     "two-level": ("allreduce", "reducescatter", "allgather", "barrier"),
     "halving-doubling": ("allreduce", "reducescatter", "allgather", "barrier"),
     "double-tree": ("allreduce", "broadcast", "barrier"),
@@ -59,7 +60,9 @@ class Estimate:
 def algorithms_for(operation: str, topology: Topology) -> list[str]:
     """Those that do an operation on a topology."""
     names = [name for name, operations in ALGORITHMS.items() if operation in operations]
-    return [name for name in names if name != "two-level" or len(topology.groups) > 1]
+    unfit = {"two-level"} if len(topology.groups) == 1 else {"one-shot"}
+    unfit |= {"one-shot"} if topology.name not in FREE else set()
+    return [name for name in names if name not in unfit]
 
 
 def schedule_for(operation: str, algorithm: str, topology: Topology, size: int, pieces: int = 1) -> Schedule:
@@ -70,7 +73,11 @@ def schedule_for(operation: str, algorithm: str, topology: Topology, size: int, 
         return algorithms.double_tree(operation, topology.chips, size, pieces)
     if algorithm == "ring":
         return algorithms.ring(operation, topology.chips, size, topology.rings)
-    part = {"direct": algorithms.direct, "halving-doubling": algorithms.halving_doubling}[algorithm]
+    part = {
+        "direct": algorithms.direct,
+        "one-shot": algorithms.one_shot,
+        "halving-doubling": algorithms.halving_doubling,
+    }[algorithm]
     return part(operation, topology.chips, size)
 
 

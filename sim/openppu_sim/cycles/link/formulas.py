@@ -83,6 +83,7 @@ FORMULAS: dict[tuple[str, str], Formula] = {
     ("allgather", "ring"): Formula("s + T(n-1, S/nr)", lambda n, s, r, k: [(n - 1, share(s, n * r))]),
     ("barrier", "ring"): Formula("s + T(n-1, 0)", lambda n, s, r, k: [(n - 1, 0.0)]),
     ("allreduce", "direct"): Formula("s + T(2, S/n)", lambda n, s, r, k: [(2, share(s, n))]),
+    ("allreduce", "one-shot"): Formula("s + T(1, S)", lambda n, s, r, k: [(1, s)]),
     ("reducescatter", "direct"): Formula("s + T(1, S/n)", lambda n, s, r, k: [(1, share(s, n))]),
     ("allgather", "direct"): Formula("s + T(1, S/n)", lambda n, s, r, k: [(1, share(s, n))]),
     ("alltoall", "direct"): Formula("s + T(1, S/n)", lambda n, s, r, k: [(1, share(s, n))]),
