@@ -104,6 +104,11 @@ def _check_accounts(config: ChannelConfig, chosen: Scenario, measured: Measureme
     if "freeze" not in chosen.cases and seen != measured.reads_answered:
         raise SimulationError(f"{measured.reads_answered} reads were answered, {seen} are in the histogram")
     at = Software(config).at
+    if "scrub" in chosen.cases and not {"reset", "restart", "too hot", "self-test"} & set(chosen.cases):
+        # An interval is 1000 clocks at most, and is waited for twice at most.
+        least = measured.clocks // 2000 - 1
+        if not measured.registers[at["scrub.passes"]] and measured.registers[at["scrub.position"]] < least:
+            raise SimulationError(f"the scrubber read {measured.registers[at['scrub.position']]} granules, not {least}")
     names = ("corrected", "uncorrectable", "lost")
     logged = {n: sum(measured.registers[at[f"errors{pc}.{n}"]] for pc in range(2)) for n in names}
     wrong = any(name in FAULTS[config.ecc] for name in chosen.cases)
