@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from openppu.hbm import direction, port, queue, refresh, row_bus
+from openppu.hbm import direction, hammer_table, port, queue, refresh, row_bus
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.settings import Mapping, Page, Refresh, Settings
 from openppu_sim.cycles.hbm.accounts import EVENTS, IDLE_CAUSES
@@ -66,16 +66,25 @@ def entries(seed: int, *, in_order: bool, writes: float, masked: float) -> list[
 
 
 def run_model(
-    settings: Settings, given: list[list[dict[str, Any]]], *, seed: int, pace: float
+    settings: Settings,
+    given: list[list[dict[str, Any]]],
+    *,
+    seed: int,
+    pace: float,
+    config: ChannelConfig = CONFIG,
+    clocks: int = CLOCKS,
 ) -> tuple[list[Sent], list[PseudoChannel]]:
     """What `run_pair` does, on the model."""
     pcs = [
-        PseudoChannel(CONFIG, settings, Policy(), index=index, returned=lambda piece, clock: None) for index in (0, 1)
+        PseudoChannel(config, settings, Policy(), index=index, returned=lambda piece, clock: None) for index in (0, 1)
     ]
     log: list[Sent] = []
     for pc in pcs:
         pc.log = log
-        pc.buffer = PairBuffer(CONFIG.writes)
+        pc.buffer = PairBuffer(config.writes)
+        if config.hammer_entries:
+            # The tables are cleared first, a word a clock; whole channels are brought up meanwhile.
+            pc.banks.act_at = [2 * (min(config.hammer_entries, hammer_table.WORDS) + 1)] * pc.banks.count
         pc.release, pc.merge_latency = 2, MERGE + 2
     waiting = []
     for index in (0, 1):
@@ -90,7 +99,7 @@ def run_model(
     bus = RowBus(Policy().patience)
     chance = random.Random(seed)
     offering = [False, False]
-    for clock in range(CLOCKS):
+    for clock in range(clocks):
         active = []
         for pc in pcs:
             before = offering[pc.index]
@@ -111,7 +120,7 @@ def run_model(
                 waiting[pc.index].pop(0)
                 offering[pc.index] = False
     for pc in pcs:
-        pc.idle.settle(CLOCKS)
+        pc.idle.settle(clocks)
     return sorted(log), pcs
 
 
@@ -158,6 +167,36 @@ def test_commands_and_counters_are_those_of_the_rtl(
         idle["row"] = idle.pop("activation") + idle.pop("bank")
         if settings.refresh == Refresh.SINGLE_BANK:
             assert idle == {name: counters[name] for name in (*IDLE_CAUSES[:-2], "row")}
+
+
+@pytest.mark.parametrize("reach", [1, 2])
+def test_neighbours_of_hammered_rows_are_activated_when_the_rtl_does(reach: int, build_root: Path) -> None:
+    # Requests come one by one, for those of one row that wait together need one ACT.
+    config, clocks, pace = replace(CONFIG, hammer_entries=8), 360, 0.09
+    quick = replace(SETTINGS.timing, tRC=24, tRAS=15, tRCDRD=8, tRCDWR=8, tRP=8, tRTP=4, tREFI=1500)
+    settings = replace(
+        SETTINGS,
+        timing=quick,
+        page=Page.OPEN,
+        refresh_enable=False,
+        hammer_threshold=8,
+        hammer_window=100,
+        hammer_reach=reach,
+    )
+    chance = random.Random(reach)
+    given: list[list[dict[str, Any]]] = [[], []]
+    for number in range(clocks):
+        for index in range(2):
+            hot = index == 0 or number % 4
+            place = {"bank": 5 if hot else chance.randrange(16), "row": number % 2 * 10 if hot else 3, "column": 0}
+            given[index].append({"write": 0, "masked": 0, "place": place, "last": 0, "port": 0, "slot": 0})
+    rtl = run_pair(config, settings, given, clocks=clocks, seed=reach, pace=pace, build_root=build_root)
+    log, pcs = run_model(settings, given, seed=reach, pace=pace, config=config, clocks=clocks)
+    expected = sorted((each.ck, each.name, each.pc, each.bank) for each in rtl.commands)
+    assert [tuple(sent) for sent in log if sent.ck < 2 * clocks] == expected
+    for pc, counters in zip(pcs, rtl.counters, strict=True):
+        assert {name: pc.accounts.events[name] for name in EVENTS} == {name: counters[name] for name in EVENTS}
+    assert rtl.counters[0]["victims"] >= 2 * reach
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """One channel: its ports, two pseudo-channels and their row bus."""
 
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +13,7 @@ from openppu_sim.cycles.hbm.policy import Policy
 from openppu_sim.cycles.hbm.port import Crossbar, Port
 from openppu_sim.cycles.hbm.power import Power
 from openppu_sim.cycles.hbm.pseudo_channel import PseudoChannel, Sent
-from openppu_sim.cycles.hbm.refresh import FAR
+from openppu_sim.cycles.hbm.refresh import FAR, REF, REFSB
 from openppu_sim.cycles.hbm.requests import Piece, Requests, pieces
 from openppu_sim.cycles.hbm.row_bus import PCS, RowBus
 
@@ -46,6 +48,7 @@ def run_channel(
     policy: Policy | None = None,
     warm_up: int = 0,
     clocks: int = FAR,
+    spoiled: Sequence[int] = (),
     log: list[Sent] | None = None,
 ) -> ChannelRun:
     """Run requests, whose addresses are of one channel; request i goes to port i modulo ports, and tags take turns.
@@ -62,6 +65,9 @@ def run_channel(
         That of the hardware, if not given.
     warm_up, clocks : int
         Count from clock ``warm_up`` on, and stop at clock ``clocks`` at the latest.
+    spoiled : sequence of int, optional
+        Clocks, ascending: the first access from each on is lost for wrong parity, and with it the row command of its
+        memory clock. Only with ``config.retry`` and ``settings.parity_latency``.
     log : list of Sent, optional
         Gets every command, those of a clock in any order.
     """
@@ -94,6 +100,7 @@ def run_channel(
     power = Power(settings)
     earlier = [pc.accounts.copy() for pc in pcs]
     warm = warm_up == 0
+    to_lose = deque(spoiled if config.retry and settings.parity_latency else ())
     clock = 0
     while clock < clocks:
         if not warm and clock >= warm_up:
@@ -102,7 +109,9 @@ def run_channel(
                 pc.idle.settle(clock)
             warm_up = clock
             earlier = [pc.accounts.copy() for pc in pcs]
-        _step(clock, pcs, crossbars, bus)
+        slots = _step(clock, pcs, crossbars, bus)
+        if to_lose and to_lose[0] <= clock and _lose(clock, pcs, slots):
+            to_lose.popleft()
         for port in ports:
             if port.wake <= clock:
                 port.step(clock)
@@ -143,8 +152,22 @@ def _rest(clock: int, until: int, pcs: list[PseudoChannel], settings: Settings) 
     return clock + times * settings.timing.tREFI
 
 
-def _step(clock: int, pcs: list[PseudoChannel], crossbars: list[Crossbar], bus: RowBus) -> None:
-    """One clock of those pseudo-channels that may have something to do."""
+def _lose(clock: int, pcs: list[PseudoChannel], short_slots: list[int]) -> bool:
+    """Lose the access that was chosen in this clock, if one was, and what else is in its slot."""
+    slot = next((pc.index for pc in pcs if pc.clock == clock and pc.accesses), -1)
+    if slot < 0:
+        return False
+    for pc, short in zip(pcs, short_slots, strict=True):
+        wish = pc.short_wish
+        refresh = short == slot and wish is not None and wish.command in (REF, REFSB)
+        if pc.retry is not None:
+            pc.retry.lose(clock, (wish.command, wish.bank) if refresh and wish is not None else None)
+            pc.wake = min(pc.wake, pc.retry.wake)
+    return True
+
+
+def _step(clock: int, pcs: list[PseudoChannel], crossbars: list[Crossbar], bus: RowBus) -> list[int]:
+    """One clock of those pseudo-channels that may have something to do; the slots of their short row commands."""
     active = [(pc, crossbar) for pc, crossbar in zip(pcs, crossbars, strict=True) if pc.wake <= clock]
     offers = []
     for pc, crossbar in active:
@@ -160,3 +183,4 @@ def _step(clock: int, pcs: list[PseudoChannel], crossbars: list[Crossbar], bus: 
         pc.act(clock, act_slots[pc.index], short_slots[pc.index], offer)
         if pc.accepts and offer is not None:
             crossbar.taken(clock)
+    return short_slots

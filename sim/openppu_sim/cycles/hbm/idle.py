@@ -36,6 +36,13 @@ class Idle:
         """An access goes in this clock."""
         self.parts = [(clock + 1, ACCESS), (FAR, "no_request")]
 
+    def retry(self) -> None:
+        """No access, for commands have to be sent again."""
+        pc = self.pc
+        ready = pc.reads.ready_count or pc.writes.ready_count
+        waits = pc.reads.order or pc.writes.order
+        self.parts = [(FAR, "refresh" if ready else "hold" if waits else "no_request")]
+
     def note(self, clock: int, by_bank: int, by_turn: int) -> None:
         """No access in this clock: of the open rows that are wanted, the first can be accessed at CK ``by_bank`` by the
         rules of its bank, at ``by_turn`` by those of the bus's direction too."""
@@ -50,7 +57,7 @@ class Idle:
         parts: list[tuple[int, str]] = []
         banks = (*queue.hits, *queue.conflicts, *queue.misses)
         if banks and self._refreshed(banks):
-            blocked = any(pc.refresher.blocks(bank) for bank in banks)
+            blocked = any(pc.blocks(bank) for bank in banks)
             own = min(pc.banks.refreshed_until[bank] for bank in banks)
             until = FAR if blocked else max(own, pc.banks.rest_at) >> 1
             parts.append((max(until, clock + 1), "refresh"))
@@ -67,9 +74,7 @@ class Idle:
         """Whether all these banks wait for their refresh."""
         pc = self.pc
         ck = 2 * self.clock + 1
-        return pc.banks.rest_at > ck or all(
-            pc.refresher.blocks(bank) or pc.banks.refreshed_until[bank] > ck for bank in wanted
-        )
+        return pc.banks.rest_at > ck or all(pc.blocks(bank) or pc.banks.refreshed_until[bank] > ck for bank in wanted)
 
     def _spaced_only(self, clock: int) -> bool:
         """Whether activations go as close as tRRD and tFAW let them, and banks that are wanted wait for these."""
@@ -80,4 +85,4 @@ class Idle:
             # They go as close as may be: one is sent in this very clock.
             return pc.act_wish is not None and ck - banks.window[-1] <= max(timing.tRRDS, timing.tFAW // 4) + 2
         queue = pc.direction.target_queue
-        return any(banks.act_at[bank] <= ck and not pc.refresher.blocks(bank) for bank in queue.misses)
+        return any(banks.act_at[bank] <= ck and not pc.blocks(bank) for bank in queue.misses)

@@ -11,11 +11,13 @@ from openppu.hbm.settings import Page, Settings
 from openppu_sim.cycles.hbm.accounts import Accounts
 from openppu_sim.cycles.hbm.banks import Banks
 from openppu_sim.cycles.hbm.direction import Direction
+from openppu_sim.cycles.hbm.hammer import Hammer
 from openppu_sim.cycles.hbm.idle import Idle
 from openppu_sim.cycles.hbm.policy import Policy
 from openppu_sim.cycles.hbm.queue import Entry, Queue
 from openppu_sim.cycles.hbm.refresh import FAR, PRE, PREA, REF, REFSB, Refresher
 from openppu_sim.cycles.hbm.requests import Piece
+from openppu_sim.cycles.hbm.retry import Access, Retry
 from openppu_sim.cycles.hbm.row_bus import Wish
 from openppu_sim.cycles.hbm.write_buffer import WriteBuffer
 
@@ -77,6 +79,10 @@ class PseudoChannel:
         self.returned = returned
         self.banks = Banks(config, timing)
         self.refresher = Refresher(self.banks, settings, policy)
+        self.hammer = Hammer(config, settings, self.banks, self.refresher) if config.hammer_entries else None
+        self.hammered: set[int] = set() if self.hammer is None else self.hammer.blocked
+        late = settings.parity_latency
+        self.retry = Retry(self.banks, late) if config.retry and late else None
         self.reads, self.writes = Queue(config.reads), Queue(config.writes)
         self.near_reads, self.near_writes = (
             max(1, int(policy.near * depth)) for depth in (config.reads, config.writes)
@@ -87,7 +93,8 @@ class PseudoChannel:
         self.wake = 0
         self.act_wish: Wish | None = None
         self.short_wish: Wish | None = None
-        self.refreshes = False
+        self.refreshes = self.protects = False
+        self.victim = False
         self.accounts = Accounts()
         self.idle = Idle(self)
         self.log: list[Sent] | None = None
@@ -96,7 +103,8 @@ class PseudoChannel:
         # correction and the reorder memory.
         self.read_latency = 1 + -(-(index + timing.RL + BURST) // 2) + settings.read_delay + 2
         self.merge_latency = self.read_latency + 1
-        self.release = 2 + timing.WL // 2 - FETCH
+        # With retries, not before no error of it can come.
+        self.release = 2 + timing.WL // 2 - FETCH + (late + 2 if self.retry else 0)
         self.chosen: Entry | None = None
         self.chosen_auto = self.chosen_contended = False
         self.accepts = False
@@ -104,7 +112,18 @@ class PseudoChannel:
     @property
     def busy(self) -> bool:
         """Whether entries wait."""
-        return bool(self.reads.order or self.writes.order)
+        return bool(self.reads.order or self.writes.order) or (self.retry is not None and self.retry.active)
+
+    @property
+    def accesses(self) -> bool:
+        """Whether an access goes in the clock that was decided on, be it once more."""
+        return self.chosen is not None or (
+            self.retry is not None and self.retry.active and self.retry.again is not None
+        )
+
+    def blocks(self, bank: int) -> bool:
+        """Whether a bank gets no command for an entry."""
+        return self.refresher.blocks(bank) or bank in self.hammered
 
     def sleep(self, until: int) -> None:
         """All rows have been closed, and no row command comes before this CK."""
@@ -122,12 +141,35 @@ class PseudoChannel:
             queue = self.writes if entry.write is None else self.reads
             queue.ready(entry, self.banks.row[entry.bank])
         self.wake = self.buffer.wake()
+        if self.hammer is not None:
+            self.hammer.advance(clock)
+            self.wake = min(self.wake, self.hammer.wake)
         self._accept_or_not(offer)
         self.direction.decide(clock, offer)
         self.wake = min(self.wake, self.direction.wake)
+        if self.retry is not None:
+            if self.retry.begin(clock):
+                self._try_again(self.retry, clock)
+                return
+            self.wake = min(self.wake, self.retry.wake)
         reserved = self.direction.reserved
         self._choose_row(clock, reserved)
         self._choose_column(clock, reserved)
+
+    def _try_again(self, retry: Retry, clock: int) -> None:
+        """Nothing is sent but what was lost."""
+        banks = self.banks
+        self.accounts.events["retries"] = retry.begins
+        self.chosen = None
+        self.refreshes = self.protects = self.victim = False
+        gate = max(banks.space_at, banks.rest_at, banks.window[0] + banks.timing.tFAW)
+        retry.decide(clock, gate, self.index)
+        self.act_wish, self.short_wish = retry.act_wish, retry.short_wish
+        if retry.again is not None:
+            self.idle.access(clock)
+        else:
+            self.idle.retry()
+        self.wake = clock + 1
 
     def _accept_or_not(self, offer: Piece | None) -> None:
         self.accepts = False
@@ -162,6 +204,7 @@ class PseudoChannel:
                     and column_at[group[bank]] <= ck
                     and (writing or read_at[group[bank]] <= ck)
                     and bank != blocked
+                    and bank not in self.hammered
                     and (bank != reserved or (writing == self.direction.target and entry is queue.order[0]))
                 ):
                     best, oldest = entry, entry.number
@@ -189,7 +232,7 @@ class PseudoChannel:
         banks = self.banks
         by_bank = by_turn = by_group = FAR
         for bank in queue.hits:
-            if self.refresher.blocks(bank):
+            if self.blocks(bank):
                 continue
             group = banks.group[bank]
             at = ready_at[bank]
@@ -205,7 +248,7 @@ class PseudoChannel:
         banks = self.banks
         refresh = self.refresher.request()
         self.act_wish = self.short_wish = None
-        self.refreshes = False
+        self.refreshes = self.protects = self.victim = False
         ck = 2 * clock + 1
         gate = max(banks.space_at, banks.rest_at, banks.window[0] + banks.timing.tFAW)
         shut = gate > ck
@@ -214,7 +257,8 @@ class PseudoChannel:
         target = self.direction.target_queue
         other = self.reads if target is self.writes else self.writes
         act: Entry | None = None
-        if not shut and not self.refresher.holds(ck):
+        hammer = self.hammer
+        if not shut and not self.refresher.holds(ck) and not (hammer is not None and hammer.holds(ck)):
             act = self._activation(ck, target, None, reserved) or self._activation(ck, other, target, reserved)
         pre: Entry | None = None
         if target.conflicts or other.conflicts:
@@ -223,6 +267,11 @@ class PseudoChannel:
             bank = act.bank
             early = max(banks.act_at[bank], banks.row_at[banks.group[bank]], gate) < ck
             self.act_wish = Wish(ACT, bank, act.row, early)
+        if hammer is not None and not shut and hammer.holds(ck) and not self.refresher.holds(ck):
+            at = hammer.act_from()
+            if at <= ck:
+                self.act_wish = Wish(ACT, hammer.bank, hammer.row, max(at, gate) < ck)
+                self.victim = True
         if refresh is not None:
             command, bank, at = refresh
             if at <= ck:
@@ -233,7 +282,10 @@ class PseudoChannel:
             settled = banks.act_at[bank]
             if settled > ck:
                 self.wake = min(self.wake, settled >> 1)
-        if pre is not None:
+        if hammer is not None and (at := hammer.close_from()) <= ck:
+            self.short_wish = Wish(PRE, hammer.bank, 0, at < ck)
+            self.protects = True
+        elif pre is not None:
             early = max(banks.pre_at[pre.bank], banks.rest_at) < ck
             self.short_wish = Wish(PRE, pre.bank, 0, early)
 
@@ -245,7 +297,11 @@ class PseudoChannel:
         best: Entry | None = None
         wake = self.wake
         for bank, entries in queue.misses.items():
-            if bank == blocked or (target is not None and (bank in target.hits or bank in target.misses)):
+            if (
+                bank == blocked
+                or bank in self.hammered
+                or (target is not None and (bank in target.hits or bank in target.misses))
+            ):
                 continue
             entry = entries[0]
             if bank == reserved and (target is not None or entry is not queue.order[0]):
@@ -263,11 +319,11 @@ class PseudoChannel:
 
     def _precharge(self, ck: int, queue: Queue, target: Queue | None, reserved: int) -> Entry | None:
         """Likewise, of those whose bank has another row open that can be closed, and that nobody else waits for."""
-        banks, refresher = self.banks, self.refresher
+        banks = self.banks
         present, aimed = self.direction.queue, self.direction.target_queue
         best: Entry | None = None
         for bank, entries in queue.conflicts.items():
-            if refresher.blocks(bank) or (target is not None and (bank in target.hits or bank in target.conflicts)):
+            if self.blocks(bank) or (target is not None and (bank in target.hits or bank in target.conflicts)):
                 continue
             if (bank in present.hits or bank in aimed.hits) and not (bank == reserved and self._head_misses(bank)):
                 continue
@@ -297,6 +353,17 @@ class PseudoChannel:
         idle = not self.busy and offer is None
         refresh_wake = self.refresher.choose(clock, near=self._near, idle=idle, granted=granted)
         left: Queue | None = None
+        again = self.retry.again if self.retry is not None and self.retry.active else None
+        sent = self.chosen is not None or again is not None or max(act_slot, short_slot) >= 0
+        if again is not None:
+            self._repeat(clock, again)
+        if self.retry is not None and sent:
+            access = None
+            if self.chosen is not None:
+                access = Access(clock, self.chosen, self.direction.writing, self.chosen.left == 1)
+            self.retry.sent(clock, access)
+            if self.retry.active:
+                self.retry.granted()
         if self.chosen is not None:
             queue = self.direction.queue
             if self.chosen.left == 1 and self.chosen is queue.order[0]:
@@ -308,6 +375,10 @@ class PseudoChannel:
             self.reads.opened(wish.bank, wish.row)
             self.writes.opened(wish.bank, wish.row)
             events["activates"] += 1
+            events["victims"] += self.victim
+            if self.hammer is not None:
+                self.hammer.activated(wish.bank, wish.row, clock)
+                self.wake = min(self.wake, self.hammer.wake)
         if short_slot >= 0 and self.short_wish is not None:
             self._short(self.short_wish, 2 * clock + short_slot)
         events["turnarounds"] += self.direction.step(left)
@@ -337,16 +408,31 @@ class PseudoChannel:
             near.update(direction.queue.hits)
         return near
 
-    def _access(self, clock: int, entry: Entry) -> None:
-        banks, events, writing = self.banks, self.accounts.events, self.direction.writing
-        bank = entry.bank
-        events["writes" if writing else "reads"] += 1
+    def _count(self, bank: int, *, write: bool) -> None:
+        """Count an access."""
+        banks, events = self.banks, self.accounts.events
+        events["writes" if write else "reads"] += 1
         if not banks.first[bank]:
             events["row_hits"] += 1
         elif banks.missed[bank]:
             events["row_conflicts"] += 1
         else:
             events["row_misses"] += 1
+
+    def _repeat(self, clock: int, access: Access) -> None:
+        """An access is sent again; of a read, its word comes only now."""
+        entry, ck = access.entry, 2 * clock + self.index
+        self._count(entry.bank, write=access.write)
+        self.banks.access(entry.bank, ck, write=access.write, auto=False, contended=False)
+        if access.last and not access.write and entry.write is None:
+            self.returned(entry.piece, clock + self.read_latency)
+        if self.log is not None:
+            self.log.append(Sent(ck + 2, "WR" if access.write else "RD", self.index, entry.bank))
+
+    def _access(self, clock: int, entry: Entry) -> None:
+        banks, writing = self.banks, self.direction.writing
+        bank = entry.bank
+        self._count(bank, write=writing)
         banks.access(
             bank,
             2 * clock + self.index,
@@ -380,7 +466,7 @@ class PseudoChannel:
             closing = range(banks.count) if wish.command == PREA else (wish.bank,)
             for bank in closing:
                 if banks.row[bank] >= 0:
-                    banks.precharge(bank, ck, contended=not self.refreshes)
+                    banks.precharge(bank, ck, contended=not self.refreshes and not self.protects)
                     self.reads.closed(bank)
                     self.writes.closed(bank)
 
