@@ -157,3 +157,40 @@ def test_bad_input_gives_one_line(
 def test_a_json_file_never_replaces_the_trace(stream: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["hbm", "run", stream, "--json", stream]) == 2
     assert "the same file as the trace" in capsys.readouterr().err
+
+
+def test_guards_show_in_figures_and_reasons(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hammering = write(tmp_path / "hammer.txt", [f"read {n % 2 * 131072} 32 {n * 100}" for n in range(400)])
+    options = ("--page", "closed", "--ports", "1", "--hammer-entries", "128", "--hammer-window", "16")
+    plain = shown(capsys, "run", hammering, "--page", "closed")
+    assert "victims" not in plain
+    out = shown(capsys, "explain", hammering, *options, "--hammer-threshold", "20")
+    assert "Rows were hammered" in out
+    stream = write(tmp_path / "stream.txt", [f"read {256 * n:#x} 256" for n in range(1500)])
+    out = shown(capsys, "run", stream, "--command-errors", "2000", "--json", str(tmp_path / "run.json"))
+    assert "retries" in out
+    events = json.loads((tmp_path / "run.json").read_text())["accounts"]["events"]
+    assert events["retries"] > 4
+    assert events["reads"] > 1500 * 8, "accesses are sent again"
+    assert "sent again" in shown(capsys, "explain", stream, "--command-errors", "2000")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--hammer-entries", "8"], "--hammer-threshold 5300: too low for 8 entries; give at least 74736, or more"),
+        (["--hammer-entries", "9"], "hbm.hammer_entries = 9: give one of 0, 8, 32, 64, 128"),
+        (["--command-errors", "-1"], "--command-errors -1: give 0 to 10,000"),
+        (["--command-errors", "nan"], "--command-errors nan: give 0 to 10,000"),
+        (["--hammer-threshold", "0"], "settings.hammer_threshold = 0: give 8 to 32767"),
+        (["--timing", "tRC=20"], "timing.tRC = 20: impossible; at least tRAS + tRP"),
+        (["--device", "HBM9"], "HBM9"),
+    ],
+)
+def test_guards_that_cannot_be_are_named(
+    options: list[str], told: str, stream: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["hbm", "run", stream, *options]) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1

@@ -11,13 +11,15 @@ from openppu.hbm import direction, hammer_table, port, queue, refresh, row_bus
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.settings import Mapping, Page, Refresh, Settings
 from openppu_sim.cycles.hbm.accounts import EVENTS, IDLE_CAUSES
-from openppu_sim.cycles.hbm.channel import run_channel
+from openppu_sim.cycles.hbm.channel import ChannelRun, run_channel
 from openppu_sim.cycles.hbm.policy import Policy
 from openppu_sim.cycles.hbm.pseudo_channel import PseudoChannel, Sent
 from openppu_sim.cycles.hbm.requests import Piece, Requests
 from openppu_sim.cycles.hbm.row_bus import RowBus
 from openppu_sim.cycles.hbm.write_buffer import WriteBuffer
-from openppu_verif.hbm.native import Pattern, build_channel, run
+from openppu_verif.hbm.memory_file import ADDRESS_ERROR_CLOCKS
+from openppu_verif.hbm.native import Measurement, Pattern, build_channel, run
+from openppu_verif.hbm.soak import CONFIGS
 from scheduler_pair import FILL, MERGE, run_pair
 
 CONFIG = ChannelConfig(height=4, reads=8, writes=8, slots=8)
@@ -231,8 +233,68 @@ def test_bandwidth_is_within_five_percent_of_a_whole_small_channel_s(
     place = np.arange(count) if order == "sequential" else chance.integers(0, capacity, count)
     requests = Requests(place * size * 32, np.full(count, size * 32), chance.random(count) >= reads)
     modelled = run_channel(requests, CONFIG, settings, warm_up=warm_up, clocks=warm_up + clocks)
-    accesses = sum(account.accesses for account in modelled.accounts)
-    share = accesses / (2 * clocks)
-    assert share == pytest.approx(measured.bus_efficiency, rel=0.05), (
+    same_share(modelled, measured, 0.05)
+
+
+def same_share(modelled: ChannelRun, measured: Measurement, error: float) -> None:
+    """The model's share of the data bus is the RTL's, within a relative error."""
+    share = sum(account.accesses for account in modelled.accounts) / (2 * modelled.clocks)
+    assert share == pytest.approx(measured.bus_efficiency, rel=error), (
         f"model {share:.4f}, RTL {measured.bus_efficiency:.4f}"
     )
+
+
+GUARDED = CONFIGS["small"]
+"""As `CONFIG`, with protection from row hammer and retries."""
+
+
+@pytest.mark.parametrize(("reads", "size"), [(1.0, 8), (0.6, 1)])
+def test_wrong_parity_costs_what_it_costs_the_rtl(reads: float, size: int, build_root: Path) -> None:
+    settings = replace(SETTINGS, parity_latency=ADDRESS_ERROR_CLOCKS)
+    warm_up, clocks = 2000, 20_000
+    chance = np.random.default_rng(1)
+    spoiled = np.sort(chance.integers(warm_up, warm_up + clocks, 70)).tolist()
+    measured = run(
+        build_channel(GUARDED, build_root),
+        GUARDED,
+        [Pattern(order="random", lengths=(size, size), reads=reads, tags=GUARDED.tags)] * GUARDED.ports,
+        settings=settings,
+        warmup=warm_up,
+        clocks=clocks,
+        events=[(at, "spoil_command", [1, 0]) for at in spoiled],
+    )
+    measured.check()
+    count = 2 * (warm_up + clocks) // size + 100
+    places = chance.integers(0, GUARDED.accesses // size, count)
+    requests = Requests(places * size * 32, np.full(count, size * 32), chance.random(count) >= reads)
+    modelled = run_channel(requests, GUARDED, settings, warm_up=warm_up, clocks=warm_up + clocks, spoiled=spoiled)
+    same_share(modelled, measured, 0.05)
+    for account, counters in zip(modelled.accounts, measured.counters, strict=True):
+        assert account.events["retries"] == pytest.approx(counters["retries"], abs=5)
+        assert counters["retries"] > 60
+    quiet = run_channel(requests, GUARDED, settings, warm_up=warm_up, clocks=warm_up + clocks)
+    assert sum(account.accesses for account in quiet.accounts) > 1.1 * sum(a.accesses for a in modelled.accounts)
+
+
+def test_hammered_rows_cost_what_they_cost_the_rtl(build_root: Path) -> None:
+    settings = replace(SETTINGS, page=Page.CLOSED, hammer_threshold=75, hammer_window=8, hammer_reach=2)
+    warm_up, clocks = 2000, 20_000
+    two_rows = 2 * GUARDED.accesses // GUARDED.organisation.rows
+    pattern = Pattern(order="random", size=two_rows, lengths=(1, 1), reads=1.0, tags=GUARDED.tags)
+    measured = run(
+        build_channel(GUARDED, build_root),
+        GUARDED,
+        [pattern] * GUARDED.ports,
+        settings=settings,
+        warmup=warm_up,
+        clocks=clocks,
+    )
+    measured.check()
+    chance = np.random.default_rng(1)
+    count = 2 * (warm_up + clocks)
+    requests = Requests(chance.integers(0, two_rows, count) * 32, np.full(count, 32), np.zeros(count, bool))
+    modelled = run_channel(requests, GUARDED, settings, warm_up=warm_up, clocks=warm_up + clocks)
+    same_share(modelled, measured, 0.05)
+    for account, counters in zip(modelled.accounts, measured.counters, strict=True):
+        assert account.events["victims"] == pytest.approx(counters["victims"], rel=0.15)
+        assert counters["victims"] > 50

@@ -8,6 +8,7 @@ import numpy as np
 from openppu.config import ChipConfig
 from openppu.hbm.config import ALLOWED
 from openppu.hbm.device import DEVICES, HEIGHTS, Timing, device
+from openppu.hbm.hammer_table import least_threshold
 from openppu.hbm.settings import Mapping, Page, Refresh, Settings
 
 from openppu_sim.cycles.hbm.address import Interleave
@@ -33,6 +34,12 @@ Without times, each request is made as soon as the one before it is taken."""
 
 MAPPINGS, PAGES = report.choices(Mapping), report.choices(Page)
 REFRESHES = {"single-bank": Refresh(0), "all-bank": Refresh(1), "off": Refresh(0)}
+
+PARITY_LATENCY = 4
+"""Clocks from a command to its error, which every device's timing allows."""
+
+MOST_ERRORS = 10_000
+"""Per million clocks: with more, a channel hardly does anything else."""
 
 EXPLAINED = 20_000
 """Requests that ``explain`` takes of a longer trace, since it runs it several times."""
@@ -91,6 +98,23 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     for name in ("power-down", "self-refresh"):
         text = f"clocks without a request until {name} (default: 0, never)"
         policy.add_argument(f"--{name}-after", type=int, default=0, metavar="N", help=text)
+    guards = parser.add_argument_group("guards")
+    guards.add_argument("--hammer-entries", type=int, metavar="N", help="rows of a bank that are counted (row hammer)")
+    for name, text in (
+        ("threshold", "activations after which a row's neighbours are refreshed"),
+        ("window", "tREFI after which the count begins anew"),
+    ):
+        default = getattr(Settings(), f"hammer_{name}")
+        guards.add_argument(
+            f"--hammer-{name}", type=int, default=default, metavar="N", help=f"{text} (default: {default:,})"
+        )
+    guards.add_argument(
+        "--command-errors",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="accesses of wrong parity, which are sent again, per million clocks of a channel (default: 0)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go")
     return parser
 
@@ -163,10 +187,23 @@ def _memory(args: argparse.Namespace) -> Memory:
         write_low=args.write_low,
         power_down_after=args.power_down_after,
         self_refresh_after=args.self_refresh_after,
+        hammer_threshold=args.hammer_threshold,
+        hammer_window=args.hammer_window,
+        parity_latency=PARITY_LATENCY if args.command_errors else 0,
     )
-    given = {name: value for name in ("height", "ports", "ecc") if (value := getattr(args, name)) is not None}
-    config = replace(hbm.channel, **given)
-    return Memory(device=table, config=config, settings=settings, channels=channels)
+    if not 0 <= args.command_errors <= MOST_ERRORS:
+        raise UserError(f"--command-errors {args.command_errors:g}: give 0 to {MOST_ERRORS:,}")
+    asked = ("height", "ports", "ecc", "hammer_entries")
+    given = {name: value for name in asked if (value := getattr(args, name)) is not None}
+    config = replace(hbm.channel, **given, retry=hbm.channel.retry or args.command_errors > 0)
+    if config.hammer_entries:
+        least = least_threshold(config.hammer_entries, settings.hammer_window, timing)
+        if settings.hammer_threshold < least:
+            raise UserError(
+                f"--hammer-threshold {settings.hammer_threshold}: too low for {config.hammer_entries} entries; give at "
+                f"least {least}, or more entries"
+            )
+    return Memory(device=table, config=config, settings=settings, channels=channels, command_errors=args.command_errors)
 
 
 def _explain(requests: Requests, memory: Memory, outcome: Outcome) -> list[dict[str, object]]:

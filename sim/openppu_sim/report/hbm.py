@@ -103,7 +103,8 @@ def clock_table(outcome: Outcome) -> str:
 def command_table(outcome: Outcome) -> str:
     """Lay out what the accesses met, and the commands."""
     events = outcome.accounts.events
-    names = ("row_hits", "row_misses", "row_conflicts", "activates", "precharges", "refreshes", "turnarounds")
+    names = ["row_hits", "row_misses", "row_conflicts", "activates", "precharges", "refreshes", "turnarounds"]
+    names += [name for name in ("victims", "retries") if events[name]]
     return format_table([name.replace("_", " ") for name in names], [[events[name] for name in names]])
 
 

@@ -96,6 +96,7 @@ def reasons(outcome: Outcome) -> list[str]:
         texts.append(facts.crowd)
     if facts.merges:
         texts.append(facts.merges)
+    texts += [text for name, text in _GUARDS.items() if accounts.events[name]]
     if outcome.clocks < SHORT:
         texts.append(
             f"The trace is over after {outcome.clocks} clocks: the first rows, the last words and a refresh that falls "
@@ -128,6 +129,15 @@ _WORDS = {
     "bank": "In {share} of the clocks the rows that were wanted were not open: a bank takes {f.cycle_ns:.1f} ns (tRC) "
     "from one row to the next, and a row served {f.per_row:.1f} accesses.",
 }
+
+
+_GUARDS = {
+    "victims": "Rows were hammered: their neighbours were refreshed, and meanwhile their banks served nobody (counted "
+    "as refresh). Requests that come back to a few rows should find them open: --page open.",
+    "retries": "Commands had wrong parity, and were sent again: each time a channel stands still for about 100 clocks "
+    "(counted as refresh).",
+}
+"""What the events of guards mean."""
 
 
 class _Facts:

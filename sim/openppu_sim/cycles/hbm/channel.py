@@ -1,7 +1,6 @@
 """One channel: its ports, two pseudo-channels and their row bus."""
 
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +47,7 @@ def run_channel(
     policy: Policy | None = None,
     warm_up: int = 0,
     clocks: int = FAR,
-    spoiled: Sequence[int] = (),
+    spoiled: Iterable[int] = (),
     log: list[Sent] | None = None,
 ) -> ChannelRun:
     """Run requests, whose addresses are of one channel; request i goes to port i modulo ports, and tags take turns.
@@ -65,9 +64,9 @@ def run_channel(
         That of the hardware, if not given.
     warm_up, clocks : int
         Count from clock ``warm_up`` on, and stop at clock ``clocks`` at the latest.
-    spoiled : sequence of int, optional
-        Clocks, ascending: the first access from each on is lost for wrong parity, and with it the row command of its
-        memory clock. Only with ``config.retry`` and ``settings.parity_latency``.
+    spoiled : iterable of int, optional
+        Clocks, ascending, perhaps without end: the first access from each on is lost for wrong parity, and with it the
+        row command of its memory clock. Only with ``config.retry`` and ``settings.parity_latency``.
     log : list of Sent, optional
         Gets every command, those of a clock in any order.
     """
@@ -100,7 +99,8 @@ def run_channel(
     power = Power(settings)
     earlier = [pc.accounts.copy() for pc in pcs]
     warm = warm_up == 0
-    to_lose = deque(spoiled if config.retry and settings.parity_latency else ())
+    losses = iter(spoiled if config.retry and settings.parity_latency else ())
+    next_loss = next(losses, FAR)
     clock = 0
     while clock < clocks:
         if not warm and clock >= warm_up:
@@ -110,8 +110,8 @@ def run_channel(
             warm_up = clock
             earlier = [pc.accounts.copy() for pc in pcs]
         slots = _step(clock, pcs, crossbars, bus)
-        if to_lose and to_lose[0] <= clock and _lose(clock, pcs, slots):
-            to_lose.popleft()
+        if next_loss <= clock and _lose(clock, pcs, slots):
+            next_loss = next(losses, FAR)
         for port in ports:
             if port.wake <= clock:
                 port.step(clock)

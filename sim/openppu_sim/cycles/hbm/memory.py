@@ -1,5 +1,6 @@
 """A whole memory: channels that share the addresses, each run on its own."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -28,6 +29,9 @@ class Memory:
     channels : int
         As in `Interleave`.
     policy : Policy
+    command_errors : float
+        Accesses that a channel's memory does not take for wrong parity, per million clocks, at random times; only with
+        ``config.retry`` and ``settings.parity_latency``.
     """
 
     device: Device
@@ -35,6 +39,7 @@ class Memory:
     settings: Settings
     channels: int = 1
     policy: Policy = field(default_factory=Policy)
+    command_errors: float = 0.0
 
     @property
     def capacity(self) -> int:
@@ -130,6 +135,7 @@ def run(requests: Requests, memory: Memory) -> Outcome:
             memory.settings,
             arrival=None if arrival is None else arrival[own],
             policy=memory.policy,
+            spoiled=_errors(memory, number),
         )
         np.minimum.at(offered, owner[own], result.offered)
         np.maximum.at(finished, owner[own], result.finished)
@@ -141,6 +147,14 @@ def run(requests: Requests, memory: Memory) -> Outcome:
     return Outcome(
         memory=memory, requests=requests, clocks=clocks, channels=accounts, offered=offered, finished=finished
     )
+
+
+def _errors(memory: Memory, channel: int) -> Iterable[int]:
+    """The clocks of a channel from which on its next access has an error: without end, the same in each run."""
+    clock, chance = 0.0, np.random.default_rng(channel)
+    while memory.command_errors:
+        clock += chance.exponential(1e6 / memory.command_errors)
+        yield int(clock)
 
 
 def _spread(requests: Requests, channels: int) -> tuple[np.ndarray, Requests, np.ndarray]:
