@@ -37,9 +37,10 @@ help: ## list the targets
 
 venv: $(INSTALLED) ## make .venv with every pinned dependency
 
-sim: $(INSTALLED) ## classify handwritten digits on the RTL, every bit and cycle checked; HBM2e traffic
+sim: $(INSTALLED) ## classify handwritten digits on the RTL, every bit and cycle checked; HBM2e traffic; a link
 	$(BIN)/python -m openppu_sim.digits $(OPTIONS)
 	$(BIN)/python -m openppu_verif.hbm.demo
+	$(BIN)/python -m openppu_verif.link.demo
 
 test: $(INSTALLED) ## run the tests, but for those marked slow
 	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow'
@@ -60,6 +61,7 @@ bench: $(INSTALLED) ## measure, and compare with the goals
 	$(BIN)/openppu bench $(OPTIONS)
 	$(BIN)/python -m openppu_verif.hbm.efficiency
 	$(BIN)/python -m openppu_verif.hbm.load_curve
+	$(BIN)/python -m openppu_verif.link.figures
 
 lint: $(INSTALLED) ## check style, format and types
 	$(BIN)/ruff check .

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from openppu_sim.errors import UserError
-from openppu_verif.hbm.demo import CONFIG, TRAFFIC, Result, main, measure, print_results, write_report
+from openppu_sim.report.json_report import add_section
+from openppu_verif.hbm.demo import CONFIG, TRAFFIC, Result, main, measure, print_results, record
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +36,15 @@ def test_the_tables_name_all_traffic(results: list[Result], capsys: pytest.Captu
 def test_the_report_keeps_what_is_in_it(results: list[Result], tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text(json.dumps({"schema": 1, "runs": [{"name": "hidden"}], "hbm": "old"}))
-    report = json.loads(write_report(results, CONFIG, path).read_text())
+    report = json.loads(add_section(path, "hbm", record(results, CONFIG)).read_text())
     assert report["runs"] == [{"name": "hidden"}]
     assert [run["name"] for run in report["hbm"]["runs"]] == list(TRAFFIC)
     assert {run["violations"] + run["wrong"] for run in report["hbm"]["runs"]} == {0}
     path.unlink()
-    assert json.loads(write_report(results, CONFIG, path).read_text())["hbm"] == report["hbm"]
+    assert json.loads(add_section(path, "hbm", record(results, CONFIG)).read_text())["hbm"] == report["hbm"]
     path.write_text("[1, 2]")
     with pytest.raises(UserError, match=r"report\.json: no report of `make sim`; delete it"):
-        write_report(results, CONFIG, path)
+        add_section(path, "hbm", record(results, CONFIG))
 
 
 def test_a_wrong_option_gives_one_line(capsys: pytest.CaptureFixture[str]) -> None:

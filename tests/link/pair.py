@@ -6,11 +6,11 @@ from typing import Any
 from amaranth import Cat, DomainRenamer, Module, ResetInserter, Signal
 from amaranth.lib import data
 from amaranth.sim import Simulator
-from line import Line
 from openppu.link.config import LinkConfig
 from openppu.link.physical import PhysicalLayer
 from openppu.link.settings import TrainingSettings
 from openppu.link.training import State
+from openppu_verif.link.line import Line
 
 SHORT = TrainingSettings(
     align_timeout=2000,

@@ -1,10 +1,10 @@
 """Two physical layers over lines that are out of order, crossed, skewed and wrong: flits arrive, whatever happens."""
 
 import pytest
-from line import Line
 from openppu.link.config import LinkConfig
 from openppu.link.settings import TrainingSettings
 from openppu.link.training import Cause, State
+from openppu_verif.link.line import Line
 from pair import SHORT, Pair
 
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from line import Line
 from openppu.link.config import LinkConfig
 from openppu.link.training import Cause, State
+from openppu_verif.link.line import Line
 from pair import Pair
 
 

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from line import Line
 from openppu.link.config import LinkConfig
 from openppu.link.prbs import Pattern
 from openppu.link.settings import TrainingSettings
 from openppu.link.training import Cause, State
+from openppu_verif.link.line import Line
 from pair import SHORT, Pair
 
 

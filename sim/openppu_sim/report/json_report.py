@@ -139,6 +139,25 @@ def machine() -> dict[str, str | int]:
     }
 
 
+def add_section(path: Path, name: str, section: Mapping[str, Any]) -> Path:
+    """Add a section to the report of ``make sim``, and leave what else is in it; the path.
+
+    Raises
+    ------
+    UserError
+        If there is a file that is no such report, or it cannot be written.
+    """
+    report: dict[str, Any] = {"schema": SCHEMA, "commit": commit(), "machine": machine()}
+    if path.exists():
+        try:
+            report = json.loads(path.read_text(encoding="utf-8"))
+            report["schema"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise UserError(f"{path}: no report of `make sim`; delete it, or choose another --output") from None
+    report[name] = section
+    return write_json(path, report)
+
+
 def benchmark_json(name: str, rows: Sequence[Mapping[str, Any]], *, folder: Path = BENCH_FOLDER) -> Path:
     """Write a benchmark's rows to ``<folder>/<name>.json`` and return the path.
 

@@ -5,7 +5,6 @@ controller predicts.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +18,8 @@ from openppu.hbm.settings import Settings
 from openppu_sim.cli import Parser, guarded
 from openppu_sim.cycles.hbm.channel import run_channel
 from openppu_sim.cycles.hbm.requests import ACCESS, Requests
-from openppu_sim.errors import UserError
 from openppu_sim.progress import step
-from openppu_sim.report.json_report import SCHEMA, commit, machine, make_folder, write_json
+from openppu_sim.report.json_report import add_section, make_folder
 from openppu_sim.report.table import Cell, print_table
 
 from openppu_verif.hbm.native import Measurement, Pattern, build_channel, run
@@ -143,24 +141,10 @@ def print_results(results: Sequence[Result], config: ChannelConfig) -> None:
     )
 
 
-def write_report(results: Sequence[Result], config: ChannelConfig, path: Path) -> Path:
-    """Add the results to the report of ``make sim``, as ``hbm``, and leave what else is in it.
-
-    Raises
-    ------
-    UserError
-        If there is a file that is no such report, or it cannot be written.
-    """
-    report: dict[str, Any] = {"schema": SCHEMA, "commit": commit(), "machine": machine()}
-    if path.exists():
-        try:
-            report = json.loads(path.read_text(encoding="utf-8"))
-            report["schema"]
-        except (OSError, ValueError, KeyError, TypeError):
-            raise UserError(f"{path}: no report of `make sim`; delete it, or choose another --output") from None
+def record(results: Sequence[Result], config: ChannelConfig) -> dict[str, Any]:
+    """The results for the report of ``make sim``."""
     size = {"height": config.height, "ports": config.ports, "reads": config.reads, "writes": config.writes}
-    report["hbm"] = {**size, "ecc": config.ecc, "seed": SEED, "runs": [each.record() for each in results]}
-    return write_json(path, report)
+    return {**size, "ecc": config.ecc, "seed": SEED, "runs": [each.record() for each in results]}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -178,7 +162,7 @@ def _run(options: argparse.Namespace) -> int:
     make_folder(options.output)
     results = measure(options.build_dir)
     print_results(results, CONFIG)
-    print(f"\nAdded to {write_report(results, CONFIG, options.output / 'report.json')}")
+    print(f"\nAdded to {add_section(options.output / 'report.json', 'hbm', record(results, CONFIG))}")
     print("Every word read is the one written, and no rule of the memory was broken.")
     return 0
 

@@ -1,0 +1,121 @@
+"""Two ports at native speed: random runs that lose nothing, figures, the file of `make sim`."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from openppu.config import load
+from openppu.link.config import CHANNELS, HEADER_BYTES
+from openppu.link.layouts import Operation
+from openppu.link.physical import physical_control_layout
+from openppu.link.port import port_status_layout
+from openppu_sim.errors import SimulationError
+from openppu_verif.link import demo, figures, soak
+from openppu_verif.link.native import DARK, NO_TRAFFIC, Faults, Lane, Traffic, build_port, run, straight
+
+NARROW = load("tiny").link
+WRITES = Traffic(sizes=(200, 200), operations=(Operation.WRITE,))
+STREAM = [[WRITES] + [NO_TRAFFIC] * (CHANNELS - 1)] * 2
+
+
+@pytest.fixture(scope="module")
+def executable(build_root: Path) -> Path:
+    return build_port(NARROW, build_root)
+
+
+@pytest.mark.parametrize("seed", range(100, 130))
+def test_random_runs_deliver_each_packet_once_in_order_whole(seed: int, build_root: Path) -> None:
+    soak.play("narrow", seed, build_root, clocks=20_000)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", soak.CONFIGS)
+def test_long_random_runs(name: str, build_root: Path) -> None:
+    for seed in range(1, 41):
+        soak.play(name, seed, build_root)
+
+
+def test_wrong_bits_are_counted_by_the_port_as_by_the_channel(executable: Path) -> None:
+    """Few enough that each is in a flit of its own: as many wrong flits as wrong bits, and each costs one flit."""
+    rate = 1e-6
+    done = run(
+        executable,
+        NARROW,
+        traffic=STREAM,
+        faults=(Faults(bit_errors=rate), Faults()),
+        warmup=0,
+        clocks=400_000,
+        watch=["status"],
+    )
+    done.check()
+    a, b = (port_status_layout(NARROW).from_bits(int.from_bytes(done.pins[f"{s}.status"], "little")) for s in "ab")
+    sent = done.simulated * NARROW.lanes * NARROW.lane_bits
+    assert 0.3 * rate * sent < done.wrong_bits < 3 * rate * sent
+    assert b.link.counts.bad == done.wrong_bits
+    assert a.link.counts.bad == 0
+    assert 0 < a.link.counts.replayed <= b.link.counts.bad
+    assert done.share("a") > 0.93
+
+
+def test_a_stream_fills_its_flits(executable: Path) -> None:
+    done = run(executable, NARROW, traffic=STREAM, clocks=100_000)
+    done.check()
+    assert done.share("a") == pytest.approx(240 / 256, rel=5e-4)
+    assert done.share("b", data=True) == pytest.approx(240 / 256 * 200 / 210, rel=2e-3)
+
+
+def test_latency_is_twelve_clocks_and_a_flit_once_the_header_is_there(build_root: Path) -> None:
+    least, mean = figures.latency(NARROW, build_root)
+    beats_of_a_header = -(-HEADER_BYTES // NARROW.beat_bytes)
+    assert least["value"] <= 12 + NARROW.beats + beats_of_a_header - 1
+    assert least["value"] < mean["value"] < least["value"] + NARROW.beats
+
+
+def test_a_lane_that_dies_under_load_costs_no_packet_and_few_clocks(build_root: Path) -> None:
+    assert figures.recovery(NARROW, build_root)["value"] <= 2000
+
+
+def test_packets_that_cannot_arrive_are_missed(executable: Path) -> None:
+    dead = [(3_000, "life", ["a", lane, DARK]) for lane in range(NARROW.lanes)]
+    done = run(executable, NARROW, traffic=STREAM, events=dead, warmup=0, clocks=5_000, drain=2_000)
+    with pytest.raises(SimulationError, match="packets did not arrive in time"):
+        done.check()
+
+
+def test_a_packet_that_nobody_sent_is_seen(executable: Path) -> None:
+    """Each port hears itself: what it sent to the other one comes back."""
+    near = physical_control_layout(NARROW)["near_loopback"].offset
+    pins = [(side, "control", 1 << near) for side in "ab"]
+    done = run(executable, NARROW, traffic=STREAM, pins=pins, warmup=0, clocks=5_000)
+    with pytest.raises(SimulationError, match="wrong words"):
+        done.check()
+
+
+def test_with_skew_beyond_what_the_buffer_holds_nothing_wrong_arrives(executable: Path) -> None:
+    lanes = straight(NARROW)
+    late = [lanes[0], Lane(delay=40 * NARROW.lane_bits, arrives_as=1)]
+    done = run(executable, NARROW, traffic=STREAM, lanes=(late, lanes), warmup=0, clocks=30_000, watch=["status"])
+    b = port_status_layout(NARROW).from_bits(int.from_bytes(done.pins["b.status"], "little"))
+    assert not any(flow.wrong for flow in done.flows)
+    assert b.physical.retrains > 1
+    assert done.left
+
+
+def test_the_file_of_make_sim_arrives_whole_over_a_noisy_channel(build_root: Path, tmp_path: Path, capsys) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(hashlib.sha256(b"x").digest() * 500 + b"end")
+    assert demo.main(["--file", str(file), "--build-dir", str(build_root), "--output", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert out.count("  yes  ") == 2
+    assert hashlib.sha256(file.read_bytes()).hexdigest()[:16] in out
+    ways = json.loads((tmp_path / "report.json").read_text())["link"]["ways"]
+    assert [way["equal"] for way in ways] == [True, True]
+    assert min(way["bytes"] for way in ways) == file.stat().st_size
+    assert sum(way["bad"] for way in ways) > 0
+
+
+@pytest.mark.parametrize("given", ["missing", "."])
+def test_a_file_that_cannot_be_sent_gives_one_line(given: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert demo.main(["--file", str(tmp_path / given), "--output", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

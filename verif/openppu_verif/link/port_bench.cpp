@@ -1,0 +1,386 @@
+// Two ports, a channel each way between them, packets through both: what arrives is checked, and counted.
+//
+// usage (by model_main.cpp): bench_main PARAMETERS RESULT
+//
+// With `clocks recovered`, each port has its own clock (parts per million off), and takes in what it receives in the
+// clock of the other one, some part of a period later, with jitter.
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bench_io.h"
+#include "channel.h"
+#include "model.h"
+#include "packets.h"
+
+namespace link {
+
+namespace {
+
+constexpr const char* NAMES[] = {"a", "b"};
+
+int side_of(const std::string& name) {
+  if (name != "a" && name != "b") throw std::runtime_error("a port is a or b, not " + name);
+  return name == "b";
+}
+
+// A Verilated port.
+struct Side {
+  explicit Side(const native::Factory& factory, const std::string& waves)
+      : model(factory()), clk(model.port("clk")), rst(model.port("rst")), send(model.port("serdes.send")),
+        send_idle(model.port("serdes.send_idle")), receive(model.port("serdes.receive")),
+        receive_valid(model.port("serdes.receive_valid")), signal(model.port("serdes.signal")),
+        status(model.port("status")) {
+    if (model.ports.count("rx_clk")) rx_clk = model.port("rx_clk"), rx_rst = model.port("rx_rst");
+    if (!waves.empty()) model.open_waves(waves);
+  }
+
+  void tick(const native::Pin& clock) {
+    clock.set(1);
+    model.evaluate();
+    model.dump_waves(++time);
+    clock.set(0);
+    model.evaluate();
+    model.dump_waves(++time);
+  }
+
+  native::Model model;
+  native::Pin clk, rst, send, send_idle, receive, receive_valid, signal, status;
+  native::Pin rx_clk{}, rx_rst{};
+  uint64_t time = 0;
+  uint64_t reset_until = 64;
+  double period = 1, next = 0, next_receive = 0;
+};
+
+struct Event {
+  uint64_t clock;
+  std::string name;
+  std::vector<std::string> words;
+};
+
+class Bench {
+ public:
+  Bench(const native::Factory& factory, const native::Parameters& parameters)
+      : parameters_(parameters), layout_(parameters), recovered_(parameters.text("clocks") == "recovered"),
+        random_(static_cast<uint64_t>(parameters.number("seed"))), resets_(parameters.field("status.resets")) {
+    const auto seed = static_cast<uint64_t>(parameters.number("seed"));
+    const auto lane_bits = static_cast<int>(parameters.number("lane_bits"));
+    for (int from = 0; from < 2; ++from) {
+      const auto& waves = parameters.all(std::string("waves.") + NAMES[from]);
+      sides_.push_back(std::make_unique<Side>(factory, waves.empty() ? "" : waves.front()));
+      std::vector<LaneSettings> lanes;
+      for (const std::string& line : parameters.all(std::string("lane.") + NAMES[from])) {
+        std::istringstream words(line);
+        LaneSettings lane;
+        words >> lane.delay >> lane.arrives_as >> lane.inverted;
+        lanes.push_back(lane);
+      }
+      channels_.emplace_back(lane_bits, lanes, seed * 2 + static_cast<uint64_t>(from));
+      valid_ = (uint64_t{1} << lanes.size()) - 1;
+      waiting_.emplace_back();
+    }
+    for (int from = 0; from < 2; ++from) {
+      const auto& lines = parameters.all(std::string("traffic.") + NAMES[from]);
+      for (size_t channel = 0; channel < lines.size(); ++channel) {
+        std::istringstream words(lines[channel]);
+        Traffic traffic;
+        words >> traffic.least >> traffic.most >> traffic.operations >> traffic.pause >> traffic.stall >>
+            traffic.hold >> traffic.packets;
+        const std::string in = "send." + std::to_string(channel);
+        const std::string out = "receive." + std::to_string(channel);
+        const native::Model &a = sides_[from]->model, &b = sides_[1 - from]->model;
+        flows_.push_back({from, std::make_unique<Flow>(
+                                    std::string("from ") + NAMES[from] + ", channel " + std::to_string(channel),
+                                    layout_, traffic, native::scramble(seed + 1) + flows_.size(),
+                                    a.port(in + ".valid"), a.port(in + ".ready"), a.port(in + ".payload"),
+                                    b.port(out + ".valid"), b.port(out + ".ready"), b.port(out + ".payload"))});
+      }
+    }
+    for (const std::string& line : parameters.all("file")) {  // flow, path
+      std::istringstream words(line);
+      size_t flow;
+      std::string name;
+      words >> flow >> std::ws;
+      std::getline(words, name);
+      std::ifstream file(name, std::ios::binary);
+      if (!file) throw std::runtime_error("cannot read " + name);
+      flows_.at(flow).second->carry({std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()});
+    }
+    for (const std::string& line : parameters.all("event")) {
+      std::istringstream words(line);
+      Event event;
+      words >> event.clock >> event.name;
+      for (std::string word; words >> word;) event.words.push_back(word);
+      events_.push_back(event);
+    }
+    for (const std::string& line : parameters.all("pin")) {  // side, name, bytes
+      std::istringstream words(line);
+      std::string side, name;
+      words >> side >> name;
+      const native::Pin pin = sides_[side_of(side)]->model.port(name);
+      size_t at = 0;
+      for (int byte; words >> byte && at < pin.bytes;) pin.at[at++] = static_cast<uint8_t>(byte);
+    }
+    if (recovered_) {
+      for (int side = 0; side < 2; ++side) {
+        Side& each = *sides_[side];
+        each.period = 1.0 / (1.0 + parameters.number(std::string("ppm.") + NAMES[side]) * 1e-6);
+        each.next = 0.37 * side;
+      }
+      for (int side = 0; side < 2; ++side)
+        sides_[1 - side]->next_receive = sides_[side]->next + 0.25 * sides_[side]->period;
+      jitter_ = static_cast<double>(parameters.number("jitter_percent")) / 100;
+    }
+  }
+
+  void run() {
+    const auto warmup = static_cast<uint64_t>(parameters_.number("warmup"));
+    const auto clocks = static_cast<uint64_t>(parameters_.number("window"));
+    const auto drain = static_cast<uint64_t>(parameters_.number("drain"));
+    while (now_ < warmup) clock(true);
+    const auto before = totals();
+    const auto flips = wrong_bits();
+    while (now_ < warmup + clocks && !failed()) clock(true);
+    window_ = totals();
+    for (size_t i = 0; i < window_.size(); ++i) window_[i] -= before[i];
+    window_flips_ = wrong_bits() - flips;
+    while (now_ < warmup + clocks + drain && !failed() && !empty()) clock(false);
+  }
+
+  void write(const std::string& path, double seconds) const {
+    std::ofstream file(path);
+    file << "{\"clocks\": " << parameters_.number("window") << ", \"simulated\": " << now_
+         << ", \"seconds\": " << seconds << ", \"left\": " << !empty() << ", \"wrong_bits\": " << wrong_bits()
+         << ", \"lost_words\": " << channels_[0].lost_words() + channels_[1].lost_words()
+         << ", \"window_wrong_bits\": " << window_flips_ << ", \"flows\": [";
+    for (size_t i = 0; i < flows_.size(); ++i) {
+      const Flow& flow = *flows_[i].second;
+      file << (i ? ", " : "") << "{\"packets_in\": " << flow.packets_in << ", \"packets_out\": " << flow.packets_out
+           << ", \"lost\": " << flow.lost << ", \"wrong\": " << flow.wrong
+           << ", \"longest_gap\": " << flow.longest_gap << ", \"window_bytes\": " << window_[2 * i] << ", \"window_data\": " << window_[2 * i + 1]
+           << ", \"latencies\": [";
+      const char* comma = "";
+      for (const auto& [clocks, count] : flow.latencies) {
+        file << comma << "[" << clocks << ", " << count << "]";
+        comma = ", ";
+      }
+      file << "], \"problems\": [";
+      for (size_t n = 0; n < flow.problems.size(); ++n)
+        file << (n ? ", " : "") << "\"" << flow.problems[n] << "\"";
+      file << "]}";
+    }
+    file << "], \"notes\": [";
+    for (size_t i = 0; i < notes_.size(); ++i) file << (i ? ", " : "") << notes_[i];
+    file << "], \"pins\": {";
+    const char* comma = "";
+    for (const std::string& name : parameters_.all("watch"))
+      for (int side = 0; side < 2; ++side) {
+        const native::Pin pin = sides_[side]->model.port(name);
+        file << comma << "\"" << NAMES[side] << "." << name << "\": [";
+        for (size_t i = 0; i < pin.bytes; ++i) file << (i ? ", " : "") << int{pin.at[i]};
+        file << "]";
+        comma = ", ";
+      }
+    file << "}}\n";
+    if (!file) throw std::runtime_error("cannot write " + path);
+  }
+
+  // What arrived of the files, beside the result: `<path>.<flow>`.
+  void write_files(const std::string& path) const {
+    for (size_t i = 0; i < flows_.size(); ++i) {
+      const auto& bytes = flows_[i].second->arrived();
+      if (bytes.empty()) continue;
+      std::ofstream file(path + "." + std::to_string(i), std::ios::binary);
+      file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    }
+  }
+
+  void close() {
+    for (const auto& side : sides_) side->model.close_waves();
+  }
+
+ private:
+  // A clock of port a; of b as many as come by then.
+  void clock(bool more) {
+    while (next_event_ < events_.size() && events_[next_event_].clock <= now_) happen(events_[next_event_++]);
+    more = more && now_ >= paused_until_;
+    if (!recovered_) {
+      for (int side = 0; side < 2; ++side) drive(side, more);
+      for (int side = 0; side < 2; ++side) take_in(side, channels_[1 - side].received(), channels_[1 - side].signal());
+      for (int side = 0; side < 2; ++side) sides_[side]->tick(sides_[side]->clk);
+      for (int side = 0; side < 2; ++side) sample(side);
+    } else {
+      for (bool done = false; !done;) done = next_edge(more);
+    }
+    ++now_;
+    watch();
+  }
+
+  // The next edge of the four clocks; true after one of port a.
+  bool next_edge(bool more) {
+    int side = 0;
+    bool receives = false;
+    double best = 1e300;
+    for (int each = 0; each < 2; ++each) {
+      if (sides_[each]->next < best) best = sides_[each]->next, side = each, receives = false;
+      if (sides_[each]->next_receive < best) best = sides_[each]->next_receive, side = each, receives = true;
+    }
+    Side& it = *sides_[side];
+    if (receives) {
+      auto& words = waiting_[1 - side];
+      if (!words.empty()) {
+        take_in(side, words.front().first.data(), words.front().second);
+        words.erase(words.begin());
+      }
+      it.rx_rst.set(it.reset_until > now_);
+      it.tick(it.rx_clk);
+      rx_ticks_[side] += 1;
+      const double at = sides_[1 - side]->period * static_cast<double>(rx_ticks_[side]) + (side ? 0 : 0.37) +
+                        (0.25 + 0.5 * jitter_ * static_cast<double>(random_.below(1024)) / 1024) *
+                            sides_[1 - side]->period;
+      it.next_receive = at;
+      return false;
+    }
+    drive(side, more);
+    it.tick(it.clk);
+    sample(side);
+    auto& words = waiting_[side];
+    const Channel& channel = channels_[side];
+    words.push_back({std::vector<uint8_t>(channel.received(), channel.received() + it.receive.bytes),
+                     channel.signal()});
+    ticks_[side] += 1;
+    it.next = it.period * static_cast<double>(ticks_[side]) + 0.37 * side;
+    return side == 0;
+  }
+
+  void drive(int side, bool more) {
+    Side& it = *sides_[side];
+    const bool reset = it.reset_until > now_;
+    it.rst.set(reset);
+    for (auto& [from, flow] : flows_) {
+      if (from == side) flow->drive_in(more && !reset);
+      if (from != side) flow->drive_out();
+    }
+  }
+
+  void take_in(int side, const uint8_t* words, uint64_t signal) {
+    const Side& it = *sides_[side];
+    std::memcpy(it.receive.at, words, it.receive.bytes);
+    it.receive_valid.set(valid_);
+    it.signal.set(signal);
+  }
+
+  void sample(int side) {
+    const Side& it = *sides_[side];
+    if (it.reset_until <= now_)
+      for (auto& [from, flow] : flows_) {
+        if (from == side) flow->sample_in(now_);
+        if (from != side) flow->sample_out(now_);
+      }
+    channels_[side].step(it.send.at, it.send_idle.number());
+  }
+
+  void happen(const Event& event) {
+    const auto word = [&](size_t place) { return event.words.at(place); };
+    const auto number = [&](size_t place) { return std::stoll(event.words.at(place)); };
+    if (event.name == "faults") {
+      channels_[side_of(word(0))].set(Faults{std::stod(word(1)), std::stod(word(2)), static_cast<int>(number(3)),
+                                             std::stod(word(4)), std::stod(word(5)), std::stod(word(6))});
+    } else if (event.name == "life") {
+      channels_[side_of(word(0))].lane(static_cast<size_t>(number(1))).set(static_cast<Life>(number(2)));
+    } else if (event.name == "reset") {
+      const int side = side_of(word(0));
+      sides_[side]->reset_until = now_ + static_cast<uint64_t>(number(1));
+      for (auto& [from, flow] : flows_) from == side ? flow->sender_reset() : flow->receiver_reset();
+    } else if (event.name == "pin") {
+      sides_[side_of(word(0))]->model.port(word(1)).set(static_cast<uint64_t>(number(2)));
+    } else if (event.name == "pause") {
+      paused_until_ = now_ + static_cast<uint64_t>(number(0));
+    } else {
+      throw std::runtime_error("event " + event.name + ": unknown");
+    }
+  }
+
+  // A port's link layer that was reset has lost what was on its way, both ways. Notes when pins change.
+  void watch() {
+    for (int side = 0; side < 2; ++side) {
+      const uint64_t resets = resets_.get(sides_[side]->status.at);
+      if (resets != seen_resets_[side])
+        for (auto& [from, flow] : flows_) flow->link_reset();
+      seen_resets_[side] = resets;
+    }
+    for (const std::string& name : parameters_.all("note"))
+      for (int side = 0; side < 2; ++side) {
+        const std::string key = std::string(NAMES[side]) + "." + name;
+        const uint64_t value = sides_[side]->model.port(name).number();
+        const auto found = noted_.find(key);
+        if (found != noted_.end() && found->second == value) continue;
+        noted_[key] = value;
+        if (notes_.size() < 10000)
+          notes_.push_back("[" + std::to_string(now_) + ", \"" + key + "\", " + std::to_string(value) + "]");
+      }
+  }
+
+  std::vector<uint64_t> totals() const {
+    std::vector<uint64_t> all;
+    for (const auto& [from, flow] : flows_) {
+      all.push_back(flow->bytes_out);
+      all.push_back(flow->data_out);
+    }
+    return all;
+  }
+
+  bool failed() const {
+    return std::any_of(flows_.begin(), flows_.end(), [](const auto& each) { return each.second->wrong > 0; });
+  }
+
+  bool empty() const {
+    return std::all_of(flows_.begin(), flows_.end(), [](const auto& each) { return each.second->empty(); });
+  }
+
+  uint64_t wrong_bits() const { return channels_[0].wrong_bits() + channels_[1].wrong_bits(); }
+
+  const native::Parameters& parameters_;
+  WordLayout layout_;
+  bool recovered_;
+  native::Random random_;
+  native::Field resets_;
+  uint64_t seen_resets_[2] = {0, 0};
+  std::vector<std::unique_ptr<Side>> sides_;
+  std::vector<Channel> channels_;  // from a, from b
+  std::vector<std::vector<std::pair<std::vector<uint8_t>, uint64_t>>> waiting_;
+  std::vector<std::pair<int, std::unique_ptr<Flow>>> flows_;
+  std::vector<Event> events_;
+  size_t next_event_ = 0;
+  uint64_t now_ = 0, paused_until_ = 0, valid_ = 0, window_flips_ = 0;
+  uint64_t ticks_[2] = {0, 0}, rx_ticks_[2] = {0, 0};
+  double jitter_ = 0;
+  std::vector<uint64_t> window_;
+  std::map<std::string, uint64_t> noted_;
+  std::vector<std::string> notes_;
+};
+
+}  // namespace
+
+}  // namespace link
+
+extern "C" int bench_main(const native::Factory& factory, int argc, char** argv) try {
+  if (argc != 3) throw std::runtime_error("usage: simulator LIBRARY PARAMETERS RESULT");
+  const native::Parameters parameters(argv[1]);
+  link::Bench bench(factory, parameters);
+  const auto start = std::clock();
+  bench.run();
+  bench.write(argv[2], static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
+  bench.write_files(argv[2]);
+  bench.close();
+  return 0;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
+}

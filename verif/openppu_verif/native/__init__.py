@@ -1,0 +1,1 @@
+"""Verilated models under benches in C++, without Python in each clock."""

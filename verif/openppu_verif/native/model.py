@@ -1,0 +1,197 @@
+"""Builds a component's Verilog with Verilator for a native bench, once for each configuration (by content).
+
+Two things make the model quick to build and to run:
+
+- Every module stays a function of its own, compiled once for all its instances; its inputs are readable from outside,
+  which keeps Verilator from mixing the surrounding logic into it.
+- A wrapper takes all inputs into registers at the rising edge of their clock. Otherwise Verilator works out all that
+  depends on an input a second time in each clock.
+"""
+
+import re
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import amaranth
+import openppu
+from amaranth.lib import wiring
+from openppu.config import load
+from openppu.verilog import emit
+from openppu_sim.simulator.model_cache import content_key, file_contents, keep_only, make_once
+from openppu_sim.simulator.toolchain import find_toolchain
+from openppu_sim.simulator.verilator import STANDARD, build, run_logged
+
+FOLDER = Path(__file__).parent
+MAIN = FOLDER / "model_main.cpp"
+HEADER = FOLDER / "model.h"
+INPUTS_OUTPUTS = FOLDER / "bench_io.h"
+VERILATE = ("-fno-dfg-scoped",)
+CLOCK = re.compile(r"(\w+_)?clk")
+RESET = re.compile(r"(\w+_)?rst")
+FLAGS = (STANDARD, "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port in the text of a module; ``bits`` as it is written there, such as ``[7:0]``."""
+
+    direction: str
+    bits: str
+    name: str
+
+
+def cached_verilog(make: Callable[[], wiring.Component], top: str, key: str, build_root: Path) -> Path:
+    """The Verilog of a component, kept for as long as neither ``key`` nor any source of the hardware changes."""
+    sources = sorted(Path(openppu.__file__).parent.rglob("*.py"))
+    name = f"{top}-verilog-{content_key(*file_contents(sources), amaranth.__version__, key)}"
+
+    def write(folder: Path) -> None:
+        emit(make(), top=top, config=load("tiny")).write(folder / f"{top}.v")
+
+    return make_once(build_root / "models", name, write) / f"{top}.v"
+
+
+def build_model(
+    make: Callable[[], wiring.Component],
+    top: str,
+    key: str,
+    build_root: Path,
+    *,
+    clocks: Mapping[str, Sequence[str]] = {},
+    waves: bool = False,
+    netlist: Path | None = None,
+) -> Path:
+    """The executable for a component, from an earlier build if there is one.
+
+    Parameters
+    ----------
+    make : callable
+        Makes the component.
+    top : str
+        Name of its module.
+    key : str
+        Says all that the component depends on.
+    build_root : Path
+        Folder of all that is generated (``build``).
+    clocks : mapping of str to sequence of str
+        Other clocks than ``clk``, and what the names of their inputs begin with.
+    waves : bool
+        Build with VCD tracing.
+    netlist : Path, optional
+        Verilog of the component that was made in another way; it may have more inputs.
+
+    Raises
+    ------
+    UserError
+        If a tool is missing or rejects its input.
+    """
+    verilog = netlist or cached_verilog(make, top, key, build_root)
+    with tempfile.TemporaryDirectory() as folder:
+        wrapper, header = Path(folder) / f"{top}_bench.v", Path(folder) / "model_ports.h"
+        modules = module_ports(verilog.read_text(encoding="ascii"))
+        wrapper.write_text(_wrapper(top, modules[top], clocks), encoding="ascii")
+        header.write_text(_ports_header(modules[top]), encoding="utf-8")
+        return build(
+            [verilog, wrapper],
+            f"{top}_bench",
+            build_root,
+            cpp_main=MAIN,
+            headers=[header, HEADER],
+            control=control(modules),
+            verilate=VERILATE,
+            trace=waves,
+        )
+
+
+def build_bench(name: str, sources: Sequence[Path], headers: Sequence[Path], build_root: Path) -> Path:
+    """A bench's shared library, from an earlier build of the very same sources if there is one.
+
+    Raises
+    ------
+    UserError
+        If there is no C++ compiler, or it rejects the sources.
+    """
+    tools = find_toolchain()
+    found = [*headers, HEADER, INPUTS_OUTPUTS]
+    key = content_key(*file_contents([*sources, *found]), tools.key, *FLAGS)
+    models = build_root.absolute() / "models"
+
+    def make(folder: Path) -> None:
+        command = [str(tools.compiler.path), *FLAGS, f"-I{FOLDER}", *map(str, sources), "-o", "library.so"]
+        run_logged(tools, command, folder, models / f"{name}-{key}.log", f"the C++ compiler, on {name}")
+        keep_only(folder, ["library.so"])
+
+    return make_once(models, f"{name}-{key}", make) / "library.so"
+
+
+def module_ports(verilog: str) -> dict[str, list[Port]]:
+    """The modules in an emitted file, each with its ports."""
+    modules = {}
+    for name, ports in re.findall(r"^module (\w+) \(\n(.*?)^\);", verilog, re.MULTILINE | re.DOTALL):
+        found = re.findall(r"^ +(input|output) +(?:wire|reg) +(\[\d+:\d+\])? *(\w+),?$", ports, re.MULTILINE)
+        modules[name] = [Port(*port) for port in found]
+    return modules
+
+
+def control(modules: dict[str, list[Port]]) -> str:
+    """Verilator's control file that keeps all modules of `module_ports` apart, but for the first, which is the top."""
+    lines = []
+    for module in list(modules)[1:]:
+        lines.append(f'no_inline -module "{module}"')
+        for port in modules[module]:
+            if port.direction == "input" and not CLOCK.fullmatch(port.name) and not RESET.fullmatch(port.name):
+                lines.append(f'public_flat_rd -module "{module}" -var "{port.name}"')
+    return "\n".join(lines)
+
+
+def _wrapper(top: str, ports: list[Port], clocks: Mapping[str, Sequence[str]]) -> str:
+    """The component behind registers; the ports are named as its own."""
+    held = {
+        port.name: f"{port.name}__held"
+        for port in ports
+        if port.direction == "input" and not CLOCK.fullmatch(port.name)
+    }
+
+    def clock_of(name: str) -> str:
+        return next((clock for clock, begins in clocks.items() if name.startswith(tuple(begins))), "clk")
+
+    return "\n".join(
+        [
+            f"module {top}_bench (",
+            ",\n".join(f"  {port.direction} wire {port.bits} {port.name}" for port in ports),
+            ");",
+            *(f"  reg {port.bits} {held[port.name]};" for port in ports if port.name in held),
+            *(f"  always @(posedge {clock_of(name)}) {register} <= {name};" for name, register in held.items()),
+            f"  {top} inner (",
+            ",\n".join(f"    .{port.name}({held.get(port.name, port.name)})" for port in ports),
+            "  );",
+            "endmodule",
+            "",
+        ]
+    )
+
+
+def _ports_header(ports: list[Port]) -> str:
+    """C++ that finds every port of the model by its path, with dots."""
+    lines = []
+    for port in ports:
+        spelt = port.name.replace("__", "___05F")  # Verilator's way with two underscores
+        lines.append(f'      {{"{port.name.replace("__", ".")}", native::pin(top.{spelt})}},')
+    return "\n".join(
+        [
+            "// Generated.",
+            "#ifndef OPENPPU_MODEL_PORTS_H",
+            "#define OPENPPU_MODEL_PORTS_H",
+            '#include "Vtop.h"',
+            '#include "model.h"',
+            "inline std::map<std::string, native::Pin> ports(Vtop& top) {",
+            "  return {",
+            *lines,
+            "  };",
+            "}",
+            "#endif",
+            "",
+        ]
+    )
