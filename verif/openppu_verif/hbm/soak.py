@@ -75,7 +75,7 @@ class Tally:
             *(f"page {n}" for n in range(3)),
             *(f"refresh {n}" for n in range(2)),
         ]
-        wanted += ["hash_banks True", "hash_banks False", "reset", "masked", "temperature", "flipped bit", "update"]
+        wanted += ["hash_banks True", "hash_banks False", "reset", "masked", "temperature", "update"]
         wanted += [*self.wanted, *(f"device {name}" for name in DEVICES), *(f"longer {name}" for name in STRETCH)]
         never = [name for name in wanted if not self.cases[name]]
         return never + sorted(f"{name} at its limit" for name in RULES if not self.at_limit[name])
@@ -93,7 +93,8 @@ def _build(config: ChannelConfig, build_root: Path, name: str) -> Path:
 def _wanted(config: ChannelConfig, name: str) -> tuple[str, ...]:
     """The cases that must come in runs of one configuration, and not in those of all."""
     wanted: tuple[str, ...] = SOFTWARE if name in WHOLE else ()
-    wanted += ("scrub", "broken wire", "wrong in memory") if config.ecc == "symbol" else ()
+    wanted += FAULTS[config.ecc]
+    wanted += ("scrub",) if name in SCRUBBED else ()
     wanted += ("hammer", "neighbours refreshed") if config.hammer_entries else ()
     return wanted + (("wrong parity",) if config.retry else ())
 
