@@ -118,7 +118,7 @@ class Cluster:
         if operation == "alltoall":  # first to the chip whose rail leads there, then along the rail
             return inside("alltoall", size), self.rail_ns(operation, algorithm, self.nodes, size)
         if operation == "barrier":
-            return 2 * inside("barrier", 0), between
+            return inside("barrier", 0) * (2 if self.nodes > 1 else 1), between
         return inside(operation, size), between
 
     def group_collective(self, operation: str, inner: int, outer: int, size: int, *, spacing: int = 1) -> float:

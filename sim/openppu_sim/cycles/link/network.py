@@ -129,7 +129,7 @@ class Graph:
 
         These messages take so many times their bytes.
         """
-        ways = dict(self.ways or self._find_ways())
+        ways = dict(self.find_ways())
         for chips in (way, way[::-1]):
             ways[chips[0], chips[-1]] = [number for hop in pairwise(chips) for number in ways[hop]]
         ends = (way[0], way[-1])
@@ -143,10 +143,8 @@ class Graph:
         ValueError
             If there is none.
         """
-        if self.ways is None:
-            self.ways = self._find_ways()
         try:
-            return self.ways[source, destination]
+            return self.find_ways()[source, destination]
         except KeyError:
             raise ValueError(f"no way from chip {source} to chip {destination}") from None
 
@@ -163,8 +161,16 @@ class Graph:
         pairs = zip(source.tolist(), destination.tolist(), strict=True)
         return np.array([self.detours.get(pair, 1.0) for pair in pairs])
 
-    def _find_ways(self) -> dict[tuple[int, int], list[int]]:
-        """Near pairs first; of the ways with the fewest links, one whose links the ways found before use least."""
+    def find_ways(self) -> dict[tuple[int, int], list[int]]:
+        """All ways; found now, unless they have been.
+
+        Near pairs first; of the ways with the fewest links, one whose links the ways found before use least.
+        """
+        if self.ways is None:
+            self.ways = self._found_ways()
+        return self.ways
+
+    def _found_ways(self) -> dict[tuple[int, int], list[int]]:
         used = np.zeros(len(self.ends))
         ways: dict[tuple[int, int], list[int]] = {}
         layers = [self._distances(chip) for chip in range(self.chips)]

@@ -8,6 +8,7 @@ has its seventh link to chip k of group g XOR k, or of g XOR 1 where k is 0.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 from openppu_sim.cycles.link.network import Graph
@@ -43,11 +44,17 @@ class Topology:
         return sum(count for a, b, count in self.links if chip in (a, b))
 
     def network(self, ports: Ports) -> Graph:
-        """The topology with what its ports do."""
-        graph = Graph(self.chips, ports.endpoint, ports.forward_ns)
-        for a, b, count in self.links:
-            graph.connect(a, b, alpha=ports.hop_ns, rate=count * ports.gbs)
-        return graph
+        """The topology with what its ports do; the same object each time, whose ways are found once."""
+        return _network(self, ports)
+
+
+@lru_cache(maxsize=1000)
+def _network(topology: Topology, ports: Ports) -> Graph:
+    graph = Graph(topology.chips, ports.endpoint, ports.forward_ns)
+    for a, b, count in topology.links:
+        graph.connect(a, b, alpha=ports.hop_ns, rate=count * ports.gbs)
+    graph.find_ways()
+    return graph
 
 
 def topology(name: str, chips: int, ports: int) -> Topology:
