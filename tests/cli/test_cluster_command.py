@@ -55,7 +55,7 @@ def test_the_file_and_the_picture(tmp_path: Path, capsys: pytest.CaptureFixture[
         "alltoall",
         "barrier",
     }
-    assert {figure["kind"] for figure in record["basis"]} == {"derived", "reported", "assumed"}
+    assert {figure["kind"] for figure in record["basis"]} == {"derived", "measured", "reported", "assumed"}
     texts = "".join(ElementTree.parse(picture).getroot().itertext())
     assert "gpt3-175b" in texts
     assert cli.main(["cluster", "--cards", "64", "--picture", str(tmp_path / "c.png")]) == 0

@@ -61,7 +61,7 @@ def test_the_direct_all_reduce_is_as_the_formula_says() -> None:
     """By hand: 8 MiB a link and step, in 4,096 packets of 2 KiB with 10 bytes of header, in flits of 236 bytes."""
     size = 64 << 20
     flits = math.ceil((size // 8 + 4096 * 10) / 236)
-    hop = 20 / 0.875 + 10 + 16 / 0.875
+    hop = 17.5 / 0.875 + 10 + 16 / 0.875
     expected = 32 / 0.875 + 2 * flits * 236 / PORTS.gbs + hop  # the first hop hides behind the bytes
     one = estimate("allreduce", "direct", MESH, PORTS, size)
     assert one.time_ns == pytest.approx(expected, rel=1e-12)

@@ -51,6 +51,7 @@ def ports_of(chip: ChipConfig, calibration: Calibration) -> Ports:
     clocks = calibration.port_clocks
     clocks += calibration.fec_clocks if link.fec else 0
     clocks += calibration.crossing_clocks if link.recovered_clock else 0
+    clocks += calibration.flit_wait * link.beats
     endpoint = Endpoint(
         start_ns=calibration.start_clocks * clock_ns,
         step_ns=calibration.step_clocks * clock_ns,
