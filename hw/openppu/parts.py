@@ -22,6 +22,7 @@ from openppu.hbm.device import device
 from openppu.hbm.settings import Settings
 from openppu.hbm.stack_interleave import StackInterleave
 from openppu.hbm.status import PowerUp
+from openppu.link.port import Port
 from openppu.tile.cell import Cell
 from openppu.tile.tile import Tile
 from openppu.vector.lane import Lane
@@ -62,6 +63,24 @@ def hbm_start(chip: ChipConfig) -> PowerUp:
     return PowerUp(settings=Settings(timing=device(chip.hbm.device).timing))
 
 
+def has_link(chip: ChipConfig) -> bool:
+    """Whether a chip has a port to others."""
+    return chip.link.ports > 0
+
+
+def link_port(chip: ChipConfig) -> Port:
+    """A port of a chip's link.
+
+    Raises
+    ------
+    ConfigError
+        If the chip has none.
+    """
+    if not has_link(chip):
+        raise ConfigError("link.ports = 0: this chip has no link; give 1 to 7")
+    return Port(chip.link)
+
+
 HBM_ID_BITS = 6
 """Width of AXI's IDs."""
 
@@ -88,6 +107,7 @@ PARTS = {
             stacks=chip.hbm.stacks, channels=chip.hbm.channels, accesses=chip.hbm.channel.accesses, tag_bits=HBM_ID_BITS
         ),
     ),
+    "link_port": Part("one port of the link to other chips", link_port, has_link),
     "hbm_axi": Part(
         "hbm, with AXI4 ports",
         lambda chip: AxiController(chip.hbm.channel, id_bits=HBM_ID_BITS, start=hbm_start(chip)),
