@@ -8,23 +8,31 @@ namespace link {
 
 namespace {
 
-constexpr uint64_t PAST = 256;  // words that a lane keeps
+constexpr int MOST_WORDS = 4096;  // of delay
+constexpr int SPARE = 64;         // words that doubled ones may add to it
 constexpr uint64_t NEVER = ~uint64_t{0};
+
+// A power of two of words, enough for a delay.
+uint64_t kept_for(int words) {
+  uint64_t count = 2 * SPARE;
+  while (count < static_cast<uint64_t>(words) + 2 * SPARE) count *= 2;
+  return count;
+}
 
 }  // namespace
 
 Lane::Lane(int bits, const LaneSettings& settings, uint64_t seed)
     : bits_(bits), mask_(bits == 64 ? ~Word{0} : (Word{1} << bits) - 1), settings_(settings), random_(seed),
-      past_(PAST, 0) {
-  if (settings.delay < bits || settings.delay >= static_cast<int>(PAST / 2) * bits)
-    throw std::runtime_error("a lane's delay is at least a word, and under " + std::to_string(PAST / 2));
+      past_(kept_for(settings.delay / bits), 0) {
+  if (settings.delay < bits || settings.delay > MOST_WORDS * bits)
+    throw std::runtime_error("a lane's delay is 1 to " + std::to_string(MOST_WORDS) + " words");
   draw_error();
   draw_burst();
 }
 
 Word Lane::step(Word sent, bool idle) {
   ++now_;
-  past_[now_ % PAST] = idle ? 0 : (settings_.inverted ? ~sent : sent) & mask_;
+  past_[now_ & (past_.size() - 1)] = idle ? 0 : (settings_.inverted ? ~sent : sent) & mask_;
   signal_ = life_ != Life::dark && !idle;
   if (life_ == Life::noise) return random_.next() & mask_;
   if (life_ == Life::stuck) return stuck_;
@@ -33,7 +41,7 @@ Word Lane::step(Word sent, bool idle) {
   // A lost word brings all later ones forward: as far as there is delay to take from. A doubled one puts them back.
   const int64_t words = settings_.delay / bits_ - 1;  // the step from one end to the other is a word
   const int64_t least = -words;
-  const int64_t most = static_cast<int64_t>(PAST / 2) - 2 - words;
+  const int64_t most = SPARE;
   if (happens(faults_.dropped) && shift_ > least) --shift_, ++lost_words_;
   if (happens(faults_.doubled) && shift_ < most) ++shift_, ++lost_words_;
   int64_t place = shift_;
@@ -50,9 +58,9 @@ Word Lane::step(Word sent, bool idle) {
 // The bits of a word, a delay of so many words and the rest of the bits ago.
 Word Lane::delayed(uint64_t words) const {
   const int rest = settings_.delay % bits_;
-  const Word later = past_[(now_ + PAST - words) % PAST];
+  const Word later = past_[(now_ - words) & (past_.size() - 1)];
   if (rest == 0) return later;
-  const Word earlier = past_[(now_ + PAST - words - 1) % PAST];
+  const Word earlier = past_[(now_ - words - 1) & (past_.size() - 1)];
   return ((later << rest) | (earlier >> (bits_ - rest))) & mask_;
 }
 

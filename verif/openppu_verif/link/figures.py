@@ -69,9 +69,9 @@ LATENCY = "latency, packet in to packet out, beside the channel"
 RECOVERY = "a lane dies under load: clocks to the next packet"
 
 
-def delay_words(config: LinkConfig) -> int:
-    """Of the channel, one way, so that the round trip is twelve flits."""
-    return max(1, (FLITS_ROUND * config.beats - 2 * (ONE_WAY + config.beats)) // 2)
+def delay_words(config: LinkConfig, *, flits: int = FLITS_ROUND) -> int:
+    """Of the channel, one way, so that the round trip is so many flits, as near as can be."""
+    return max(1, (flits * config.beats - 2 * (ONE_WAY + config.beats)) // 2)
 
 
 def run(build_root: Path, *, clocks: int = CLOCKS) -> list[dict[str, Any]]:
@@ -87,9 +87,10 @@ def run(build_root: Path, *, clocks: int = CLOCKS) -> list[dict[str, Any]]:
     return [*rows, *latency(PLAIN, build_root), recovery(PLAIN, build_root)]
 
 
-def _stream(config: LinkConfig, size: int, bit_errors: float, build_root: Path, clocks: int) -> Run:
+def stream(config: LinkConfig, size: int, bit_errors: float, build_root: Path, clocks: int, *, words: int) -> Run:
+    """Writes of ``size`` bytes from both sides, as many as can be, over lanes of so many words."""
     channel = Traffic(sizes=(size, size), operations=(Operation.WRITE,))
-    lanes = straight(config, words=delay_words(config))
+    lanes = straight(config, words=words)
     done = run_ports(
         build_port(config, build_root),
         config,
@@ -117,7 +118,7 @@ def _row(name: str, config: LinkConfig, value: float, **more: Any) -> dict[str, 
 
 def _share(case: Case, build_root: Path, clocks: int) -> dict[str, Any]:
     with step(f"running {case.name}"):
-        done = _stream(case.config, case.size, case.bit_errors, build_root, clocks)
+        done = stream(case.config, case.size, case.bit_errors, build_root, clocks, words=delay_words(case.config))
     value = min(done.share(side, data=case.data) for side in "ab")
     return _row(
         case.name,
@@ -134,7 +135,7 @@ def _share(case: Case, build_root: Path, clocks: int) -> dict[str, Any]:
 
 def _go_back(name: str, config: LinkConfig, bit_errors: float, build_root: Path, clocks: int) -> dict[str, Any]:
     with step(f"running {name}, go back N"):
-        done = _stream(config, 4096, bit_errors, build_root, clocks)
+        done = stream(config, 4096, bit_errors, build_root, clocks, words=delay_words(config))
     value = round(min(done.share(side) for side in "ab"), 4)
     return _row(name, config, value, clocks=clocks, unit="of raw bits", wrong_bits=done.window_wrong_bits)
 

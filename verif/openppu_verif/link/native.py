@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from amaranth.lib import data
 from openppu.link.config import CHANNELS, HEADER_BYTES, LinkConfig
 from openppu.link.layouts import BRINGS_DATA, Header, Operation, packet_layout
 from openppu.link.port import Port, port_status_layout
@@ -216,8 +217,10 @@ def run(
         Of both sides.
     pins : sequence of (str, str, int)
         Side, input and value from the start.
-    watch, note : sequence of str
-        Outputs whose value at the end, and whose changes, are wanted.
+    watch : sequence of str
+        Outputs whose value at the end is wanted.
+    note : sequence of str
+        Fields of ``status`` whose changes are wanted, such as ``physical.state``.
     files : mapping of int to Path
         What a flow (channel, or ``CHANNELS`` + channel from b) carries as its data.
 
@@ -237,8 +240,10 @@ def run(
     for name in ("operation", "length"):
         place = header[name]
         lines.append(f"field.packet.{name} {layout['header'].offset + place.offset} {place.width}")
-    resets = port_status_layout(config)["resets"]
-    lines.append(f"field.status.resets {resets.offset} {resets.width}")
+    status = port_status_layout(config)
+    for path in ("resets", *note):
+        offset, width = _place(status, path)
+        lines.append(f"field.{'status.' if path == 'resets' else ''}{path} {offset} {width}")
     for number, side in enumerate(SIDES):
         lines += [f"ppm.{side} {ppm[number]}"]
         for lane in (lanes or (straight(config), straight(config)))[number]:
@@ -276,6 +281,16 @@ def run(
     notes = tuple((clock, name, value) for clock, name, value in result.pop("notes"))
     values = {name: bytes(value) for name, value in result.pop("pins").items()}
     return Run(config=config, flows=tuple(flows), notes=notes, pins=values, files=carried, **result)
+
+
+def _place(layout: data.StructLayout, path: str) -> tuple[int, int]:
+    """Offset and width of a field's field."""
+    offset, width = 0, 0
+    for name in path.split("."):
+        place = layout[name]
+        offset, width = offset + place.offset, place.width
+        layout = place.shape
+    return offset, width
 
 
 def _pin(side: str, name: str, value: int) -> str:

@@ -119,6 +119,7 @@ class Bench {
       for (std::string word; words >> word;) event.words.push_back(word);
       events_.push_back(event);
     }
+    for (const std::string& name : parameters.all("note")) noted_fields_.emplace_back(name, parameters.field(name));
     for (const std::string& line : parameters.all("pin")) {  // side, name, bytes
       std::istringstream words(line);
       std::string side, name;
@@ -307,7 +308,8 @@ class Bench {
     }
   }
 
-  // A port's link layer that was reset has lost what was on its way, both ways. Notes when pins change.
+  // A port's link layer that was reset has lost what was on its way, both ways. Notes when fields of
+  // the status change.
   void watch() {
     for (int side = 0; side < 2; ++side) {
       const uint64_t resets = resets_.get(sides_[side]->status.at);
@@ -315,10 +317,10 @@ class Bench {
         for (auto& [from, flow] : flows_) flow->link_reset();
       seen_resets_[side] = resets;
     }
-    for (const std::string& name : parameters_.all("note"))
+    for (const auto& [name, field] : noted_fields_)
       for (int side = 0; side < 2; ++side) {
         const std::string key = std::string(NAMES[side]) + "." + name;
-        const uint64_t value = sides_[side]->model.port(name).number();
+        const uint64_t value = field.get(sides_[side]->status.at);
         const auto found = noted_.find(key);
         if (found != noted_.end() && found->second == value) continue;
         noted_[key] = value;
@@ -362,6 +364,7 @@ class Bench {
   uint64_t ticks_[2] = {0, 0}, rx_ticks_[2] = {0, 0};
   double jitter_ = 0;
   std::vector<uint64_t> window_;
+  std::vector<std::pair<std::string, native::Field>> noted_fields_;  // of `status`
   std::map<std::string, uint64_t> noted_;
   std::vector<std::string> notes_;
 };

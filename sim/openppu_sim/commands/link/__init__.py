@@ -1,13 +1,17 @@
 """``openppu link ACTION``: each module of this package is an action, and is found by being here.
 
+So is each entry point of the group ``openppu.link``: the actions that run the testbenches, which nothing here imports.
 An action's module gives ``add_parser(subparsers)`` and ``run(args)``, as a command's does (`openppu_sim.commands`). Its
 name is the module's, with - for _ (``train_trace`` is ``openppu link train-trace``).
 """
 
 import argparse
 import importlib
+import importlib.metadata
 import pkgutil
 from pathlib import Path
+
+ENTRY_POINTS = "openppu.link"
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
@@ -19,8 +23,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.set_defaults(config="ppu810e")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    for module in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
-        action = importlib.import_module(f"{__name__}.{module.name}")
+    found = {
+        module.name: importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)
+    }
+    found |= {entry.name: entry.load() for entry in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+    for _, action in sorted(found.items()):
         own = action.add_parser(actions)
         _common_options(own)
         own.set_defaults(act=action.run)
