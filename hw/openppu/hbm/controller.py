@@ -30,7 +30,7 @@ from openppu.section import ConfigError
 STREAMS = ("requests", "words", "responses", "acknowledges")
 """Of a request port."""
 
-FILL_STREAMS = ("requests", "words", "acknowledges")
+FILL_STREAMS = ("requests", "words")
 """Of one that is filled through."""
 
 
@@ -146,6 +146,8 @@ class Controller(wiring.Component):
                 for index, user in enumerate(users):
                     if name in user:
                         wiring.connect(m, user[name], getattr(share, name)[index])
+        for lane, acknowledges in enumerate((first_share.acknowledges[1], own_share.acknowledges[2])):
+            m.d.comb += [zero_fill.acknowledged[lane].eq(acknowledges.valid), acknowledges.ready.eq(1)]
         m.d.comb += [
             first_share.wanted[0].eq(self.ready),
             first_share.wanted[1].eq(~self.ready),

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from openppu.hbm.address import LOWER
 from openppu.hbm.config import GRANULE, ChannelConfig
-from openppu.hbm.layouts import acknowledge_layout, request_layout, write_word_layout
+from openppu.hbm.layouts import request_layout, write_word_layout
 from openppu.hbm.phy import PSEUDO_CHANNELS
 
 LANES = PSEUDO_CHANNELS
@@ -32,8 +32,8 @@ class ZeroFill(wiring.Component):
         All with tag 0.
     words : Out(stream of write_word_layout()), array of 2
         A word may be offered before its request.
-    acknowledges : In(stream of acknowledge_layout(config)), array of 2
-        Always taken at once.
+    acknowledged : In(1), array of 2
+        An acknowledge comes in this cycle.
     done : Out(1)
         Stays high.
     """
@@ -49,7 +49,7 @@ class ZeroFill(wiring.Component):
                 "accesses": In(range(config.accesses + 1)),
                 "requests": Out(stream.Signature(request_layout(config))).array(LANES),
                 "words": Out(stream.Signature(write_word_layout())).array(LANES),
-                "acknowledges": In(stream.Signature(acknowledge_layout(config))).array(LANES),
+                "acknowledged": In(1).array(LANES),
                 "done": Out(1),
             }
         )
@@ -65,7 +65,7 @@ class ZeroFill(wiring.Component):
             def number(name, bits, lane=lane):
                 return Signal(bits, name=f"{name}_{lane}")
 
-            requests, words, acknowledges = self.requests[lane], self.words[lane], self.acknowledges[lane]
+            requests, words = self.requests[lane], self.words[lane]
             asked, asked_next, answered = (number(name, granule_bits) for name in ("asked", "asked_next", "answered"))
             brought, brought_next = (number(name, word_bits) for name in ("brought", "brought_next"))
             begin, begin_next, word_next, left = (
@@ -82,13 +82,12 @@ class ZeroFill(wiring.Component):
                 requests.payload.address.eq(begin),
                 requests.payload.last.eq(Mux(left >= GRANULE, GRANULE - 1, left - 1)),
                 words.payload.mask.eq(~0),
-                acknowledges.ready.eq(1),
                 finished[lane].eq((begin >= self.accesses) & (asked == answered)),
             ]
             m.d.sync += [
                 asked.eq(asked_next),
                 brought.eq(brought_next),
-                answered.eq(answered + acknowledges.valid),
+                answered.eq(answered + self.acknowledged[lane]),
                 requests.valid.eq(self.start & (begin_next < self.accesses)),
                 words.valid.eq(self.start & (word_next < self.accesses)),
             ]
