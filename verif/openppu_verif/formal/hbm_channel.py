@@ -14,6 +14,7 @@ from openppu.hbm.pseudo_channel import PseudoChannel
 from openppu.hbm.queue import EntryQueue
 from openppu.hbm.refresh import RefreshTimer
 from openppu.hbm.retry import DEPTH
+from openppu.hbm.settings import Settings
 
 from openppu_verif.formal.harness import Harness, ones
 from openppu_verif.formal.probe import Probe
@@ -32,9 +33,11 @@ class ChannelHarness(Harness):
     config : ChannelConfig
     *without : type
         Parts that may do anything, besides.
+    settings : Settings, optional
+        Any constant ones, if none are given.
     """
 
-    def __init__(self, config: ChannelConfig, *without: type) -> None:
+    def __init__(self, config: ChannelConfig, *without: type, settings: Settings | None = None) -> None:
         super().__init__()
         m = self.m
         self.probe = probe = Probe(PseudoChannel(config))
@@ -52,23 +55,27 @@ class ChannelHarness(Harness):
         for path in paths:
             self.drive_outputs(path.replace(".", "_"), probe.part(path))
         for path, member, value in dut.signature.flatten(dut):
-            if member.flow is wiring.In:
+            if member.flow is wiring.In and path != ("settings",):
                 self.drive(**{"_".join(map(str, path)): value})
-        for constant in (dut.pc, Value.cast(dut.settings)):
-            m.d.comb += Assume(constant == AnyConst(len(constant)))
+        m.d.comb += Assume(dut.pc == AnyConst(1))
+        if settings is None:
+            m.d.comb += dut.settings.eq(self.fixed("settings", dut.settings.shape().size))
+        else:
+            m.d.comb += dut.settings.eq(dut.settings.shape().const(settings.values()))
 
         # What the queues do (`queue_rows`), and the row bus (`row_bus`).
-        def permitted(permits: data.View, bank: Value) -> Value:
-            return (permits.banks >> bank)[0] | permits.head
+        def permitted(queue: EntryQueue, permits: data.View, bank: Value) -> Value:
+            return (permits.banks >> bank)[0] | (permits.head & (bank == queue.head.bank))
 
         is_open = Value.cast(probe.part("banks").states.open)
         for path in ("reads", "writes"):
             queue = probe.part(path)
             m.d.comb += [
-                Assume(~queue.column_valid | permitted(queue.column_ok, queue.column.place.bank)),
-                Assume(~queue.column_valid | (is_open >> queue.column.place.bank)[0]),
-                Assume(~queue.act_valid | permitted(queue.act_ok, queue.act.bank)),
-                Assume(~queue.pre_valid | permitted(queue.pre_ok, queue.pre.bank)),
+                Assume(~queue.column_valid | permitted(queue, queue.column_ok, queue.column.place.bank)),
+                Assume(~queue.column_valid | ((is_open & queue.needs.hit) >> queue.column.place.bank)[0]),
+                Assume(~queue.column_valid | (queue.column_ok.banks >> queue.column.place.bank)[0] | queue.head_hit),
+                Assume(~queue.act_valid | permitted(queue, queue.act_ok, queue.act.bank)),
+                Assume(~queue.pre_valid | permitted(queue, queue.pre_ok, queue.pre.bank)),
             ]
         m.d.comb += [
             Assume(~dut.row_grant.act | dut.row_request.act.valid),

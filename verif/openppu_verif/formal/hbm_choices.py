@@ -143,6 +143,8 @@ def queue_rows() -> Harness:
         (dut.pre_ok, dut.pre.bank, dut.pre_valid),
     ):
         h.check(_bit(permits.banks, of) | (permits.head & (of == dut.head.bank)), when=wanted)
+    bank_of = dut.column.place.bank
+    h.check(_bit(dut.needs.hit, bank_of), _bit(dut.column_ok.banks, bank_of) | dut.head_hit, when=dut.column_valid)
     return h
 
 

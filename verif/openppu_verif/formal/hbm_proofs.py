@@ -1,7 +1,10 @@
 """The proofs of the memory controller, and the defects that must break them."""
 
+from openppu.hbm import bounds
+
 from openppu_verif.formal import (
     hbm,
+    hbm_bounds,
     hbm_channel,
     hbm_choices,
     hbm_counters,
@@ -100,7 +103,7 @@ HBM_PROOFS = (
     ),
     Proof(
         name="refresh_debt",
-        claim="never more than eight tREFI owed or ahead, if a refresh comes before the next becomes due",
+        claim="never more than eight tREFI owed or ahead, if refreshes wait no longer than `refresh_waits` proves",
         harness=hbm_waiting.refresh_debt,
         method=Method.INDUCTION,
         depth=2,
@@ -125,6 +128,29 @@ HBM_PROOFS = (
         depth=2,
         search=40,
         faults={"patience has no end": "dut.impatient", "turns at random": "dut.short_first"},
+    ),
+    Proof(
+        name="row_bus_spaced",
+        claim=f"by the clocks from ACT to ACT, others wait {bounds.BESIDE} clocks at most, {bounds.ALONE} without ACTs",
+        harness=hbm_bounds.row_bus_spaced,
+        method=Method.REACHABILITY,
+        depth=2,
+        search=40,
+        faults={"patience has no end": "dut.impatient", "turns at random": "dut.short_first"},
+    ),
+    Proof(
+        name="refresh_waits",
+        claim="a refresh waits no longer than its bank's data and row, tRP, tRC, row commands and the bus make it",
+        harness=hbm_bounds.refresh_waits,
+        method=Method.INDUCTION,
+        depth=2,
+        search=14,
+        faults={
+            "ACTs go on beside it": "dut.refresh*.hold",
+            "its bank goes on": "dut.refresh*.blocked",
+            "other row commands at any time": "dut.banks.row_gate.space",
+        },
+        slow=True,
     ),
     Proof(
         name="direction",

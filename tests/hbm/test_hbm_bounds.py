@@ -1,0 +1,103 @@
+"""How long refreshes wait at most: what the bounds say of the devices, and that the RTL comes near, never beyond."""
+
+import random
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from amaranth import Module
+from amaranth.sim import Simulator
+from openppu.hbm.bounds import act_gap, due, refresh_wait, rests, single_bank_keeps_up
+from openppu.hbm.commands import RowCommand
+from openppu.hbm.config import ChannelConfig
+from openppu.hbm.device import DEVICES, device, organisation
+from openppu.hbm.pseudo_channel import PseudoChannel
+from openppu.hbm.row_bus import RowArbiter
+from openppu.hbm.settings import Settings
+from openppu_verif.formal.probe import Probe
+
+TIMING = device("HBM2E_3200").timing
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_one_bank_at_a_time_keeps_up_on_stacks_of_four_and_eight(name: str) -> None:
+    timing = device(name).timing
+    assert single_bank_keeps_up(timing, banks=organisation(4).banks, rate=2)
+    assert single_bank_keeps_up(timing, banks=organisation(8).banks)
+    assert single_bank_keeps_up(timing, banks=organisation(12).banks) == name.startswith("HBM2E")
+    assert not single_bank_keeps_up(timing, banks=organisation(8).banks, rate=4)
+
+
+def test_bounds_follow_the_timing() -> None:
+    assert refresh_wait(TIMING) == 27 + 5 + 1 + 12 + 7 + 2 + 1
+    assert rests(TIMING) == 128
+    assert due(TIMING, banks=32) == 97
+    assert due(TIMING, banks=32, rate=Fraction(1, 4)) == 390
+    assert [act_gap(replace(TIMING, tRRDS=clocks, tRRDL=12)) for clocks in range(1, 11)] == [
+        0,
+        0,
+        0,
+        1,
+        1,
+        2,
+        2,
+        3,
+        3,
+        3,
+    ]
+
+
+def longest_wait_for_a_refresh(config: ChannelConfig, settings: Settings, *, clocks: int) -> int:
+    """In clocks, of both pseudo-channels of a row bus, each loaded with reads of one access, all in other rows."""
+    chance = random.Random(3)
+    m = Module()
+    probes = [Probe(PseudoChannel(config)) for _ in range(2)]
+    pcs = [probe.part("") for probe in probes]
+    timers = [probe.part("refresh") for probe in probes]
+    m.submodules.bus = bus = RowArbiter(config.organisation)
+    for index, pc in enumerate(pcs):
+        m.submodules[f"pc_{index}"] = probes[index].fragment
+        m.d.comb += [pc.pc.eq(index), bus.requests[index].eq(pc.row_request), pc.row_grant.eq(bus.grants[index])]
+    longest = 0
+
+    async def bench(ctx: Any) -> None:
+        nonlocal longest
+        waits = [0, 0]
+        for pc in pcs:
+            ctx.set(pc.settings, settings.values())
+            ctx.set(pc.temperature, 0b110)
+            ctx.set(pc.enable, 1)
+            ctx.set(pc.entries.valid, 1)
+        for _ in range(clocks):
+            for index, (pc, timer) in enumerate(zip(pcs, timers, strict=True)):
+                place = {"bank": chance.randrange(config.organisation.banks), "row": chance.randrange(64), "column": 0}
+                ctx.set(pc.entries.payload, {"place": place, "last": 0})
+                states = ctx.get(timer.states)
+                chosen = ctx.get(timer.blocked)
+                rested = not chosen & states.refreshing
+                waits[index] = waits[index] + rested if chosen else 0
+                longest = max(longest, waits[index])
+                if ctx.get(timer.granted) and ctx.get(timer.command) == RowCommand.REFSB:
+                    waits[index] = 0
+            await ctx.tick()
+
+    simulator = Simulator(m)
+    simulator.add_clock(1e-9)
+    simulator.add_testbench(bench)
+    simulator.run()
+    return longest
+
+
+@pytest.mark.parametrize(
+    ("interval", "clocks", "share"),
+    [(1000, 500, Fraction(1, 2)), pytest.param(TIMING.tREFI, 1500, Fraction(2, 3), marks=pytest.mark.slow)],
+)
+def test_refreshes_under_full_load_wait_long_but_no_longer_than_the_bound(
+    interval: int, clocks: int, share: Fraction
+) -> None:
+    # The shorter interval owes more refreshes than can be done, so they soon wait for no bank that nobody needs.
+    timing = replace(TIMING, tREFI=interval)
+    config = ChannelConfig(height=4, reads=16, writes=8, slots=8)
+    longest = longest_wait_for_a_refresh(config, Settings(timing=timing), clocks=clocks)
+    assert refresh_wait(timing) * share - 1 <= longest <= refresh_wait(timing)
