@@ -60,9 +60,11 @@ class Fields(data.Struct):
     """The answer to that: this port's is."""
     sleep: 1
     """The lanes are to rest."""
+    sleep_agreed: 1
+    """The answer to that: this port's will, once there is no signal any more."""
     word: 2
     """Base 2 logarithm of the bits of a word, less 4; ports with different ones cannot talk."""
-    spare: 2
+    spare: 1
 
 
 assert Fields.as_shape().size == FIELD_BITS

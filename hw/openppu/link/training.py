@@ -140,7 +140,7 @@ class Training(wiring.Component):
         alive = Cat(lane.alive for lane in report.lanes)
         heard = Cat(lane.heard for lane in report.lanes)
         in_data = Cat(lane.in_data for lane in report.lanes)
-        current, known, known_me = Signal(), Signal(), Signal()
+        current, known, known_me, other = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             current.eq(report.epoch == self.epoch),
             known.eq(current & report.far_valid),
@@ -150,7 +150,7 @@ class Training(wiring.Component):
 
         # What the blocks say.
         fresh, answering, settled, echo = Signal(init=1), Signal(), Signal(len(report.heard)), Signal(EPOCH_BITS)
-        resting = Signal()
+        agreed, dirty, was_fresh = Signal(), Signal(), Signal()
         is_ready = Signal()
         m.d.comb += [
             self.fields.heard.eq(Mux(is_ready, settled, Mux(current, report.heard, 0))),
@@ -160,7 +160,8 @@ class Training(wiring.Component):
             self.fields.fresh.eq(fresh),
             self.fields.reset.eq(self.state == State.HOT_RESET),
             self.fields.reset_done.eq(answering),
-            self.fields.sleep.eq(resting),
+            self.fields.sleep.eq(control.sleep),
+            self.fields.sleep_agreed.eq(agreed),
             self.fields.word.eq((config.lane_bits // 16).bit_length() - 1),
             is_ready.eq(self.accept),
             self.accept.eq(
@@ -176,6 +177,12 @@ class Training(wiring.Component):
             self.logical.eq(choice.logical),
             self.width.eq(choice.width),
         ]
+
+        # The other port trains anew; it may even have been reset, and by chance have the same epoch.
+        m.d.comb += other.eq(known & ((far.epoch != echo) | far.fresh & ~was_fresh))
+        # Once a flit may have been sent, the link layer is not new any more.
+        with m.If(self.sending):
+            m.d.sync += fresh.eq(0)
 
         # How long the state has lasted, and how long beside the first lane that is heard.
         time, settling = Signal(TIME_BITS), Signal(TIME_BITS)
@@ -199,7 +206,7 @@ class Training(wiring.Component):
 
         # Bad flits in a row; none at all; lanes that wait to be used.
         bad, silence, waiting = Signal(len(settings.bad_flits)), Signal(TIME_BITS), Signal(TIME_BITS)
-        dirty, up = Signal(), Signal()
+        up = Signal()
         m.d.comb += up.eq((self.state == State.ACTIVE) | (self.state == State.DEGRADED))
         m.d.sync += silence.eq(silence + 1)
         with m.If(~up | self.flit_good | self.flit_bad):
@@ -273,22 +280,24 @@ class Training(wiring.Component):
                     m.d.sync += give_up(State.DETECT)
 
             with m.Case(State.ALIGN):
-                m.d.sync += [echo.eq(Mux(known, far.epoch, echo)), resting.eq(control.sleep | known & far.sleep)]
+                m.d.sync += [echo.eq(Mux(known, far.epoch, echo)), agreed.eq(known & far.sleep)]
                 with m.If(known & far.fresh & dirty & ~far.reset):
                     m.d.sync += [self.fresh_far.eq(1), dirty.eq(0)]
                 with m.If(known & far.reset & ~answering):
                     m.d.sync += [answering.eq(1), *reset(), self.cause.eq(Cause.RESET)]
                 with m.If(known & ~far.reset):
                     m.d.sync += answering.eq(0)
-                with m.If(resting & known_me & far.sleep | resting & current & ~alive.any()):
+                with m.If(control.sleep & known_me & far.sleep_agreed):
+                    m.d.sync += [*enter(State.SLEEP), quiet.eq(0), asked.eq(1)]
+                with m.Elif((control.sleep | agreed) & current & ~alive.any()):
                     m.d.sync += [*enter(State.SLEEP), quiet.eq(0), asked.eq(control.sleep)]
-                with m.Elif(enough & known_me & (far.epoch == echo) & ~far.reset & ~far.sleep & ~resting):
-                    m.d.sync += [*enter(State.WIDTH), settled.eq(report.heard), chosen.eq(0)]
+                with m.Elif(enough & known_me & (far.epoch == echo) & ~far.reset & ~far.sleep & ~control.sleep):
+                    m.d.sync += [*enter(State.WIDTH), settled.eq(report.heard), was_fresh.eq(far.fresh), chosen.eq(0)]
                 with m.Elif(late):
                     m.d.sync += give_up(State.DETECT)
 
             with m.Case(State.WIDTH):
-                with m.If(known & (far.epoch != echo)):
+                with m.If(other):
                     m.d.sync += again(Cause.CALLED)
                 with m.Elif(late):
                     m.d.sync += give_up(State.RETRAIN)
@@ -300,7 +309,7 @@ class Training(wiring.Component):
                     m.d.sync += [chosen.eq(1), healthy.eq(far.heard & ~control.forbidden)]
 
             with m.Case(State.START):
-                with m.If(report.called | known & (far.epoch != echo)):
+                with m.If(report.called | other):
                     m.d.sync += again(Cause.CALLED)
                 with m.Elif(late):
                     m.d.sync += give_up(State.RETRAIN)
@@ -309,7 +318,6 @@ class Training(wiring.Component):
                     m.d.sync += [
                         *enter(State.ACTIVE),
                         self.state.eq(Mux(whole, State.ACTIVE, State.DEGRADED)),
-                        fresh.eq(0),
                         failures.eq(0),
                     ]
 
@@ -346,7 +354,7 @@ class Training(wiring.Component):
                 with m.If(~alive.any()):
                     m.d.sync += quiet.eq(1)
                 with m.If(~control.sleep & (asked | quiet & alive.any() | control.retrain | late)):
-                    m.d.sync += [*again(Cause.ASKED, State.DETECT), resting.eq(0)]
+                    m.d.sync += again(Cause.ASKED, State.DETECT)
 
             with m.Case(State.FAILED):
                 with m.If(late):

@@ -30,8 +30,9 @@ FIELDS = {
     "reset": 1,
     "reset_done": 1,
     "sleep": 1,
+    "sleep_agreed": 1,
     "word": 2,
-    "spare": 2,
+    "spare": 1,
 }
 """Of a block, with their bits, the first lowest."""
 
