@@ -53,10 +53,12 @@ class Again(wiring.Component):
         window = self.config.window
         place_bits = (window - 1).bit_length()
         wanted = Signal(window)
-        offers, offered = Signal(), Signal(place_bits)
+        offers = Signal()
+        offered = Signal(place_bits)
         m.submodules.turn = turn = RoundRobin(window)
 
-        offset, outstanding = Signal(place_bits), Signal(NUMBER_BITS)
+        offset = Signal(place_bits)
+        outstanding = Signal(NUMBER_BITS)
         m.d.comb += [
             offset.eq(offered - self.oldest[:place_bits]),
             outstanding.eq(self.next_number - self.oldest),
@@ -76,8 +78,12 @@ class Again(wiring.Component):
 
     def go_back(self, m: Module) -> Module:
         """A number that goes along with the next new one, unless it was set back."""
-        at, rest, outstanding = Signal(NUMBER_BITS), Signal(NUMBER_BITS), Signal(NUMBER_BITS)
-        behind, changes, pauses = Signal(), Signal(), Signal()
+        at = Signal(NUMBER_BITS)
+        rest = Signal(NUMBER_BITS)
+        outstanding = Signal(NUMBER_BITS)
+        behind = Signal()
+        changes = Signal()
+        pauses = Signal()
         m.d.comb += [
             rest.eq(self.next_number - at),
             outstanding.eq(self.next_number - self.oldest),

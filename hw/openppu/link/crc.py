@@ -103,7 +103,8 @@ class BeatCrc(wiring.Component):
 
         register = Signal(bits)
         seen = Signal(8 * size)
-        begun, after = Signal(bits), Signal(bits)
+        begun = Signal(bits)
+        after = Signal(bits)
         with_beat = Signal(bits)
         m.d.comb += [
             seen.eq(Mux(self.index == last, self.beat & ((1 << 8 * (covered + 1)) - 1), self.beat)),

@@ -91,7 +91,8 @@ class CreditsToGive(wiring.Component):
             Signal(SEQUENCE_BITS, init=self.config.credits, name=f"count_{channel}") for channel in range(CHANNELS)
         ]
         changed = Signal(CHANNELS, init=-1)
-        refreshed, flits = Signal(range(CHANNELS)), Signal(range(REFRESH))
+        refreshed = Signal(range(CHANNELS))
+        flits = Signal(range(REFRESH))
         refreshes = Signal()
         m.d.comb += [
             turn.requests.eq(changed),

@@ -85,7 +85,8 @@ class BeatSyndromes(wiring.Component):
         size = self.config.beat_bytes
         # The place of byte j of beat b is q + (s - j) div 3, with 255 - size * b = 3 * q + s.
         phases = [-size * index % CODES for index in range(self.last + 1)]
-        phase, before = Signal(range(CODES)), Signal(range(CODES))
+        phase = Signal(range(CODES))
+        before = Signal(range(CODES))
         m.d.comb += phase.eq(Mux(self.index == 0, 0, before))
         with m.If(self.step):
             m.d.sync += before.eq(Mux(phase >= size % CODES, phase - size % CODES, phase + CODES - size % CODES))

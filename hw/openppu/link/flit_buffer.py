@@ -87,7 +87,8 @@ class FlitBuffer(wiring.Component):
         heads = [Signal(place_bits, name=f"head_{channel}") for channel in range(CHANNELS)]
         tails = [Signal(place_bits, name=f"tail_{channel}") for channel in range(CHANNELS)]
         counts = [Signal(range(credits + 1), name=f"count_{channel}") for channel in range(CHANNELS)]
-        head, tail = Signal(place_bits), Signal(place_bits)
+        head = Signal(place_bits)
+        tail = Signal(place_bits)
         m.submodules.turn = turn = RoundRobin(CHANNELS)
         pops = Signal()
         for channel in range(CHANNELS):
@@ -114,10 +115,15 @@ class FlitBuffer(wiring.Component):
         ]
 
         # The beat whose address is given in this cycle, and the one that is out.
-        index, at = Signal(range(beats)), Signal(slot_shape)
+        index = Signal(range(beats))
+        at = Signal(slot_shape)
         slot = Signal(slot_shape)
-        channel_now, channel_kept = Signal(range(CHANNELS)), Signal(range(CHANNELS))
-        flows, begins, reads, ends = Signal(), Signal(), Signal(), Signal()
+        channel_now = Signal(range(CHANNELS))
+        channel_kept = Signal(range(CHANNELS))
+        flows = Signal()
+        begins = Signal()
+        reads = Signal()
+        ends = Signal()
         inside = Signal()
         m.d.comb += [
             flows.eq(~self.receive.valid | self.receive.ready),
@@ -133,7 +139,8 @@ class FlitBuffer(wiring.Component):
             note_read.addr.eq(at),
             note_read.en.eq(flows),
         ]
-        out_index, out_slot = Signal(range(beats)), Signal(slot_shape)
+        out_index = Signal(range(beats))
+        out_slot = Signal(slot_shape)
         with m.If(flows):
             m.d.sync += [
                 self.receive.valid.eq(reads),
@@ -160,7 +167,8 @@ class FlitBuffer(wiring.Component):
 
         # One slot comes back in a cycle; one that was taken waits for a cycle if another does.
         m.submodules.slots = pool = Slots(slots)
-        waits, waiting = Signal(), Signal(slot_shape)
+        waits = Signal()
+        waiting = Signal(slot_shape)
         m.d.sync += [
             waits.eq(self.release.valid & (self.freed | waits)),
             waiting.eq(Mux(self.freed, out_slot, waiting)),

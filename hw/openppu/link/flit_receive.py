@@ -80,10 +80,15 @@ class FlitReceive(wiring.Component):
         size, beats, bits = config.beat_bytes, config.beats, config.crc_bits
 
         # Where a flit's beats are.
-        index, active = Signal(range(beats)), Signal()
+        index = Signal(range(beats))
+        active = Signal()
         here = Signal(range(beats))
-        taken, ended, in_place, whole = Signal(), Signal(), Signal(), Signal()
-        slot, has_slot = Signal(range(slots_of(config))), Signal()
+        taken = Signal()
+        ended = Signal()
+        in_place = Signal()
+        whole = Signal()
+        slot = Signal(range(slots_of(config)))
+        has_slot = Signal()
         m.d.comb += [
             here.eq(Mux(self.beats.first, 0, index)),
             taken.eq(self.valid & self.receiving & Mux(self.beats.first, has_slot, active)),
@@ -110,7 +115,8 @@ class FlitReceive(wiring.Component):
 
         # What the end of the flit says.
         field_bytes = bits // 8
-        trailer, field = Signal(8 * TRAILER_BYTES), Signal(bits)
+        trailer = Signal(8 * TRAILER_BYTES)
+        field = Signal(bits)
         for start, length, register in (
             (config.payload_bytes, TRAILER_BYTES, trailer),
             (config.crc_place, field_bytes, field),
@@ -124,7 +130,8 @@ class FlitReceive(wiring.Component):
         m.d.comb += [crc.beat.eq(self.beats.data), crc.index.eq(here), crc.step.eq(taken)]
 
         found = Signal(arrival_layout(config))
-        held, held_slot = Signal(), Signal.like(slot)
+        held = Signal()
+        held_slot = Signal.like(slot)
         m.d.sync += [held.eq(whole), held_slot.eq(slot), self.broken.eq(ended & ~whole)]
         m.d.comb += [
             found.valid.eq(held),

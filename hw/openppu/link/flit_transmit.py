@@ -116,71 +116,84 @@ class FlitTransmit(wiring.Component):
         out = self.transmit.payload
 
         # What is sent, from the first beat to the last.
-        index = Signal(range(beats))
-        at_start, at_end = Signal(), Signal()
-        chosen, kept = Signal(Kind), Signal(Kind)
+        position = Signal(range(beats))
+        at_start = Signal()
+        at_end = Signal()
+        chosen = Signal(Kind)
+        kept = Signal(Kind)
         allowed = Signal()
         offered = self.send.payload
         m.d.comb += [
-            at_start.eq(index == 0),
-            at_end.eq(index == beats - 1),
+            at_start.eq(position == 0),
+            at_end.eq(position == beats - 1),
             allowed.eq(self.send.valid & offered.first & (self.may_send >> offered.channel)[0]),
             chosen.eq(Mux(self.again.valid, Kind.AGAIN, Mux(allowed, Kind.NEW, Kind.CONTROL))),
             self.kind.eq(Mux(at_start, chosen, kept)),
         ]
 
-        # A step: a beat is made. With `lost` it goes nowhere.
-        step, lost, dropping, has_beat = Signal(), Signal(), Signal(), Signal()
-        is_new, takes = Signal(), Signal()
+        # A beat is made. With `lost` it goes nowhere.
+        advances = Signal()
+        lost = Signal()
+        dropping = Signal()
+        has_beat = Signal()
+        is_new = Signal()
+        takes = Signal()
         stray = Signal()
         m.d.comb += [
             is_new.eq(self.kind == Kind.NEW),
-            takes.eq(is_new & (index < payload_beats)),
+            takes.eq(is_new & (position < payload_beats)),
             has_beat.eq(~takes | self.send.valid),
             dropping.eq(~at_start & (lost | ~self.sending)),
-            step.eq(has_beat & (dropping | (self.sending & (~self.transmit.valid | self.transmit.ready)))),
+            advances.eq(has_beat & (dropping | (self.sending & (~self.transmit.valid | self.transmit.ready)))),
             stray.eq(at_start & ~offered.first),
-            self.send.ready.eq((takes & step) | stray),
-            self.begins.eq(step & at_start),
-            self.ends.eq(step & at_end & ~dropping),
+            self.send.ready.eq((takes & advances) | stray),
+            self.begins.eq(advances & at_start),
+            self.ends.eq(advances & at_end & ~dropping),
             self.channel.eq(offered.channel),
             self.stalls.eq(at_start & self.send.valid & offered.first & ~allowed),
         ]
-        with m.If(step):
-            m.d.sync += [index.eq(Mux(at_end, 0, index + 1)), kept.eq(self.kind)]
-        with m.If(step & at_end):
+        with m.If(advances):
+            m.d.sync += [position.eq(Mux(at_end, 0, position + 1)), kept.eq(self.kind)]
+        with m.If(advances & at_end):
             m.d.sync += lost.eq(0)
         with m.Elif(dropping):
             m.d.sync += lost.eq(1)
-        m.d.comb += self.again_index.eq(Mux(step, Mux(at_end, 0, index + 1), index))
+        m.d.comb += self.again_index.eq(Mux(advances, Mux(at_end, 0, position + 1), position))
 
-        number, channel, used, cut = Signal(NUMBER_BITS), Signal(range(CHANNELS)), Signal(7), Signal()
-        number_kept, channel_kept, used_kept, cut_kept = (Signal.like(each) for each in (number, channel, used, cut))
+        number = Signal(NUMBER_BITS)
+        channel = Signal(range(CHANNELS))
+        used = Signal(7)
+        cut = Signal()
+        number_kept = Signal.like(number, name="number_kept")
+        channel_kept = Signal.like(channel, name="channel_kept")
+        used_kept = Signal.like(used, name="used_kept")
+        cut_kept = Signal.like(cut, name="cut_kept")
         m.d.comb += [
             number.eq(Mux(at_start, Mux(self.again.valid, self.again.number, self.next_number), number_kept)),
             channel.eq(Mux(at_start, Mux(self.again.valid, self.again.channel, offered.channel), channel_kept)),
             used.eq(Mux(takes, offered.used, used_kept)),
             cut.eq(Mux(takes, offered.cut, cut_kept)),
         ]
-        with m.If(step):
+        with m.If(advances):
             m.d.sync += [number_kept.eq(number), channel_kept.eq(channel), used_kept.eq(used), cut_kept.eq(cut)]
-        with m.If(step & at_start & self.again.valid):
+        with m.If(advances & at_start & self.again.valid):
             m.d.sync += [used_kept.eq(self.again.used), cut_kept.eq(self.again.cut)]
 
         m.d.comb += [
-            self.store.valid.eq(step & takes),
+            self.store.valid.eq(advances & takes),
             self.store.number.eq(number),
-            self.store.index.eq(index),
+            self.store.index.eq(position),
             self.store.data.eq(offered.data),
             self.store.channel.eq(channel),
             self.store.used.eq(offered.used),
             self.store.cut.eq(offered.cut),
-            self.store.last.eq(index == payload_beats - 1),
+            self.store.last.eq(position == payload_beats - 1),
         ]
 
         # The trailer, as it is when its first beat is sent.
         trailer_index = config.payload_bytes // size
-        fresh, trailer_kept = Signal(Trailer), Signal(8 * TRAILER_BYTES)
+        fresh = Signal(Trailer)
+        trailer_kept = Signal(8 * TRAILER_BYTES)
         has_data = Signal()
         m.d.comb += [
             has_data.eq(self.kind != Kind.CONTROL),
@@ -190,9 +203,9 @@ class FlitTransmit(wiring.Component):
             fresh.used.eq(Mux(has_data, used, 0)),
             fresh.sequence.eq(number),
             fresh.cut.eq(has_data & cut),
-            self.told.eq(step & (index == trailer_index) & ~dropping),
+            self.told.eq(advances & (position == trailer_index) & ~dropping),
         ]
-        with m.If(step & (index == trailer_index)):
+        with m.If(advances & (position == trailer_index)):
             m.d.sync += trailer_kept.eq(fresh)
 
         # Bytes up to the CRC, then the CRC over them, then the FEC over all.
@@ -214,7 +227,7 @@ class FlitTransmit(wiring.Component):
             return range(start // size, (start + length - 1) // size + 1)
 
         covered = Signal(8 * size)
-        with m.Switch(index):
+        with m.Switch(position):
             for beat in range(trailer_index, beats):
                 with m.Case(beat):
                     payload = max(0, config.payload_bytes - beat * size)
@@ -228,13 +241,13 @@ class FlitTransmit(wiring.Component):
         check = Signal(8 * CRC_FIELD_BYTES)
         m.d.comb += [
             crc.beat.eq(covered),
-            crc.index.eq(index),
-            crc.step.eq(step),
+            crc.index.eq(position),
+            crc.step.eq(advances),
             check.eq(crc.value ^ number[8:]),
         ]
         with_crc = Signal(8 * size)
         m.d.comb += with_crc.eq(covered)
-        with m.Switch(index):
+        with m.Switch(position):
             for beat in touched(config.crc_place, CRC_FIELD_BYTES):
                 with m.Case(beat):
                     m.d.comb += with_crc.eq(covered | part(check, config.crc_place, beat))
@@ -243,14 +256,14 @@ class FlitTransmit(wiring.Component):
         if config.fec:
             place = FLIT_BYTES - FEC_BYTES
             m.submodules.fec = fec = BeatSyndromes(config, last=(place - 1) // size)
-            m.d.comb += [fec.beat.eq(with_crc), fec.index.eq(index), fec.step.eq(step)]
+            m.d.comb += [fec.beat.eq(with_crc), fec.index.eq(position), fec.step.eq(advances)]
             parity = check_bytes(m, fec.value)
-            with m.Switch(index):
+            with m.Switch(position):
                 for beat in touched(place, FEC_BYTES):
                     with m.Case(beat):
                         m.d.comb += complete.eq(with_crc | part(parity, place, beat))
 
-        with m.If(step & ~dropping):
+        with m.If(advances & ~dropping):
             m.d.sync += [
                 self.transmit.valid.eq(1),
                 out.data.eq(complete),

@@ -1,20 +1,18 @@
 """The link layer of a port: flits with payload, each delivered once, whatever the lanes do."""
 
-from amaranth import Module, ResetInserter, Signal
+from amaranth import Module, ResetInserter
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from openppu.link.config import CHANNELS, LinkConfig
-from openppu.link.credits import CreditsToGive, CreditsToSend
-from openppu.link.flit_buffer import FlitBuffer
-from openppu.link.flit_receive import FlitReceive, slots_of
-from openppu.link.flit_transmit import FlitTransmit, Kind
+from openppu.link.flit_receive import slots_of
 from openppu.link.layouts import beat_layout, payload_layout
 from openppu.link.link_counters import LinkCounters, counts_layout
-from openppu.link.receive_window import ReceiveWindow
-from openppu.link.replay import Replay
-from openppu.link.retry import Retry
+from openppu.link.receiver import EVENTS as RECEIVER_EVENTS
+from openppu.link.receiver import Receiver
 from openppu.link.round_trip import TIME_BITS
+from openppu.link.sender import EVENTS as SENDER_EVENTS
+from openppu.link.sender import Sender
 
 
 def link_status_layout(config: LinkConfig) -> data.StructLayout:
@@ -82,99 +80,31 @@ class LinkLayer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config = self.config
-        m.submodules.flit_transmit = transmit = FlitTransmit(config)
-        m.submodules.replay = replay = Replay(config)
-        m.submodules.retry = retry = Retry(config)
-        m.submodules.credits_to_send = spend = CreditsToSend()
-        m.submodules.flit_receive = receive = FlitReceive(config)
-        m.submodules.window = window = ReceiveWindow(config)
-        m.submodules.buffer = buffer = FlitBuffer(config)
-        m.submodules.credits_to_give = give = CreditsToGive(config)
+        m.submodules.sender = sender = Sender(self.config)
+        m.submodules.receiver = receiver = Receiver(self.config)
         m.submodules.counters = counters = LinkCounters()
-
-        # What is sent.
-        wiring.connect(m, wiring.flipped(self.send), transmit.send)
-        wiring.connect(m, transmit.transmit, wiring.flipped(self.transmit))
-        begins_new = Signal()
+        wiring.connect(m, wiring.flipped(self.send), sender.send)
+        wiring.connect(m, sender.transmit, wiring.flipped(self.transmit))
+        wiring.connect(m, receiver.receive, wiring.flipped(self.receive))
         m.d.comb += [
-            begins_new.eq(transmit.begins & (transmit.kind == Kind.NEW)),
-            self.may_send.eq(spend.available & retry.room.replicate(CHANNELS)),
-            transmit.may_send.eq(self.may_send),
-            transmit.sending.eq(self.sending),
-            transmit.next_number.eq(retry.next_number),
-            transmit.again.eq(replay.again),
-            replay.store.eq(transmit.store),
-            replay.due.eq(retry.due),
-            replay.number.eq(retry.number),
-            replay.index.eq(transmit.again_index),
-            replay.begins.eq(transmit.begins & (transmit.kind == Kind.AGAIN)),
-            retry.begins.eq(begins_new),
-            retry.begins_again.eq(replay.begins),
-            retry.stored.eq(transmit.store.valid & transmit.store.last),
-            retry.ends.eq(transmit.ends),
-            spend.spend.eq(begins_new),
-            spend.spend_channel.eq(transmit.channel),
-        ]
-
-        # What is received.
-        m.d.comb += [
-            receive.beats.eq(self.receive_beats),
-            receive.valid.eq(self.receive_valid),
-            receive.receiving.eq(self.receiving),
-            buffer.write.eq(receive.write),
-            window.arrival.eq(receive.arrival),
-            buffer.push.eq(window.push),
-            buffer.note.eq(window.note),
-            buffer.release.eq(window.release),
-            buffer.wanted.eq(self.wanted),
-            give.freed.eq(buffer.freed),
-            give.freed_channel.eq(buffer.freed_channel),
-            self.flit_good.eq(window.good),
-            self.flit_bad.eq(window.bad | receive.broken),
-        ]
-        wiring.connect(m, buffer.slot, receive.slot)
-        wiring.connect(m, buffer.receive, wiring.flipped(self.receive))
-
-        # What each direction says of the other.
-        told = transmit.trailer
-        heard = window.heard
-        m.d.comb += [
-            told.acknowledge.eq(window.expected),
-            told.missing_valid.eq(window.missing_valid),
-            told.missing.eq(window.missing),
-            told.credit_channel.eq(give.channel),
-            told.credit.eq(give.credit),
-            window.asked.eq(transmit.told),
-            give.told.eq(transmit.told),
-            retry.heard.eq(heard),
-            spend.told.eq(heard.valid),
-            spend.channel.eq(heard.trailer.credit_channel),
-            spend.credit.eq(heard.trailer.credit),
-        ]
-        untold = Signal()
-        with m.If(window.push.valid):
-            m.d.sync += untold.eq(1)
-        with m.Elif(transmit.told):
-            m.d.sync += untold.eq(0)
-        m.d.comb += transmit.news.eq(untold | give.news | window.missing_valid)
-
-        held = Signal(range(slots_of(config) + 1))
-        m.d.sync += held.eq(held + window.push.valid - buffer.freed)
-        m.d.comb += [
+            self.may_send.eq(sender.may_send),
+            sender.sending.eq(self.sending),
+            receiver.beats.eq(self.receive_beats),
+            receiver.valid.eq(self.receive_valid),
+            receiver.receiving.eq(self.receiving),
+            receiver.wanted.eq(self.wanted),
+            # Each direction speaks of the other.
+            sender.trailer.eq(receiver.trailer),
+            sender.news.eq(receiver.news),
+            receiver.told.eq(sender.told),
+            sender.heard.eq(receiver.heard),
+            self.flit_good.eq(receiver.events.right),
+            self.flit_bad.eq(receiver.events.bad),
             self.status.counts.eq(counters.counts),
-            self.status.outstanding.eq(retry.outstanding),
-            self.status.held.eq(held),
-            self.status.round_trip.eq(retry.round_trip),
-            counters.events.sent.eq(transmit.ends),
-            counters.events.new.eq(begins_new),
-            counters.events.replayed.eq(replay.begins),
-            counters.events.timeouts.eq(retry.timeout),
-            counters.events.stalls.eq(transmit.stalls),
-            counters.events.right.eq(self.flit_good),
-            counters.events.bad.eq(self.flit_bad),
-            counters.events.duplicates.eq(window.duplicate),
-            counters.events.early.eq(window.early),
-            counters.events.corrected.eq(window.corrected),
+            self.status.outstanding.eq(sender.outstanding),
+            self.status.held.eq(receiver.held),
+            self.status.round_trip.eq(sender.round_trip),
         ]
+        for half, names in ((sender, SENDER_EVENTS), (receiver, RECEIVER_EVENTS)):
+            m.d.comb += [counters.events[name].eq(half.events[name]) for name in names]
         return ResetInserter(self.reset_link)(m)

@@ -97,7 +97,9 @@ class ReceiveWindow(wiring.Component):
         distance = ahead(m, trailer.sequence, expected, name="distance")
         back = Signal()
         high = high_of(m, trailer.sequence, expected, back, name="high")
-        is_next, inside, known = Signal(), Signal(), Signal()
+        is_next = Signal()
+        inside = Signal()
+        known = Signal()
         right = Signal()
         arrived = Signal(window)
         place = trailer.sequence[:place_bits]
@@ -112,7 +114,8 @@ class ReceiveWindow(wiring.Component):
         ]
         m.d.sync += [self.heard.valid.eq(self.good), self.heard.trailer.eq(trailer)]
 
-        fresh, accepted = Signal(), Signal()
+        fresh = Signal()
+        accepted = Signal()
         m.d.comb += [
             fresh.eq(self.good & trailer.data & inside & ~known),
             self.duplicate.eq(self.good & trailer.data & (back | (inside & known))),
@@ -131,7 +134,9 @@ class ReceiveWindow(wiring.Component):
 
         # How far the other side has sent, as far as is known.
         announced = Signal(SEQUENCE_BITS)
-        claimed, so_far, claim = Signal(SEQUENCE_BITS), Signal(SEQUENCE_BITS), Signal(SEQUENCE_BITS)
+        claimed = Signal(SEQUENCE_BITS)
+        so_far = Signal(SEQUENCE_BITS)
+        claim = Signal(SEQUENCE_BITS)
         m.d.comb += [
             claim.eq(trailer.sequence + trailer.data),
             claimed.eq(claim - expected),
@@ -183,24 +188,24 @@ class ReceiveWindow(wiring.Component):
 
         # Each number that was announced is looked at once: if its flit has not arrived, it is missing until it does.
         seen = Signal(SEQUENCE_BITS)
-        missing = Signal(window)
+        absentees = Signal(window)
         at = seen[:place_bits]
         absent = Signal()
         m.d.comb += absent.eq(~(arrived >> at)[0] & ~(accepted & (trailer.sequence == seen)))
         with m.If((seen == expected[:SEQUENCE_BITS]) & passes):
             m.d.sync += seen.eq(ahead_by_one)
         with m.Elif(seen != announced):
-            m.d.sync += [seen.eq(seen + 1), missing.bit_select(at, 1).eq(absent)]
+            m.d.sync += [seen.eq(seen + 1), absentees.bit_select(at, 1).eq(absent)]
         with m.If(accepted):
-            m.d.sync += missing.bit_select(place, 1).eq(0)
+            m.d.sync += absentees.bit_select(place, 1).eq(0)
 
         # One is on offer at a time.
         m.submodules.turn = turn = RoundRobin(window)
         offered = Signal(place_bits)
         offers = Signal()
         m.d.comb += [
-            turn.requests.eq(missing),
-            self.missing_valid.eq(offers & (missing >> offered)[0]),
+            turn.requests.eq(absentees),
+            self.missing_valid.eq(offers & (absentees >> offered)[0]),
             self.missing.eq(expected + (offered - oldest)[:place_bits]),
             turn.served.eq(~self.missing_valid | self.asked),
         ]

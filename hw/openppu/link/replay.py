@@ -65,13 +65,17 @@ class Replay(wiring.Component):
         ]
 
         read, note_read = payload.read_port(), notes.read_port()
-        current, at = Signal(place_bits), Signal(place_bits)
-        sends, loaded = Signal(), Signal()
+        current = Signal(place_bits)
+        at = Signal(place_bits)
+        address = Signal(range(config.window * config.beats))
+        sends = Signal()
+        loaded = Signal()
         at_start = self.index == 0
         due_place = self.number[:place_bits]
         m.d.comb += [
             at.eq(Mux(sends & ~at_start, current, due_place)),
-            read.addr.eq(Cat(self.index, at)),
+            address.eq(Cat(self.index, at)),
+            read.addr.eq(address),
             note_read.addr.eq(due_place),
             self.again.valid.eq(loaded & self.due),
             self.again.number.eq(self.number),

@@ -94,7 +94,7 @@ class Retry(wiring.Component):
         with m.If(self.ends):
             m.d.sync += now.eq(now + 1)
         m.submodules.stamps = stamps = memory.Memory(shape=TIME_BITS, depth=window, init=[])
-        write, read = stamps.write_port(), stamps.read_port()
+        write, read = stamps.write_port(), stamps.read_port(domain="comb")
         with m.If(self.begins_again):
             m.d.comb += write.addr.eq(self.number[:place_bits])
         with m.Else():
@@ -102,7 +102,6 @@ class Retry(wiring.Component):
         m.d.comb += [
             write.data.eq(now),
             write.en.eq(self.begins | self.begins_again),
-            read.addr.eq(trailer.missing[:place_bits]),
         ]
         m.submodules.trip = trip = RoundTrip()
         m.d.comb += [
@@ -113,16 +112,21 @@ class Retry(wiring.Component):
             self.round_trip.eq(trip.flits),
         ]
 
+        m.submodules.again = again = Again(self.config)
         # A wish, the cycle after it was heard.
-        wished, wish = Signal(), Signal.like(trailer.missing)
+        wished = Signal()
+        wish = Signal.like(trailer.missing)
         age = Signal(TIME_BITS)
         m.d.sync += [wished.eq(self.heard.valid & trailer.missing_valid), wish.eq(trailer.missing)]
         wish_ahead = ahead(m, wish, oldest, name="wish_ahead")
         asked = later(m, oldest, wish_ahead, name="asked")
         asks = Signal()
+        is_due = Signal()
         m.d.comb += [
+            read.addr.eq(wish[:place_bits]),
             age.eq(now - read.data),
-            asks.eq(wished & (wish_ahead < complete_count) & (age > trip.flits)),
+            is_due.eq(again.due & (again.number == asked)),
+            asks.eq(wished & (wish_ahead < complete_count) & (age > trip.flits) & ~is_due),
         ]
 
         limit = TIMEOUT_WINDOWS * window
@@ -133,7 +137,6 @@ class Retry(wiring.Component):
         with m.Elif(self.ends & (quiet != limit)):
             m.d.sync += quiet.eq(quiet + 1)
 
-        m.submodules.again = again = Again(self.config)
         m.d.comb += [
             again.ask.eq(asks | self.timeout),
             again.asked.eq(asked),

@@ -42,8 +42,11 @@ class RoundTrip(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        active, since, waits_for = Signal(), Signal(TIME_BITS), Signal(NUMBER_BITS)
-        took, best = Signal(TIME_BITS), Signal(TIME_BITS, init=-1)
+        active = Signal()
+        since = Signal(TIME_BITS)
+        waits_for = Signal(NUMBER_BITS)
+        took = Signal(TIME_BITS)
+        best = Signal(TIME_BITS, init=-1)
         count = Signal(range(SAMPLES))
         beyond = Signal(NUMBER_BITS)
         shorter = Signal(TIME_BITS)

@@ -7,6 +7,7 @@ from openppu.config import TileConfig
 
 from openppu_verif.formal import fetch, parts, tile, whole_tile
 from openppu_verif.formal.hbm_proofs import HBM_PROOFS
+from openppu_verif.formal.link_layer_proofs import LINK_LAYER_PROOFS
 from openppu_verif.formal.proof import Method, Proof
 
 
@@ -163,4 +164,5 @@ PROOFS = (
         faults={"anything counts as refused": "tile.counting.refused"},
     ),
     *HBM_PROOFS,
+    *LINK_LAYER_PROOFS,
 )
