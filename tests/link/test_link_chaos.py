@@ -3,9 +3,9 @@
 import random
 
 import pytest
-from line import Line
 from openppu.link.config import LinkConfig
 from openppu.link.training import State
+from openppu_verif.link.line import Line
 from pair import SHORT, Pair
 
 EVENTS = (
