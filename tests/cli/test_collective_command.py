@@ -12,7 +12,7 @@ def test_the_table_names_the_fastest_its_formula_and_what_it_rests_on(capsys: py
     shown = capsys.readouterr().out
     assert "7 of 7 ports a chip, each of 51.61 GB/s of flit payload one way" in shown
     lines = [line.split() for line in shown.splitlines()]
-    assert ["64", "MiB", "direct", "2", "326.74", "205.39", "359.43", "99.49", "formula"] in lines
+    assert ["64", "MiB", "direct", "2", "326.71", "205.41", "359.47", "99.50", "formula"] in lines
     assert "Fastest for 64 MiB: direct: s + T(2, S/n)" in shown
     kinds = {"port_clocks": "measured", "channel_ns": "assumed", "payload rate of a port": "derived"}
     for figure, kind in kinds.items():

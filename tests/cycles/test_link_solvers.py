@@ -49,20 +49,20 @@ def test_a_closed_form_is_what_the_events_give(operation: str, place: Topology) 
 @pytest.mark.parametrize("place", PLACES, ids=name_of)
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_a_step_at_a_time_is_near_the_events(operation: str, place: Topology) -> None:
-    """Equal where no link is shared; elsewhere within 15 %, since shares do not change within a step."""
+    """Equal where no link is shared; elsewhere within 25 %, since shares do not change within a step."""
     graph = place.network(PORTS)
     for size in (0,) if operation == "barrier" else SIZES[:2]:
         for algorithm, schedule in schedules(operation, place, size):
             exact = events.solve(schedule, graph).time_ns
-            assert steps.solve(schedule, graph) == pytest.approx(exact, rel=0.15), algorithm
+            assert steps.solve(schedule, graph) == pytest.approx(exact, rel=0.25), algorithm
 
 
 def test_the_direct_all_reduce_is_as_the_formula_says() -> None:
     """By hand: 8 MiB a link and step, in 4,096 packets of 2 KiB with 10 bytes of header, in flits of 236 bytes."""
     size = 64 << 20
     flits = math.ceil((size // 8 + 4096 * 10) / 236)
-    hop = 17.5 / 0.875 + 10 + 16 / 0.875
-    expected = 32 / 0.875 + 2 * flits * 236 / PORTS.gbs + hop  # the first hop hides behind the bytes
+    hop = 17.5 / 0.875 + 10 + 14 / 0.875
+    expected = 8 / 0.875 + 2 * flits * 236 / PORTS.gbs + hop  # the first hop hides behind the bytes
     one = estimate("allreduce", "direct", MESH, PORTS, size)
     assert one.time_ns == pytest.approx(expected, rel=1e-12)
     assert one.busbw_gbs == pytest.approx(size / expected * 2 * 7 / 8)
@@ -139,9 +139,9 @@ def test_a_chip_waits_for_all_of_a_step() -> None:
     assert events.solve(relay, graph).time_ns == steps.solve(relay, graph) == pytest.approx(90)
 
 
-def test_a_chip_that_streams_sends_on_a_packet_behind() -> None:
-    """Two hops of 1,000 bytes, in packets of 100: the first has passed at 100, is there at 105, and so on."""
-    endpoint = Endpoint(packet_bytes=100, flit_bytes=1, streams=True)
+def test_a_chip_that_streams_sends_on_what_has_come() -> None:
+    """Two hops of 1,000 bytes, of which 100 are enough: they have passed at 100, are there at 105, and so on."""
+    endpoint = Endpoint(packet_bytes=500, flit_bytes=1, lead_bytes=100)
     relay = [step([(0, 1)], 1000), step([(1, 2)], 1000)]
     for rates, expected in (((1.0, 1.0), 105 + 1005), ((1.0, 4.0), 1005 + 25 + 5), ((4.0, 1.0), 30 + 1005)):
         graph = replace(line(*rates, alpha=5), endpoint=endpoint)
@@ -159,7 +159,7 @@ def test_streamed_steps_take_the_longer_of_bytes_and_hop(size: int) -> None:
     for algorithm, count, rings in (("direct", 2, 1), ("ring", 14, 6)):
         message = np.array([float(math.ceil(size / (8 * rings)))])
         bytes_ns = float(wire(message)[0]) / PORTS.gbs
-        packet_ns = float(wire(np.minimum(message, 2048))[0]) / PORTS.gbs
+        packet_ns = float(wire(np.minimum(message, 64))[0]) / PORTS.gbs
         expected = PORTS.endpoint.start_ns + (count - 1) * max(bytes_ns, hop + packet_ns) + bytes_ns + hop
         one = estimate("allreduce", algorithm, MESH, PORTS, size)
         assert one.time_ns == pytest.approx(expected, rel=1e-9)

@@ -100,9 +100,9 @@ def title(chip: ChipConfig, place: Topology, ports: Ports) -> str:
 def terms(ports: Ports) -> str:
     """What stands for what in the formulas."""
     endpoint = ports.endpoint
-    start, hop, packet = endpoint.start_ns, ports.hop_ns + endpoint.step_ns, show_bytes(endpoint.packet_bytes)
+    start, hop, lead = endpoint.start_ns, ports.hop_ns + endpoint.step_ns, show_bytes(endpoint.lead_bytes)
     return (
-        f"s = {start:.4g} ns, h = {hop:.4g} ns, b = {ports.gbs:.4g} GB/s a link, P = {packet}, a packet.\n"
+        f"s = {start:.4g} ns, h = {hop:.4g} ns, b = {ports.gbs:.4g} GB/s a link, P = {lead}.\n"
         "T(k, M), k steps of M bytes: (k-1) max(m(M)/b, h + m(P)/b) + m(M)/b + h; m(M): with headers, in whole flits."
     )
 

@@ -1,8 +1,8 @@
 """Closed forms: what a collective takes where no two messages of a step share a link and each goes one hop.
 
 h is a hop with what a step costs, m(M) the bytes that M bytes of data take on the wire, b the rate of a link (or of the
-links between two chips), P the data of a packet. The engine streams: it sends on what has come while the rest still
-comes, a packet behind, so hops hide behind bytes. k steps of M bytes take
+links between two chips), P the data that must be there to be sent on. The engine streams: it sends on what has come
+while the rest still comes, P bytes behind, so hops hide behind bytes. k steps of M bytes take
 
     T(k, M) = (k-1) max(m(M)/b, h + m(P)/b) + m(M)/b + h
 

@@ -31,8 +31,9 @@ class Endpoint:
     packet_bytes, header_bytes, flit_bytes : int
         A message is cut into packets of as much data, each with a header, and fills whole flits of so much payload;
         all zero: a message takes just its bytes.
-    streams : bool
-        A chip sends on what it has got of a step while the rest still comes, a packet behind; else it waits for all.
+    lead_bytes : int
+        So much of a message is enough for a chip to begin to send on what has come of it, while the rest still comes;
+        zero: it waits for all.
     memory_gbs : float
         Rate of the memory that a reduction reads twice and writes once; infinite: it keeps up with the links.
     """
@@ -42,8 +43,13 @@ class Endpoint:
     packet_bytes: int = 0
     header_bytes: int = 0
     flit_bytes: int = 0
-    streams: bool = False
+    lead_bytes: int = 0
     memory_gbs: float = math.inf
+
+    @property
+    def streams(self) -> bool:
+        """Whether chips send on what has come of a step while the rest still comes."""
+        return self.lead_bytes > 0
 
     def wire(self, sizes: Floats) -> Floats:
         """Bytes of flit payload that messages of so many bytes take."""
@@ -56,7 +62,7 @@ class Endpoint:
         """The share of each message that must be there before its receiver can send any of it on."""
         if not self.streams:
             return np.ones(sizes.shape)
-        return self.wire(np.minimum(sizes, self.packet_bytes)) / self.wire(sizes)
+        return self.wire(np.minimum(sizes, self.lead_bytes)) / self.wire(sizes)
 
     def reduce_ns(self, sizes: Floats) -> Floats:
         """Time to add messages to what is in memory, once they have come."""

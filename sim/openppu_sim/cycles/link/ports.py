@@ -58,7 +58,7 @@ def ports_of(chip: ChipConfig, calibration: Calibration) -> Ports:
         packet_bytes=min(MOST_DATA_BYTES, int(calibration.packet_beats) * link.beat_bytes),
         header_bytes=HEADER_BYTES,
         flit_bytes=link.payload_bytes,
-        streams=True,
+        lead_bytes=int(calibration.lead_bytes),
     )
     return Ports(
         count=link.ports,
