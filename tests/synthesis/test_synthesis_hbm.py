@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from openppu_sim.errors import SimulationError
@@ -10,6 +11,7 @@ from openppu_sim.report.json_report import benchmark_json, make_folder
 from openppu_sim.synthesis import __main__ as job
 from openppu_sim.synthesis import hbm, hbm_page
 from openppu_sim.synthesis.area import Ecp5Area
+from openppu_sim.synthesis.yowasp import OutOfTimeError
 
 CELLS = Ecp5Area(cells=20_000, lut4=12_345, ccu2c=678, dsp=0, ff=901, dpr16x4=2, ebr=3)
 
@@ -30,7 +32,8 @@ def reports(build: Path) -> None:
                     area[-1] |= {"lut4": 100 + 50 * entries}
     benchmark_json("synth-hbm", area, folder=build / "synth-hbm")
     used = {"comb": 1234, "ff": 2, "ebr": 4, "from": "first", "to": "second", "logic_ns": 2.0, "routing_ns": 3.0}
-    clock = {"name": "channel small 8", "value": 31.41, "unit": "MHz", "config": "small", "entries": 8, **used}
+    clock = {"name": "channel small 8", "value": 31.41, "unit": "MHz", "part": "channel", **used}
+    clock |= {"config": "small", "entries": 8}
     benchmark_json("pnr-hbm", [clock | {"command": hbm.CLOCK_COMMAND}], folder=build / "pnr-hbm")
 
 
@@ -64,7 +67,7 @@ def test_page_shows_areas_parts_and_clocks(tmp_path: Path, capsys: pytest.Captur
             assert f"| {name} | {entries} | 12,345 | 678 | 901 | 2 | 3 | 55,555 | 44 |" in text
     assert "| a queue | 500 / 678 / 901 | 900 / 678 / 901 |" in text
     assert "A queue of 64 entries costs 52 LUT4 an entry" in text
-    assert "| small | 8 | 31.41 | 1,234 |" in text
+    assert "| channel | small | 8 | 31.41 | 1,234 |" in text
     assert "from `first` to `second`" in text
     assert "`small`: 16 banks a pseudo-channel (4-high), 1 port of 1 tag, without ECC." in text
 
@@ -83,6 +86,24 @@ def test_page_without_a_report_of_the_clock_is_of_the_area_alone(
     text = capsys.readouterr().out
     assert "## Area" in text
     assert "## Clock" not in text
+
+
+def test_what_takes_too_long_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def row(part: str, name: str, entries: int, folder: Path) -> dict[str, Any]:
+        if part == "channel":
+            raise OutOfTimeError("nextpnr did not end")
+        used = {"comb": 1234, "ff": 2, "ebr": 4, "logic_ns": 2.0, "routing_ns": 3.0}
+        where = {"name": part, "unit": "MHz", "part": part, "config": name, "entries": entries}
+        return {"value": 31.41, **where, **used, "command": hbm.CLOCK_COMMAND}
+
+    monkeypatch.setattr(hbm, "clock_row", row)
+    monkeypatch.setattr(hbm, "require_tool", lambda tool: None)
+    report = hbm.run_clock(tmp_path)
+    assert [part for part, *_ in hbm.CLOCKS] == ["scheduler", "channel"]
+    assert "channel small 8: left out: nextpnr did not end" in capsys.readouterr().out
+    assert report.read_text().count("31.41") == 1
 
 
 def test_every_channel_has_its_entries() -> None:

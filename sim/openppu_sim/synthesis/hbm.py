@@ -20,7 +20,7 @@ from openppu_sim.report.table import print_table
 from openppu_sim.synthesis.area import ecp5_area, gate_area
 from openppu_sim.synthesis.harness import Harness
 from openppu_sim.synthesis.place import place
-from openppu_sim.synthesis.yowasp import read_result, require_tool, run_tool
+from openppu_sim.synthesis.yowasp import OutOfTimeError, read_result, require_tool, run_tool
 
 ENTRIES = (8, 16, 32, 64)
 """Reads, writes and slots alike, of both configurations."""
@@ -29,8 +29,11 @@ CONFIGS = {
     "full": ChannelConfig(),
     "small": ChannelConfig(height=4, ports=1, tags=1, ecc="none"),
 }
-CLOCK_ENTRIES = {"full": (), "small": (8, 16)}
-"""What is placed and routed: what fits the device with its harness, in half an hour."""
+CLOCKS = (("scheduler", "small", 8), ("channel", "small", 8))
+"""What is placed and routed: a part, its configuration and entries."""
+
+CLOCK_SECONDS = 3600.0
+"""For one of them, after which it is left out."""
 
 PRESET = "ecp5"
 TARGET = 50.0
@@ -137,17 +140,19 @@ def area_rows(name: str, entries: int, folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def clock_row(name: str, entries: int, folder: Path) -> dict[str, Any]:
-    """Place and route a channel within a harness; the row of the report."""
-    config, top = with_entries(name, entries), f"{name}_{entries}_harness"
-    with step(f"synthesis of channel {name}, {entries} entries, with its harness"):
-        _map(Harness(Channel(config)), ECP5, "ecp5", top=top, folder=folder)
-    with step(f"place and route of channel {name}, {entries} entries"):
-        placed = place(top, folder=folder, seed=SEED, target=TARGET)
+def clock_row(part: str, name: str, entries: int, folder: Path) -> dict[str, Any]:
+    """Place and route a channel, or the scheduler of a pseudo-channel, within a harness; the row of the report."""
+    config, top = with_entries(name, entries), f"{part}_{name}_{entries}_harness"
+    component = Channel(config) if part == "channel" else PseudoChannel(config)
+    with step(f"synthesis of {part} {name}, {entries} entries, with its harness"):
+        _map(Harness(component), ECP5, "ecp5", top=top, folder=folder)
+    with step(f"place and route of {part} {name}, {entries} entries"):
+        placed = place(top, folder=folder, seed=SEED, target=TARGET, seconds=CLOCK_SECONDS)
     return {
-        "name": f"channel {name} {entries}",
+        "name": f"{part} {name} {entries}",
         "value": round(placed.fmax, 2),
         "unit": "MHz",
+        "part": part,
         "config": name,
         "entries": entries,
         **placed.used,
@@ -176,8 +181,8 @@ def clock_table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list
     """Headers and lines: a channel a line."""
     keys = ("value", "comb", "ff", "ebr", "logic_ns", "routing_ns")
     return (
-        ["channel", "entries", "MHz", "tables", "FF", "EBR", "logic ns", "routing ns"],
-        [[row["config"], row["entries"], *(row[key] for key in keys)] for row in rows],
+        ["part", "channel", "entries", "MHz", "tables", "FF", "EBR", "logic ns", "routing ns"],
+        [[row["part"], row["config"], row["entries"], *(row[key] for key in keys)] for row in rows],
     )
 
 
@@ -198,7 +203,7 @@ def run_area(folder: Path) -> Path:
 
 
 def run_clock(folder: Path) -> Path:
-    """Place and route the channels of `CLOCK_ENTRIES`, print the table and return the path of the JSON report.
+    """Place and route each of `CLOCKS`, print the table and return the path of the JSON report.
 
     Raises
     ------
@@ -209,6 +214,11 @@ def run_clock(folder: Path) -> Path:
     """
     require_tool("nextpnr_ecp5")
     make_folder(folder)
-    rows = [clock_row(name, entries, folder / "work") for name in CONFIGS for entries in CLOCK_ENTRIES[name]]
+    rows = []
+    for design in CLOCKS:
+        try:
+            rows.append(clock_row(*design, folder / "work"))
+        except OutOfTimeError as error:
+            print(f"{' '.join(map(str, design))}: left out: {error}")
     print_table(*clock_table(rows))
     return benchmark_json("pnr-hbm", rows, folder=folder)

@@ -42,8 +42,9 @@ stream of half reads, half writes moves 21.4 % of what the bus could.
 CLOCK = """
 ## Clock
 
-`make pnr-hbm` puts a channel into the harness of [the tile's](synthesis.md#clock), and has nextpnr place and route it
-for an LFE5UM-85F ({package}, speed grade {speed}), aiming at {target:g} MHz, with one seed.
+`make pnr-hbm` puts a channel, or the scheduler of one of its pseudo-channels, into the harness of
+[the tile's](synthesis.md#clock), and has nextpnr place and route it for an LFE5UM-85F ({package}, speed grade {speed}),
+aiming at {target:g} MHz, with one seed.
 
 {clock}
 

@@ -37,7 +37,7 @@ class Placement:
     used: dict[str, int]
 
 
-def place(top: str, *, folder: Path, seed: int, target: float) -> Placement:
+def place(top: str, *, folder: Path, seed: int, target: float, seconds: float | None = None) -> Placement:
     """Place and route ``<top>.netlist.json`` in ``folder``.
 
     Parameters
@@ -48,16 +48,21 @@ def place(top: str, *, folder: Path, seed: int, target: float) -> Placement:
         Of nextpnr's random numbers.
     target : float
         Clock frequency that the placer and router aim at, MHz.
+    seconds : float, optional
+        When to give up.
 
     Raises
     ------
     UserError
         If nextpnr is not installed.
+    OutOfTimeError
+        If it was given up.
     SimulationError
         If it does not write a whole report.
     """
     report = f"{top}.seed{seed}.json"
-    run_tool("nextpnr_ecp5", arguments(top, report, seed=seed, target=target), folder=folder, results=[report])
+    line = arguments(top, report, seed=seed, target=target)
+    run_tool("nextpnr_ecp5", line, folder=folder, results=[report], seconds=seconds)
     return read_report(read_result(folder / report, blame="run again"), source=folder / report)
 
 

