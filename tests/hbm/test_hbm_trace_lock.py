@@ -28,8 +28,8 @@ def measured(executable: Path) -> dict[str, Measurement]:
 def test_every_output_does_in_each_clock_what_was_written_down(measured: dict[str, Measurement]) -> None:
     locked = load()
     assert locked.keys() == measured.keys(), f"if this is wanted: {COMMAND}"
-    found = {label: difference(label, each, locked) for label, each in measured.items()}
-    assert not any(found.values()), f"if this is wanted: {COMMAND}; {found}"
+    found = {label: text for label, each in measured.items() if (text := difference(label, each, locked))}
+    assert not found, f"if this is wanted: {COMMAND}"
 
 
 def test_the_runs_reach_what_they_are_for(measured: dict[str, Measurement]) -> None:

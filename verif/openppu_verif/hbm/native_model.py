@@ -29,7 +29,7 @@ CLOCKS = ("clk", "rst")
 MAIN = Path(__file__).with_name("model_main.cpp")
 HEADER = Path(__file__).with_name("model.h")
 VERILATE = ("-fno-dfg-scoped",)
-SPLIT = ("--output-split-cfuncs", "500")
+SPLIT = ("--output-split-cfuncs", "5000")
 """For a flat netlist: the compiler takes minutes for a function of ten thousand lines."""
 
 
