@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from openppu_sim.errors import SimulationError
 from openppu_verif.hbm.native import Measurement, build_channel
-from openppu_verif.hbm.regression import CHANNEL, Run, miscounted, play, runs
+from openppu_verif.hbm.regression import CHANNEL, Run, miscoded, miscounted, play, runs
 from openppu_verif.hbm.trace_lock import COMMAND, difference, load
 
 PARTS = {"commands", "words", "ports", "counters", "flags"}
@@ -61,6 +61,15 @@ def test_wrong_counters_are_told(executable: Path, measured: dict[str, Measureme
     counters = [dict(each) for each in measured["busy"].counters]
     counters[1]["writes"] += 2
     assert "writes on the bus, the controller counted" in str(miscounted(replace(measured["busy"], counters=counters)))
+
+
+def test_words_that_were_wrong_are_told(executable: Path, measured: dict[str, Measurement]) -> None:
+    assert miscoded(measured["busy"]) is None
+    run = next(each for each in runs() if each.label == "busy")
+    flips = [(100 + 9 * place, "flip_reads", [place % 2, 0, 1, place]) for place in range(20)]
+    wrong = play(executable, replace(run, events=flips))
+    assert "0 words with wrong check bits in memory, " in str(miscoded(wrong))
+    assert "3 words with wrong" in str(miscoded(replace(measured["busy"], unclean=3)))
 
 
 def test_a_run_that_goes_wrong_is_told(executable: Path) -> None:

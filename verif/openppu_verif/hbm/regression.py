@@ -4,6 +4,7 @@ They are what `openppu_verif.mutation` measures: a change of the netlist counts 
 `openppu_verif.hbm.trace_lock` holds what each run's outputs did.
 """
 
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +26,9 @@ CHANNEL = CONFIGS["small"]
 CLOCKS = 1500
 RANDOM_RUNS = 20
 DRAIN = 20_000
+WRONG = {"flip_reads", "flip_stored", "stick_stored", "flip_lane", "lose_strobes"}
+"""Events after which words are wrong."""
+
 MOST_LOST = 8
 """Commands of wrong parity in a random run."""
 
@@ -111,7 +115,10 @@ def play(
         timeout=timeout,
     )
     measured.check(errors=each.errors)
-    if not any(name == "reset" for _, name, _ in each.events) and (problem := miscounted(measured)):
+    events = {name for _, name, _ in each.events}
+    problem = None if "reset" in events else miscounted(measured)
+    problem = problem or (None if each.errors or events & WRONG else miscoded(measured))
+    if problem:
         raise SimulationError(problem)
     return measured
 
@@ -125,6 +132,13 @@ def miscounted(measured: Measurement) -> str | None:
         for name, seen in (("reads", measured.bus_reads[pc]), ("writes", measured.bus_writes[pc])):
             if abs(counters[name] - seen) > 1:
                 return f"PC {pc}: {seen} {name} on the bus, the controller counted {counters[name]}"
+    return None
+
+
+def miscoded(measured: Measurement) -> str | None:
+    """What was written with wrong check bits, or mended when it was read, if anything. For a run without wrong bits."""
+    if measured.unclean or measured.corrected_beats:
+        return f"{measured.unclean} words with wrong check bits in memory, {measured.corrected_beats} answers corrected"
     return None
 
 
@@ -175,6 +189,11 @@ def _timing(config: ChannelConfig) -> Iterator[Run]:
         yield Run(label=f"refresh {code}", settings=settings, patterns=busy, events=events, seed=3)
 
 
+def _two(chance: random.Random) -> list[int]:
+    """Two bits of a beat, data or check."""
+    return chance.sample(range(72), 2)
+
+
 def _events(config: ChannelConfig) -> Iterator[Run]:
     """Sleep, heat, the PHY's requests, lost words and commands, wrong bits, hammered rows, resets."""
     ports = config.ports
@@ -198,12 +217,18 @@ def _events(config: ChannelConfig) -> Iterator[Run]:
     stream = Pattern(reads=0.7, tags=4)
     wrong: list[Event] = []
     for place in range(288):  # each data and check bit alone
-        wrong.append((100 + 4 * place, "flip_reads", [place % 2, 0, 1, place]))
+        wrong += [(100 + 4 * place, "flip_reads", [pc, 0, 1, place]) for pc in range(2)]
     yield Run(label="wrong bits", settings=PLAIN, patterns=[stream] * ports, events=wrong, seed=7)
     worse: list[Event] = [(200 + 40 * n, "flip_reads", [n % 2, 0, 1, n, 70 + 7 * n]) for n in range(12)]
     worse += [(800 + 60 * n, "flip_reads", [n % 2, 0, 1, 3 * n, 3 * n + 1]) for n in range(10)]
     masked = replace(BUSY, masked=0.5, size=512)
     yield Run(label="worse bits", settings=PLAIN, patterns=[masked] * ports, events=worse, seed=8, errors=True)
+    chance = random.Random(1)
+    pairs: list[Event] = []
+    for place in range(600):  # two wrong bits in each beat, all of whose sums the code must tell from a single one
+        bits = [64 * beat + bit if bit < 64 else 192 + 8 * beat + bit for beat in range(4) for bit in _two(chance)]
+        pairs.append((100 + 2 * place, "flip_reads", [place % 2, 0, 1, *bits]))
+    yield Run(label="two bits", settings=PLAIN, patterns=[stream] * ports, events=pairs, seed=12, errors=True)
     lost: list[Event] = [(300 + 170 * n, "lose_strobes", [n % 2, n % 3, 1]) for n in range(6)]
     yield Run(label="lost strobes", settings=PLAIN, patterns=[stream] * ports, events=lost, seed=9, errors=True)
 
