@@ -39,6 +39,13 @@ SLOW = Timing(
 )  # fmt: skip
 """Longer than any device's, so that the upper bits of the counters of clocks are used."""
 
+SLOWER = Timing(
+    tCCDS=34, tCCDL=60, tCCDR=36, tRTW=140, RL=46, WL=20, tRCDRD=205, tRCDWR=210, tRP=225, tRAS=239, tRC=540, tRRDS=150,
+    tRRDL=190, tFAW=239, tWTRS=150, tWTRL=180, tRTP=170, tWR=235, tRFC=2300, tRFCSB=900, tRREFD=200, tREFI=50_000,
+    tXP=150, tXS=3000, tCKE=140, tMRD=600,
+)  # fmt: skip
+"""Other bits."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
@@ -178,6 +185,8 @@ def _timing(config: ChannelConfig) -> Iterator[Run]:
     spread = replace(BUSY, size=1 << 18, lengths=(1, 8))
     slow = replace(PLAIN, timing=SLOW, read_delay=15)
     yield Run(label="slow", settings=slow, patterns=[spread] * config.ports, clocks=2500)
+    few = [replace(spread, lengths=(1, 3))] * config.ports
+    yield Run(label="slower", settings=replace(PLAIN, timing=SLOWER), patterns=few, clocks=3000, seed=13)
     near = [replace(spread, size=256)] * config.ports
     yield Run(label="slow and near", settings=replace(slow, refresh=Refresh(1)), patterns=near, clocks=2500)
     often = replace(PLAIN.timing, tREFI=1600, tRFC=100, tXS=100, tRFCSB=90)
