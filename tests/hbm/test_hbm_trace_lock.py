@@ -59,6 +59,9 @@ def test_a_difference_is_told_by_the_outputs_that_differ(executable: Path, measu
 def test_wrong_counters_are_told(executable: Path, measured: dict[str, Measurement]) -> None:
     assert miscounted(measured["busy"]) is None
     counters = [dict(each) for each in measured["busy"].counters]
+    counters[0]["hold"] += 1
+    assert "with their use" in str(miscounted(replace(measured["busy"], counters=counters)))
+    counters[0]["hold"] -= 1
     counters[1]["writes"] += 2
     assert "writes on the bus, the controller counted" in str(miscounted(replace(measured["busy"], counters=counters)))
 

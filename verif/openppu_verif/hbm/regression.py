@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from openppu.hbm.accounts import IDLE_CAUSES
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.device import Timing
 from openppu.hbm.hammer_table import least_threshold
@@ -131,7 +132,7 @@ def play(
 
 
 def miscounted(measured: Measurement) -> str | None:
-    """How the controller's counters differ from what was seen on the bus, if they do. For a run without resets.
+    """How the controller's counters differ from what was seen on the bus, or do not add up. For a run without resets.
 
     A command is on the bus a clock after its choice, so at both ends of the window one may be missing.
     """
@@ -139,6 +140,9 @@ def miscounted(measured: Measurement) -> str | None:
         for name, seen in (("reads", measured.bus_reads[pc]), ("writes", measured.bus_writes[pc])):
             if abs(counters[name] - seen) > 1:
                 return f"PC {pc}: {seen} {name} on the bus, the controller counted {counters[name]}"
+        used = sum(counters[name] for name in ("reads", "writes", *IDLE_CAUSES))
+        if not counters["clocks"] == used == measured.clocks:
+            return f"PC {pc}: of {measured.clocks} clocks, {counters['clocks']} counted, {used} with their use"
     return None
 
 
