@@ -10,6 +10,7 @@ from openppu.link.config import LinkConfig
 from openppu.link.initiator import Initiator
 from openppu.link.packer import Packer
 from openppu.link.port import Port
+from openppu.link.router import Router
 from openppu.link.target import Target
 from openppu.link.unpacker import Unpacker
 from openppu.verilog import emit
@@ -21,6 +22,7 @@ PARTS: dict[str, Callable[[LinkConfig], wiring.Component]] = {
     "initiator": Initiator,
     "target": Target,
     "link_port": Port,
+    "router": Router,
 }
 
 

@@ -1,6 +1,6 @@
 """A port of the link: packets on one side, the SerDes on the other."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,15 +18,20 @@ from openppu.link.unpacker import Unpacker
 DEAD_STATES = (State.DISABLED, State.DETECT, State.ALIGN, State.FAILED)
 """In these, there are no lanes, and none are about to carry flits."""
 
+LIVE_STATES = (State.WIDTH, State.START, State.ACTIVE, State.DEGRADED)
+"""In these, the other port is there."""
+
 
 def port_status_layout(config: LinkConfig) -> data.StructLayout:
-    """What a port tells of itself. ``resets``: how often its link layer was reset, which wraps."""
+    """What a port tells of itself. ``resets``: how often its link layer was reset, which wraps; ``gone``: it has given
+    up, and throws away what is to be sent."""
     return data.StructLayout(
         {
             "physical": physical_status_layout(config),
             "link": link_status_layout(config),
             "tunnel": tunnel_status_layout(),
             "resets": 16,
+            "gone": 1,
         }
     )
 
@@ -36,7 +41,8 @@ class Port(wiring.Component):
 
     Each packet that is taken comes out of the other port once, in the order of its channel, whatever the lanes do. Only
     a reset of the link layer loses packets: one that the other port's reset brings about, ``control.hot_reset`` of
-    either, or ``reset_link``; one that is under way then ends with a word that is ``cut``.
+    either, ``reset_link``, or of a port that has given up, when its lanes are back; one that is under way then ends
+    with a word that is ``cut``.
 
     Latency, without FEC and at full width: as of its parts, from a word that is sent to the same word received
     12 cycles and a flit's beats, beside the lanes.
@@ -52,7 +58,7 @@ class Port(wiring.Component):
     reset_link : In(1)
         Forget all packets that are under way, without telling the other port.
     tunnel : In(tunnel_control_layout())
-        How the port fails over; it does not, if not connected.
+        What becomes of the port without lanes: it waits, if not connected.
     tunnel_send : Out(stream of packet_layout), tunnel_receive : In(stream of packet_layout)
         Packets of the tunnel, to and from the router.
     status : Out(port_status_layout(config))
@@ -86,7 +92,12 @@ class Port(wiring.Component):
         m.submodules.unpacker = unpacker = Unpacker(config)
 
         wiring.connect(m, physical.serdes, wiring.flipped(self.serdes))
-        m.d.comb += [physical.settings.eq(self.settings), physical.control.eq(self.control)]
+        gone, wants_reset = Signal(), Signal()
+        m.d.comb += [
+            physical.settings.eq(self.settings),
+            physical.control.eq(self.control),
+            physical.control.hot_reset.eq(self.control.hot_reset | wants_reset),
+        ]
 
         # The lanes, or the tunnel in their place.
         wiring.connect(m, tunnel.lanes_transmit, physical.transmit)
@@ -95,7 +106,7 @@ class Port(wiring.Component):
         wiring.connect(m, wiring.flipped(self.tunnel_receive), tunnel.arrivals)
         m.d.comb += [
             tunnel.control.eq(self.tunnel),
-            tunnel.dead.eq(physical.status.state.as_value().matches(*(state.value for state in DEAD_STATES))),
+            tunnel.dead.eq(_in(physical.status.state, DEAD_STATES)),
             tunnel.lanes_sending.eq(physical.sending),
             tunnel.lanes_receive.eq(physical.receive),
             tunnel.lanes_valid.eq(physical.receive_valid),
@@ -117,15 +128,31 @@ class Port(wiring.Component):
             wiring.connect(m, unpacker.packets[channel], wiring.flipped(self.receive[channel]))
 
         reset = Signal()
-        m.d.comb += reset.eq(physical.fresh_far | physical.link_reset | self.reset_link)
+        m.d.comb += reset.eq(physical.fresh_far | physical.link_reset | self.reset_link | gone)
         for part in (link, packer, unpacker):
             m.d.comb += part.reset_link.eq(reset)
-        with m.If(reset):
+        was_reset = Signal()
+        m.d.sync += was_reset.eq(reset)
+        with m.If(reset & ~was_reset):
             m.d.sync += self.status.resets.eq(self.status.resets + 1)
+
+        # A port that has given up begins anew, and the other one with it, when the lanes are back.
+        with m.If(tunnel.gives_up & ~gone):
+            m.d.sync += [gone.eq(1), wants_reset.eq(1)]
+        with m.Elif(_in(physical.status.state, LIVE_STATES)):
+            m.d.sync += gone.eq(0)
+        with m.If(physical.link_reset):
+            m.d.sync += wants_reset.eq(0)
 
         m.d.comb += [
             self.status.physical.eq(physical.status),
             self.status.link.eq(link.status),
             self.status.tunnel.eq(tunnel.status),
+            self.status.gone.eq(gone),
         ]
         return m
+
+
+def _in(state, states):
+    """Whether a state is one of several."""
+    return Value.cast(state).matches(*(one.value for one in states))

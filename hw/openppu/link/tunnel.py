@@ -35,10 +35,10 @@ def way_of(hops: tuple[int, ...], port: int) -> int:
 
 
 def tunnel_control_layout() -> data.StructLayout:
-    """How a port fails over.
+    """What becomes of a port without lanes, after ``patience`` clocks; 0: it waits for ever.
 
-    ``enable``: it does; ``way``: as of `way_of`; ``chip``, ``far_chip``: this chip and the one at the other end of the
-    port; ``patience``: clocks without lanes before.
+    With ``enable`` it fails over, else it gives up. ``way``: as of `way_of`; ``chip``, ``far_chip``: this chip and the
+    one at the other end of the port.
     """
     return data.StructLayout(
         {"enable": 1, "way": ADDRESS_BITS, "chip": CHIP_BITS, "far_chip": CHIP_BITS, "patience": PATIENCE_BITS}
@@ -64,6 +64,8 @@ class Tunnel(wiring.Component):
     control : In(tunnel_control_layout()), status : Out(tunnel_status_layout())
     dead : In(1)
         The lanes are not there, and not about to be.
+    gives_up : Out(1)
+        They have not been for too long, and there is no other way.
     transmit, sending, receive_beats, receive_valid, receiving
         The link layer's side, as of `openppu.link.link_layer.LinkLayer`.
     lanes_transmit, lanes_sending, lanes_receive, lanes_valid, lanes_receiving
@@ -80,6 +82,7 @@ class Tunnel(wiring.Component):
                 "control": In(tunnel_control_layout()),
                 "status": Out(tunnel_status_layout()),
                 "dead": In(1),
+                "gives_up": Out(1),
                 "transmit": In(beats),
                 "sending": Out(1),
                 "receive_beats": Out(beat_layout(config)),
@@ -97,13 +100,16 @@ class Tunnel(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        active, waited = Signal(), Signal(PATIENCE_BITS)
-        with m.If(~self.dead | ~self.control.enable):
-            m.d.sync += [active.eq(0), waited.eq(0)]
-        with m.Elif(waited < self.control.patience):
+        active, waited, late = Signal(), Signal(PATIENCE_BITS), Signal()
+        m.d.comb += [
+            late.eq(self.dead & (self.control.patience != 0) & (waited >= self.control.patience)),
+            self.gives_up.eq(late & ~self.control.enable),
+        ]
+        m.d.sync += active.eq(late & self.control.enable)
+        with m.If(~self.dead):
+            m.d.sync += waited.eq(0)
+        with m.Elif(~late):
             m.d.sync += waited.eq(waited + 1)
-        with m.Else():
-            m.d.sync += active.eq(1)
         m.d.comb += self.status.active.eq(active)
 
         # A flit is forwarded or left out from its first beat on. When the lanes are back, the packet is cut off.
