@@ -15,17 +15,20 @@ import amaranth
 import numpy as np
 import openppu
 from amaranth.hdl import Shape
+from amaranth.lib import data
 from openppu.config import load
 from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.engine import CollectiveEngine
 from openppu.link.collective.instruction import Instruction
-from openppu.link.collective.status import status_layout
+from openppu.link.collective.status import Error, status_layout
 from openppu.link.collective.wiring import Wiring
 from openppu.link.layouts import packet_layout
 from openppu.verilog import emit
 from openppu_sim.errors import SimulationError
 from openppu_sim.simulator.model_cache import content_key, file_contents, make_once
 from openppu_sim.simulator.verilator import build
+
+from openppu_verif.hbm.native_model import VERILATE, control, module_ports
 
 TOP = "collective_engine"
 BENCH = Path(__file__).with_name("collectives.cpp")
@@ -100,7 +103,15 @@ def build_engine(config: CollectiveConfig, build_root: Path) -> Path:
         "STALLED_BIT": layout["stalled"].offset,
         "FAULT_BIT": layout["error"].offset,
     }
-    return build([verilog], TOP, build_root, cpp_main=BENCH, defines={k: str(v) for k, v in defines.items()})
+    return build(
+        [verilog],
+        TOP,
+        build_root,
+        cpp_main=BENCH,
+        control=control(module_ports(verilog.read_text(encoding="utf-8"))),
+        defines={name: str(value) for name, value in defines.items()},
+        verilate=VERILATE,
+    )
 
 
 def run(
@@ -160,8 +171,12 @@ def run(
 
 
 def _status(config: CollectiveConfig, bits: int) -> dict[str, int]:
-    """A status by the names of its fields; structures as numbers."""
+    """A status by the names of its fields, those of ``error`` among them; arrays as numbers."""
+    layout = status_layout(config)
+    places = [(name, layout[name].offset, layout[name].shape) for name in layout.members if name != "error"]
+    error = layout["error"].offset
+    places += [(name, error + field.offset, field.shape) for name, field in data.Layout.cast(Error)]
     values = {}
-    for name, field in status_layout(config):
-        values[name] = bits >> field.offset & (1 << Shape.cast(field.shape).width) - 1
+    for name, offset, shape in places:
+        values[name] = bits >> offset & (1 << Shape.cast(shape).width) - 1
     return values

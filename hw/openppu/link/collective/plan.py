@@ -182,13 +182,18 @@ class _Writer:
         return self.transit
 
     def _slices(self) -> Iterator[Span]:
-        """Runs of elements, so short that no instruction moves too much; with two levels also so short that a port's
-        share fits half a window, for both levels to work at the same time."""
+        """Runs of elements, so short that no instruction moves too much.
+
+        With two levels a port's share is an eighth of a window, for both levels to work at the same time. In place,
+        all that one_shot sends must fit the windows: nothing is added before it has left.
+        """
         config = self.schedule.config
         each = SLICE_BEATS * self.grain
         if self.job.operation == "all_reduce" and self.algorithm == "two_level":
             links = len(self.schedule.wiring.links(0, 1))
-            each = len(self.schedule.wiring.groups[0]) * links * min(config.window // 2, SLICE_BEATS) * self.grain
+            each = len(self.schedule.wiring.groups[0]) * links * min(config.window // 8, SLICE_BEATS) * self.grain
+        elif self.algorithm == "one_shot" and self.job.source == self.job.target:
+            each = min(config.window // 2 * self.grain, each)
         elif self.job.operation == "all_reduce" and self.algorithm != "one_shot":
             each *= len(self.ranks)
         for low in range(0, self.job.elements, each):
@@ -318,6 +323,9 @@ def _check(job: Job, wiring: Wiring, config: CollectiveConfig) -> None:
             raise ConfigError(f"{name} = {value}: give one of {', '.join(choices)}")
     if job.operation == "barrier":
         return
+    most = config.lanes << (PROGRESS_BITS - 1)
+    if job.elements >= most:
+        raise ConfigError(f"elements = {job.elements}: one program can move {most - 1}; cut it into several")
     if job.elements < 1:
         raise ConfigError(f"elements = {job.elements}: give 1 or more")
     if not 0 <= job.root < wiring.ranks:
