@@ -78,7 +78,7 @@ def test_programs_give_the_bits_of_the_reference(name: str, operation: str, algo
         (dict(target=1 << 40), pair(), "auto", "target = 1099511627776: give a multiple of 4"),
         (dict(operation="all_to_all", target=0), pair(), "auto", "target = 0: all_to_all needs another place"),
         ({}, ring(5), "direct", "algorithm = direct: all_reduce on ring of 5 has ring"),
-        ({}, mesh(8), "two_level", "algorithm = two_level: all_reduce on mesh of 8 has one_shot, direct, "),
+        ({}, mesh(8), "two_level", "algorithm = two_level: all_reduce on mesh of 8 has one_shot, direct, halving"),
         (dict(elements=1 << 40), pair(), "one_shot", "elements = 1099511627776: one program can move"),
     ],
 )

@@ -22,9 +22,9 @@ SLICE_BEATS = 2048
 """A longer vector is cut into slices of so many beats a part, each a collective of its own."""
 
 ALGORITHMS = {
-    "all_reduce": ("one_shot", "direct", "halving_doubling", "ring", "two_level"),
-    "reduce_scatter": ("direct", "halving_doubling", "ring", "two_level"),
-    "all_gather": ("direct", "halving_doubling", "ring", "two_level"),
+    "all_reduce": ("one_shot", "direct", "two_level", "halving_doubling", "ring"),
+    "reduce_scatter": ("direct", "two_level", "halving_doubling", "ring"),
+    "all_gather": ("direct", "two_level", "halving_doubling", "ring"),
     "broadcast": ("direct", "tree"),
     "all_to_all": ("direct", "routed"),
     "barrier": ("direct", "tree"),
