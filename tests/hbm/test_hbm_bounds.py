@@ -1,14 +1,23 @@
 """How long refreshes wait at most: what the bounds say of the devices, and that the RTL comes near, never beyond."""
 
 import random
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 import pytest
 from amaranth import Module
 from amaranth.sim import Simulator
-from openppu.hbm.bounds import act_gap, due, refresh_wait, rests, single_bank_keeps_up
+from openppu.hbm.bounds import (
+    act_gap,
+    due,
+    entry_wait,
+    oldest_wait,
+    open_wait,
+    refresh_wait,
+    rests,
+    single_bank_keeps_up,
+)
 from openppu.hbm.commands import RowCommand
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.device import DEVICES, device, organisation
@@ -48,38 +57,48 @@ def test_bounds_follow_the_timing() -> None:
     ]
 
 
-def longest_wait_for_a_refresh(config: ChannelConfig, settings: Settings, *, clocks: int) -> int:
-    """In clocks, of both pseudo-channels of a row bus, each loaded with reads of one access, all in other rows."""
+@dataclass
+class Longest:
+    """The longest waits of a run, in clocks: for a refresh; for an access of the oldest entry, if that is aged."""
+
+    refresh: int = 0
+    oldest: int = 0
+
+
+def full_load(config: ChannelConfig, settings: Settings, *, clocks: int) -> Longest:
+    """Both pseudo-channels of a row bus, each loaded with reads of one access, all in other rows."""
     chance = random.Random(3)
     m = Module()
     probes = [Probe(PseudoChannel(config)) for _ in range(2)]
     pcs = [probe.part("") for probe in probes]
-    timers = [probe.part("refresh") for probe in probes]
+    parts = [(probe.part("refresh"), probe.part("reads")) for probe in probes]
     m.submodules.bus = bus = RowArbiter(config.organisation)
     for index, pc in enumerate(pcs):
         m.submodules[f"pc_{index}"] = probes[index].fragment
         m.d.comb += [pc.pc.eq(index), bus.requests[index].eq(pc.row_request), pc.row_grant.eq(bus.grants[index])]
-    longest = 0
+    longest = Longest()
 
     async def bench(ctx: Any) -> None:
-        nonlocal longest
-        waits = [0, 0]
+        waits, ages = [0, 0], [0, 0]
         for pc in pcs:
             ctx.set(pc.settings, settings.values())
             ctx.set(pc.temperature, 0b110)
             ctx.set(pc.enable, 1)
             ctx.set(pc.entries.valid, 1)
         for _ in range(clocks):
-            for index, (pc, timer) in enumerate(zip(pcs, timers, strict=True)):
+            for index, (pc, (timer, queue)) in enumerate(zip(pcs, parts, strict=True)):
                 place = {"bank": chance.randrange(config.organisation.banks), "row": chance.randrange(64), "column": 0}
                 ctx.set(pc.entries.payload, {"place": place, "last": 0})
-                states = ctx.get(timer.states)
                 chosen = ctx.get(timer.blocked)
-                rested = not chosen & states.refreshing
+                rested = not chosen & ctx.get(timer.states).refreshing
                 waits[index] = waits[index] + rested if chosen else 0
-                longest = max(longest, waits[index])
+                longest.refresh = max(longest.refresh, waits[index])
                 if ctx.get(timer.granted) and ctx.get(timer.command) == RowCommand.REFSB:
                     waits[index] = 0
+                ages[index] = ages[index] + 1 if ctx.get(queue.head_aged) else 0
+                longest.oldest = max(longest.oldest, ages[index])
+                if ctx.get(queue.head_leaves):
+                    ages[index] = 0
             await ctx.tick()
 
     simulator = Simulator(m)
@@ -87,6 +106,19 @@ def longest_wait_for_a_refresh(config: ChannelConfig, settings: Settings, *, clo
     simulator.add_testbench(bench)
     simulator.run()
     return longest
+
+
+def test_the_wait_of_an_entry_is_the_sum_of_its_parts() -> None:
+    assert open_wait(TIMING) == 1 + 12 + 2 + 1
+    assert oldest_wait(TIMING) == 27 + 5 + 1 + 38 + 4 + 13 + 8 + 1 + open_wait(TIMING)
+    served = 113 + 7 * 16
+    assert entry_wait(TIMING, entries=64, age_limit=2000) == 2000 + 64 * (9 * (2000 + served) + 1 + served)
+
+
+def test_the_oldest_entry_under_full_load_waits_long_but_no_longer_than_the_bound() -> None:
+    config = ChannelConfig(height=4, reads=16, writes=8, slots=8)
+    longest = full_load(config, Settings(timing=TIMING, age_limit=4, refresh_enable=False), clocks=400).oldest
+    assert oldest_wait(TIMING) // 3 <= longest <= oldest_wait(TIMING)
 
 
 @pytest.mark.parametrize(
@@ -99,5 +131,5 @@ def test_refreshes_under_full_load_wait_long_but_no_longer_than_the_bound(
     # The shorter interval owes more refreshes than can be done, so they soon wait for no bank that nobody needs.
     timing = replace(TIMING, tREFI=interval)
     config = ChannelConfig(height=4, reads=16, writes=8, slots=8)
-    longest = longest_wait_for_a_refresh(config, Settings(timing=timing), clocks=clocks)
+    longest = full_load(config, Settings(timing=timing), clocks=clocks).refresh
     assert refresh_wait(timing) * share - 1 <= longest <= refresh_wait(timing)

@@ -1,13 +1,15 @@
-"""How long refreshes wait at most, whatever the requests are, and so, at which rate of refresh none comes too late.
+"""How long refreshes and entries wait at most, whatever the requests are, and at which rate no refresh is too late.
 
-Each number is proved of the RTL: ``docs/formal.md``. With `openppu.hbm.retry` or `openppu.hbm.hammer` at work, it takes
-longer.
+``docs/formal.md`` says what of this is proved of the RTL. With `openppu.hbm.retry` or `openppu.hbm.hammer` at work, it
+takes longer.
 """
 
 import math
 from fractions import Fraction
 
+from openppu.hbm.config import GRANULE
 from openppu.hbm.device import BURST, Timing
+from openppu.hbm.direction import TURN
 
 BESIDE = (21, 17, 5, 3)
 """Clocks for which a command that takes one slot waits for the row bus at most, if after each ACT so many clocks
@@ -15,6 +17,9 @@ BESIDE = (21, 17, 5, 3)
 
 ALONE = (21, 3, 2, 2)
 """Likewise, while its own pseudo-channel sends no ACT."""
+
+ACT = 8
+"""Clocks for which an ACT waits for the row bus at most."""
 
 
 def act_gap(timing: Timing) -> int:
@@ -50,6 +55,37 @@ def single_bank_keeps_up(timing: Timing, *, banks: int, rate: Fraction | int = 1
     What each refresh takes less than it may makes up for the rests of its round, and for the clock between two rounds.
     """
     return banks * (due(timing, banks=banks, rate=rate) - refresh_wait(timing)) >= rests(timing) + 1
+
+
+def open_wait(timing: Timing) -> int:
+    """Clocks until an access of the oldest entry whose row is open, if it is aged, its direction the target."""
+    t = timing
+    turn = max(t.WL + BURST + t.tWTRL, t.tRTW)
+    return 1 + max(_half(max(t.tRCDRD, t.tRCDWR) + 1), _half(turn)) + _half(t.tCCDL) + 1
+
+
+def oldest_wait(timing: Timing) -> int:
+    """Clocks until an access of the oldest entry, if it is aged and its direction the target; without refreshes.
+
+    Another row of its bank is closed, its own opened; others' ACTs and accesses keep it off for their distances alone.
+    Holds where tCCDS and tCCDR are one clock, 2 CK: else accesses of others can keep it off for ever.
+    """
+    t = timing
+    access = max(t.WL + BURST + t.tWR, t.tRTP)
+    closing = _half(max(t.tRAS + 1, access)) + BESIDE[act_gap(t)] + 1
+    opening = _half(max(t.tRC, access + t.tRP)) + _half(t.tRRDL) + _half(max(t.tRRDS, t.tFAW)) + ACT + 1
+    return closing + opening + open_wait(t)
+
+
+def entry_wait(timing: Timing, *, entries: int, age_limit: int) -> int:
+    """Clocks that an entry spends in a queue of so many ``entries`` at most, without refreshes.
+
+    When it has waited for ``age_limit``, all before it have, too. Each of them becomes the oldest; then at most `TURN`
+    + 1 oldest entries of the other direction go first, each of which ages, and is served with all its accesses; then
+    the target turns, and it is served likewise.
+    """
+    served = oldest_wait(timing) + (GRANULE - 1) * open_wait(timing)
+    return age_limit + entries * ((TURN + 1) * (age_limit + served) + 1 + served)
 
 
 def _half(clocks: int) -> int:

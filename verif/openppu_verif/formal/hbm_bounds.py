@@ -1,9 +1,9 @@
 """Proofs of how long a pseudo-channel's refresh waits, and its oldest entry, beside what the row bus adds."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from amaranth import Array, Mux, Signal, Value, ValueLike
+from amaranth import Array, Const, Mux, Signal, Value, ValueLike
 from amaranth.hdl import Assume
 from openppu.hbm.bounds import ALONE, BESIDE
 from openppu.hbm.commands import RowCommand
@@ -146,4 +146,142 @@ def row_bus_spaced() -> Harness:
     m.d.sync += asked.eq(request.short.valid & ~grant.short)
     # What could have come in slot 1 may come in slot 0 of the next clock.
     m.d.comb += Assume(~asked | (request.short.valid & request.short.early))
+    return h
+
+
+WIDE = replace(FEW, banks_per_group=2)
+"""Eight banks, two a group."""
+
+
+class PairedBanks(ChannelConfig):
+    """A pseudo-channel of eight banks, for proofs."""
+
+    @property
+    def organisation(self) -> Organisation:
+        """As no stack has."""
+        return WIDE
+
+
+def oldest_waits() -> Harness:
+    """Without refreshes, an access of the oldest entry, once aged and of the target direction, comes in so many clocks.
+
+    Others may send whatever they like meanwhile: their ACTs and accesses keep this one off for their distances only.
+    """
+    config = PairedBanks(height=4, reads=8, writes=8, slots=8)
+    h = ChannelHarness(config, settings=Settings(timing=TIMING, refresh_enable=False))
+    m, dut, probe = h.m, h.dut, h.probe
+    t, of = asdict(TIMING), WIDE.banks
+    direction, banks, columns = probe.part("direction"), probe.part("banks"), probe.part("columns")
+    request, grant = dut.row_request, dut.row_grant
+    m.d.comb += [Assume(dut.enable), Assume(~dut.stop)]
+
+    # The entry: the oldest of its queue, and that is the target. It goes first wherever it is permitted (`queue_rows`).
+    mine, bank, row = h.fixed("mine", 1), h.fixed("bank", 3), h.fixed("row", 1)
+    live = Signal()
+    is_open = (Value.cast(banks.states.open) >> bank)[0]
+    hit = is_open & (Array([probe.signal(f"banks.bank_{number}", "row") for number in range(of)])[bank] == row)
+    queues = [probe.part(path) for path in ("reads", "writes")]
+    goes = Signal()
+    for write, queue in enumerate(queues):
+        here = live & (mine == write)
+        m.d.comb += [
+            Assume(~here | (queue.head_valid & queue.head_aged & (queue.head_hit == hit))),
+            Assume(
+                ~here | ((queue.head.bank == bank) & (queue.head.row == row) & queue.needs.ready.bit_select(bank, 1))
+            ),
+        ]
+        m.d.comb += Assume(~(here & hit) | queue.needs.hit.bit_select(bank, 1))
+        for permits, valid, place, wants in (
+            (queue.column_ok, queue.column_valid, queue.column.place, hit),
+            (queue.act_ok, queue.act_valid, queue.act, ~hit),
+            (queue.pre_ok, queue.pre_valid, queue.pre, ~hit),
+        ):
+            may = permits.head | permits.banks.bit_select(bank, 1)
+            first = valid & (place.bank == bank) & (place.row == row)
+            m.d.comb += Assume(~(here & wants & may) | first)
+    m.d.comb += Assume(~live | (direction.target == mine))
+    chosen = columns.chosen
+    m.d.comb += goes.eq(live & chosen.valid & (chosen.place.bank == bank) & (chosen.write == mine))
+    m.d.sync += live.eq((live | h.free("begins")) & ~goes)
+    # The bus of the data follows as soon as it has an open row (`direction`).
+    turned = Signal()
+    m.d.sync += turned.eq(live & hit & ~goes)
+    m.d.comb += Assume(~turned | (direction.writing == mine))
+
+    # The row bus, as `row_bus_waits` and `row_bus_spaced` say, with any small numbers.
+    bus_act, bus = h.fixed("bus_act", 2), h.fixed("bus", 2)
+    waits_of = []
+    for name, limit in (("act", bus_act), ("short", bus)):
+        passed = Signal(3, name=f"passed_{name}")
+        asks = live & request[name].valid & (request[name].bank == bank) & ~grant[name]
+        m.d.sync += passed.eq(Mux(asks, passed + 1, 0))
+        early = request[name].early | grant[f"{name}_slot"]
+        m.d.comb += [Assume(~asks | (passed < limit)), Assume(~grant[name] | early)]
+        waits_of.append(passed)
+    passed_act, passed = waits_of
+
+    access = max(t["WL"] + BURST + t["tWR"], t["tRTP"])
+    turn = max(t["WL"] + BURST + t["tWTRL"], t["tRTW"])
+    column = 1 + max(half(max(t["tRCDRD"], t["tRCDWR"]) + 1), half(turn)) + half(t["tCCDL"]) + 1
+    spacing = half(t["tRRDL"]) + half(max(t["tRRDS"], t["tFAW"]))
+    opening = bus_act + 1 + column
+    closed = max(t["tRC"], access + t["tRP"])
+    closing = half(max(t["tRAS"] + 1, access))
+    most = closing + bus + 1 + half(closed) + spacing + opening
+    waits = Signal(8)
+    m.d.sync += waits.eq(Mux(live & ~goes, waits + 1, 0))
+    h.check(waits + 1 <= most, when=live)
+    # Once its row is open, it is sooner.
+    waits_open = Signal(5)
+    m.d.sync += waits_open.eq(Mux(live & hit & ~goes, waits_open + 1, 0))
+    h.check(waits_open + 1 <= column, when=live & hit)
+
+    # Invariants: what the counters hold at most, and with it, what is left to wait.
+    def at(name: str) -> Value:
+        return Array([probe.signal(f"banks.bank_{number}", name) for number in range(of)])[bank]
+
+    group = bank >> 1
+    common = probe.signal("banks.row_gate", "space")
+    own = Array([probe.signal("banks.row_gate", f"space_{number}") for number in range(4)])[group]
+    window = probe.signal("banks.row_gate", "window")
+    for number in range(of):
+        act, pre = (probe.signal(f"banks.bank_{number}", name) for name in ("until_act", "until_pre"))
+        h.check(pre < max(t["tRAS"] + 1, access), act < closed)
+        for name in ("rd", "wr"):
+            h.check(probe.signal(f"banks.bank_{number}", f"until_{name}") <= max(t["tRCDRD"], t["tRCDWR"]))
+    for number in range(4):
+        h.check(probe.signal("banks.row_gate", f"space_{number}") < t["tRRDL"])
+        h.check(probe.signal("banks.row_gate", f"window_{number}") < t["tFAW"])
+        h.check(probe.signal("banks.column_gate", f"space_{number}") < t["tCCDL"])
+        h.check(probe.signal("banks.column_gate", f"turn_{number}") < turn)
+    h.check(common < max(t["tRRDS"], t["tRREFD"]), probe.signal("banks.column_gate", "turn") < turn)
+    h.check(probe.signal("banks.row_gate", "rest") == 0)
+    h.check(probe.signal("refresh", "chosen") == 0, ~probe.signal("refresh", "closing"))
+    until = Mux(mine, at("until_wr"), at("until_rd"))
+    turn_own = Array([probe.signal("banks.column_gate", f"turn_{number}") for number in range(4)])[group]
+    turn_left = Mux(mine, probe.signal("banks.column_gate", "turn"), turn_own)
+    space = Array([probe.signal("banks.column_gate", f"space_{number}") for number in range(4)])[group]
+
+    def clocks(left: Value) -> Value:
+        return Mux(left > dut.pc, half(left - dut.pc), 0)
+
+    later = larger(clocks(until), clocks(turn_left))
+    at_column = Mux(
+        direction.writing != mine,
+        1 + larger(clocks(until), Const(half(turn))) + half(t["tCCDL"]) + 1,
+        Mux(later != 0, later + half(t["tCCDL"]), clocks(space)) + 1,
+    )
+    at_act = Mux(
+        at("until_act") > 1,
+        half(at("until_act")) + spacing,
+        Mux(own > 1, half(own) + half(max(t["tRRDS"], t["tFAW"])), half(larger(common, window))),
+    )
+    at_pre = half(at("until_pre")) + bus - passed + 1 + half(closed) + spacing + opening
+    left = Mux(hit, at_column, Mux(is_open, at_pre, at_act + opening - passed_act))
+    h.check(waits + left <= most, when=live)
+    h.check(waits_open + at_column <= column, when=live & hit)
+    h.check(live & hit, when=waits_open != 0)
+    h.check(passed <= bus, passed_act <= bus_act)
+    h.check(live, is_open, ~hit, request.short.valid, request.short.bank == bank, when=passed != 0)
+    h.check(live, ~is_open, request.act.valid, request.act.bank == bank, when=passed_act != 0)
     return h

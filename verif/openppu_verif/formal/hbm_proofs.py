@@ -161,6 +161,16 @@ HBM_PROOFS = (
         faults={"turns are not counted": "dut.over", "the bus turns at any time": "dut.worth"},
     ),
     Proof(
+        name="oldest_waits",
+        claim="an access of the oldest entry, aged and of the target, comes within a sum of distances",
+        harness=hbm_bounds.oldest_waits,
+        method=Method.INDUCTION,
+        depth=2,
+        search=12,
+        faults={"its bank is not reserved": "dut.reserved", "rows are closed at any time": "dut.rows.held"},
+        slow=True,
+    ),
+    Proof(
         name="queue_rows",
         claim="an entry is offered for an access only if its row is open, for an ACT or PRE only if not",
         harness=hbm_choices.queue_rows,
@@ -201,6 +211,7 @@ HBM_PROOFS = (
         depth=2,
         search=4,
         faults={"banks are not shut": "dut.refresh*.shut", "errors at any time": "dut.retry.alarm"},
+        slow=True,
     ),
     Proof(
         name="retry",
