@@ -10,6 +10,8 @@ from amaranth import Module
 from amaranth.sim import Simulator
 from openppu.hbm.bounds import (
     act_gap,
+    all_banks_keep_up,
+    all_banks_wait,
     due,
     entry_wait,
     oldest_wait,
@@ -20,7 +22,7 @@ from openppu.hbm.bounds import (
 )
 from openppu.hbm.commands import RowCommand
 from openppu.hbm.config import ChannelConfig
-from openppu.hbm.device import DEVICES, device, organisation
+from openppu.hbm.device import DEVICES, HEIGHTS, device, organisation
 from openppu.hbm.pseudo_channel import PseudoChannel
 from openppu.hbm.row_bus import RowArbiter
 from openppu.hbm.settings import Settings
@@ -38,7 +40,16 @@ def test_one_bank_at_a_time_keeps_up_on_stacks_of_four_and_eight(name: str) -> N
     assert not single_bank_keeps_up(timing, banks=organisation(8).banks, rate=4)
 
 
+@pytest.mark.parametrize("height", HEIGHTS)
+@pytest.mark.parametrize("name", DEVICES)
+def test_all_banks_at_a_time_keep_up_on_every_stack_however_hot(name: str, height: int) -> None:
+    timing = device(name).timing
+    assert all_banks_keep_up(timing, banks=organisation(height).banks, rate=4)
+    assert not all_banks_keep_up(replace(timing, tREFI=timing.tRFC + 1), banks=organisation(height).banks, rate=4)
+
+
 def test_bounds_follow_the_timing() -> None:
+    assert all_banks_wait(TIMING) == 280 + 3 + 38 + 3
     assert refresh_wait(TIMING) == 27 + 5 + 1 + 12 + 7 + 2 + 1
     assert rests(TIMING) == 128
     assert due(TIMING, banks=32) == 97

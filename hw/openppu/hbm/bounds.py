@@ -57,6 +57,19 @@ def single_bank_keeps_up(timing: Timing, *, banks: int, rate: Fraction | int = 1
     return banks * (due(timing, banks=banks, rate=rate) - refresh_wait(timing)) >= rests(timing) + 1
 
 
+def all_banks_wait(timing: Timing) -> int:
+    """Clocks that a REF takes at most, from when its banks are to close: rows and the last REF; PREA; tRP, tRC."""
+    t, alone = timing, ALONE[act_gap(timing)] + 1
+    access = max(t.WL + BURST + t.tWR, t.tRTP)
+    closing = max(_half(max(t.tRAS + 1, access)), _half(t.tRFC))
+    return closing + alone + _half(max(t.tRC, access + t.tRP)) + alone
+
+
+def all_banks_keep_up(timing: Timing, *, banks: int, rate: Fraction | int = 1) -> bool:
+    """Whether with ``all_bank`` never more than eight tREFI are owed, whatever the requests are."""
+    return all_banks_wait(timing) <= (banks - 2) * due(timing, banks=banks, rate=rate)
+
+
 def open_wait(timing: Timing) -> int:
     """Clocks until an access of the oldest entry whose row is open, if it is aged, its direction the target."""
     t = timing

@@ -10,7 +10,7 @@ from openppu.hbm.commands import RowCommand
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.device import BURST, Organisation
 from openppu.hbm.row_bus import RowArbiter
-from openppu.hbm.settings import Settings
+from openppu.hbm.settings import Refresh, Settings
 
 from openppu_verif.formal.harness import Harness
 from openppu_verif.formal.hbm_channel import ChannelHarness
@@ -125,6 +125,53 @@ def refresh_waits() -> Harness:
     return h
 
 
+def refresh_all_waits() -> Harness:
+    """A REF waits no longer than `openppu.hbm.bounds` says, from when all banks are to close."""
+    h = ChannelHarness(CONFIG, settings=Settings(timing=TIMING, refresh=Refresh(Refresh.ALL_BANK)))
+    m, dut, probe = h.m, h.dut, h.probe
+    t, of = asdict(TIMING), FEW.banks
+    refresh, banks, rows = probe.part("refresh"), probe.part("banks"), probe.part("rows")
+    m.d.comb += [Assume(dut.enable), Assume(~dut.stop)]
+    bus, passed = h.fixed("bus", 2), Signal(3)
+    request, grant = dut.row_request, dut.row_grant
+    asks = rows.refresh.valid & ~grant.short
+    m.d.sync += passed.eq(Mux(asks, passed + 1, 0))
+    m.d.comb += [
+        Assume(~asks | (passed < bus)),
+        Assume(~grant.act | request.act.early | grant.act_slot),
+        Assume(~grant.short | request.short.early | grant.short_slot),
+    ]
+    closing = probe.signal("refresh", "closing")
+    access = max(t["WL"] + BURST + t["tWR"], t["tRTP"])
+    closed = max(t["tRC"], access + t["tRP"])
+    most = max(half(max(t["tRAS"] + 1, access)), half(t["tRFC"])) + bus + 1 + half(closed) + bus + 1
+    waits = Signal(7)
+    goes = grant.short & rows.refresh.valid & (refresh.command == RowCommand.REF)
+    m.d.sync += waits.eq(Mux(goes | ~closing, 0, waits + 1))
+    h.check(waits + 1 <= most, when=closing)
+    h.check(~request.act.valid, when=closing)
+
+    # Invariants.
+    rest = probe.signal("banks.row_gate", "rest")
+    is_open = Value.cast(banks.states.open)
+    longest_act, longest_pre = Const(0), Const(0)
+    for bank in range(of):
+        act, pre = (probe.signal(f"banks.bank_{bank}", name) for name in ("until_act", "until_pre"))
+        h.check(pre < max(t["tRAS"] + 1, access), act < closed)
+        longest_act = larger(act, longest_act)
+        longest_pre = larger(Mux(is_open[bank], pre, 0), longest_pre)
+    last = bus + 1
+    left = Mux(
+        is_open.any(),
+        half(larger(longest_pre, rest)) + last - passed + half(closed) + last,
+        half(larger(longest_act, rest)) + last - passed,
+    )
+    h.check(rest < t["tRFC"], probe.signal("refresh", "chosen") == 0)
+    h.check(waits + left <= most, passed <= bus, when=closing)
+    h.check(closing, rows.refresh.valid, when=passed != 0)
+    return h
+
+
 def row_bus_spaced() -> Harness:
     """With so many clocks from ACT to ACT of a pseudo-channel, other commands wait as `openppu.hbm.bounds` says."""
     h = Harness()
@@ -175,7 +222,7 @@ def oldest_waits() -> Harness:
     request, grant = dut.row_request, dut.row_grant
     m.d.comb += [Assume(dut.enable), Assume(~dut.stop)]
 
-    # The entry: the oldest of its queue, and that is the target. It goes first wherever it is permitted (`queue_rows`).
+    # The entry: the oldest of its queue, and that is the target. It goes first where it is permitted (`queue_oldest`).
     mine, bank, row = h.fixed("mine", 1), h.fixed("bank", 3), h.fixed("row", 1)
     live = Signal()
     is_open = (Value.cast(banks.states.open) >> bank)[0]

@@ -143,7 +143,14 @@ def queue_rows() -> Harness:
         (dut.pre_ok, dut.pre.bank, dut.pre_valid),
     ):
         h.check(_bit(permits.banks, of) | (permits.head & (of == dut.head.bank)), when=wanted)
-    # The oldest entry goes first.
+    bank_of = dut.column.place.bank
+    h.check(_bit(dut.needs.hit, bank_of), _bit(dut.column_ok.banks, bank_of) | dut.head_hit, when=dut.column_valid)
+    return h
+
+
+def queue_oldest() -> Harness:
+    """The oldest entry is counted among those that need its bank, and goes first wherever it is permitted."""
+    h, _, dut, _ = _queue()
     head = dut.head
     h.check(_bit(dut.needs.ready, head.bank), _bit(dut.needs.hit, head.bank) | ~dut.head_hit, when=dut.head_valid)
     for permits, wanted, place, valid in (
@@ -153,8 +160,6 @@ def queue_rows() -> Harness:
     ):
         goes = dut.head_valid & wanted & (permits.head | _bit(permits.banks, head.bank))
         h.check(valid, place.as_value() == head.as_value(), when=goes)
-    bank_of = dut.column.place.bank
-    h.check(_bit(dut.needs.hit, bank_of), _bit(dut.column_ok.banks, bank_of) | dut.head_hit, when=dut.column_valid)
     return h
 
 

@@ -153,6 +153,16 @@ HBM_PROOFS = (
         slow=True,
     ),
     Proof(
+        name="refresh_all_waits",
+        claim="a REF waits no longer than data, rows and the last REF, PREA, tRP or tRC, and the bus make it",
+        harness=hbm_bounds.refresh_all_waits,
+        method=Method.INDUCTION,
+        depth=2,
+        search=10,
+        faults={"ACTs go on beside it": "dut.refresh*.shut", "the last REF is any": "dut.banks.row_gate.rest"},
+        slow=True,
+    ),
+    Proof(
         name="direction",
         claim="an urgent direction is the target before more than nine oldest entries of the other have left",
         harness=hbm_waiting.direction,
@@ -179,6 +189,15 @@ HBM_PROOFS = (
         search=5,
         faults={"any entry may go": "dut.column_candidates", "entries join anywhere": "dut.end"},
         slow=True,
+    ),
+    Proof(
+        name="queue_oldest",
+        claim="the oldest entry goes first wherever it is permitted",
+        harness=hbm_choices.queue_oldest,
+        method=Method.INDUCTION,
+        depth=2,
+        search=4,
+        faults={"any entry may go": "dut.column_candidates"},
     ),
     Proof(
         name="queue_order",
