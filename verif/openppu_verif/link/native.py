@@ -95,7 +95,7 @@ ALIVE, DARK, STUCK, NOISE = range(4)
 class Flow:
     """What went one way on a virtual channel.
 
-    ``window_bytes`` are headers and data, ``window_data`` data alone; ``longest_gap`` are clocks from one word out to
+    ``operations`` are those of whole packets, a bit each; ``window_bytes`` are headers and data, ``window_data`` data alone; ``longest_gap`` are clocks from one word out to
     the next.
     """
 
@@ -103,6 +103,7 @@ class Flow:
     packets_out: int
     lost: int
     wrong: int
+    operations: int
     longest_gap: int
     window_bytes: int
     window_data: int

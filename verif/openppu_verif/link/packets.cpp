@@ -142,6 +142,7 @@ void Flow::check_word(uint64_t now) {
     ++latencies[now - expected_.front().begun];
     receiving_ = true;
     received_ = 0;
+    operation_ = layout_.operation.get(word.data());
   }
   const Packet& packet = expected_.front();
   if (layout_.cut.get(word.data())) {
@@ -166,6 +167,7 @@ void Flow::check_word(uint64_t now) {
   if ((layout_.last.get(word.data()) != 0) != last) return wrong_word("its end is elsewhere");
   if (last) {
     ++packets_out;
+    operations_out |= uint64_t{1} << operation_;
     receiving_ = false;
     expected_.pop_front();
   }

@@ -71,6 +71,7 @@ class Flow {
 
   uint64_t packets_in = 0, packets_out = 0, bytes_in = 0, bytes_out = 0;  // bytes: headers and data
   uint64_t data_out = 0, lost = 0, wrong = 0;
+  uint64_t operations_out = 0;              // a bit each
   uint64_t longest_gap = 0;                 // clocks from one word out to the next
   std::map<uint64_t, uint64_t> latencies;   // clocks from a packet's first word in to its first word out
   std::vector<std::string> problems;        // the first few
@@ -98,7 +99,7 @@ class Flow {
   std::deque<Packet> expected_;
   bool receiving_ = false;   // within the first of them
   uint32_t received_ = 0;
-  uint64_t last_out_ = 0;
+  uint64_t last_out_ = 0, operation_ = 0;
   bool ready_now_ = false;
   std::vector<uint8_t> waits_;
 };

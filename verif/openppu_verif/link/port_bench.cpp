@@ -164,7 +164,7 @@ class Bench {
       const Flow& flow = *flows_[i].second;
       file << (i ? ", " : "") << "{\"packets_in\": " << flow.packets_in << ", \"packets_out\": " << flow.packets_out
            << ", \"lost\": " << flow.lost << ", \"wrong\": " << flow.wrong
-           << ", \"longest_gap\": " << flow.longest_gap << ", \"window_bytes\": " << window_[2 * i] << ", \"window_data\": " << window_[2 * i + 1]
+           << ", \"operations\": " << flow.operations_out << ", \"longest_gap\": " << flow.longest_gap << ", \"window_bytes\": " << window_[2 * i] << ", \"window_data\": " << window_[2 * i + 1]
            << ", \"latencies\": [";
       const char* comma = "";
       for (const auto& [clocks, count] : flow.latencies) {

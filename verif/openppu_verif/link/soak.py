@@ -15,6 +15,7 @@ from pathlib import Path
 
 from openppu.config import load
 from openppu.link.config import CHANNELS, LinkConfig
+from openppu.link.physical import physical_control_layout
 from openppu_sim.cli import Parser, guarded
 from openppu_sim.errors import SimulationError, UserError
 
@@ -31,6 +32,7 @@ CONFIGS = {
 CLOCKS = 60_000
 DRAIN = 400_000
 COMMAND = "python -m openppu_verif.link.soak"
+NOTED = ("physical.state", "physical.cause", "physical.send_width")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,12 @@ class Scenario:
     events: list[tuple[int, str, list[object]]] = field(default_factory=list)
     ppm: tuple[int, int] = (0, 0)
     jitter: float = 0.0
+
+    @property
+    def resets(self) -> bool:
+        """Whether a side is reset, or asks for a hot reset: what is on its way then may be lost."""
+        hot = 1 << physical_control_layout(self.config)["hot_reset"].offset
+        return any(kind == "reset" or (kind == "pin" and words[2] == hot) for _, kind, words in self.events)
 
 
 def scenario(config: LinkConfig, seed: int, clocks: int = CLOCKS) -> Scenario:
@@ -65,6 +73,7 @@ def scenario(config: LinkConfig, seed: int, clocks: int = CLOCKS) -> Scenario:
     traffic = [[_traffic(chance) for _ in range(CHANNELS)] for _ in range(2)]
     faults = [_faults(chance, config) for _ in range(2)]
     events: list[tuple[int, str, list[object]]] = []
+    control = physical_control_layout(config)
     for _ in range(chance.randrange(4)):
         clock, side = chance.randrange(4_000, clocks), chance.choice("ab")
         kind = chance.random()
@@ -76,8 +85,13 @@ def scenario(config: LinkConfig, seed: int, clocks: int = CLOCKS) -> Scenario:
             worst = Faults(bit_errors=0.01, dropped=1e-3, doubled=1e-3, swapped=1e-3)
             events.append((clock, "faults", [side, worst.words()]))
             events.append((clock + chance.randrange(10, 300), "faults", [side, faults["ab".index(side)].words()]))
-        elif kind < 0.85:
+        elif kind < 0.78:
             events.append((clock, "pause", [chance.randrange(10, 3_000)]))
+        elif kind < 0.92:
+            name = chance.choice(["retrain", "hot_reset", "sleep", "disable"])
+            lasts = 1 if name in ("retrain", "hot_reset") else chance.randrange(500, 6_000)
+            events.append((clock, "pin", [side, "control", 1 << control[name].offset]))
+            events.append((clock + lasts, "pin", [side, "control", 0]))
         else:
             events.append((clock, "reset", [side, chance.randrange(1, 300)]))
     recovered = config.recovered_clock
@@ -139,12 +153,14 @@ def play(name: str, seed: int, build_root: Path, *, clocks: int = CLOCKS, waves:
         clocks=clocks,
         drain=DRAIN,
         seed=seed,
+        watch=["status"],
+        note=NOTED,
         waves=waves,
     )
     try:
         done.check()
         lost = sum(flow.lost for flow in done.flows)
-        if lost and not any(kind == "reset" for _, kind, _ in drawn.events):
+        if lost and not drawn.resets:
             raise SimulationError(f"{lost} packets were lost")
     except SimulationError as error:
         repeat = f"{COMMAND} --config {name} --seed {seed} --runs 1 --clocks {clocks}"

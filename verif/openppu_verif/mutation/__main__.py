@@ -1,4 +1,4 @@
-"""Break a netlist, the tile's or the memory controller's, and count what the tests miss: ``make mutation``."""
+"""Break the netlist of a part, and count what the tests miss: ``make mutation``."""
 
 import argparse
 import sys
@@ -9,6 +9,7 @@ from openppu_sim.report.json_report import write_json
 from openppu_sim.report.table import print_table
 
 from openppu_verif.hbm.mutation import channel_subject
+from openppu_verif.link.mutation import port_subject
 from openppu_verif.mutation.netlist import CONTROL_BITS
 from openppu_verif.mutation.score import Verdict, measure
 from openppu_verif.tile.mutation import tile_subject
@@ -16,7 +17,7 @@ from openppu_verif.tile.mutation import tile_subject
 COUNT, SEED, GOAL = 300, 1, 95.0
 MOST = (1 << CONTROL_BITS) - 1
 BUILD = Path("build")
-SUBJECTS = {"tile": tile_subject, "hbm": channel_subject}
+SUBJECTS = {"tile": tile_subject, "hbm": channel_subject, "link": port_subject}
 
 
 def main() -> int:
