@@ -81,8 +81,6 @@ class FlitTransmit(wiring.Component):
         ``trailer`` is sent in this cycle.
     ends : Out(1)
         The last beat of a flit goes out.
-    stalls : Out(1)
-        A new flit waits for ``may_send``.
     store : Out(store_layout)
     """
 
@@ -104,7 +102,6 @@ class FlitTransmit(wiring.Component):
                 "again_index": Out(range(config.beats)),
                 "told": Out(1),
                 "ends": Out(1),
-                "stalls": Out(1),
                 "store": Out(store_layout(config)),
             }
         )
@@ -150,7 +147,6 @@ class FlitTransmit(wiring.Component):
             self.begins.eq(advances & at_start),
             self.ends.eq(advances & at_end & ~dropping),
             self.channel.eq(offered.channel),
-            self.stalls.eq(at_start & self.send.valid & offered.first & ~allowed),
         ]
         with m.If(advances):
             m.d.sync += [position.eq(Mux(at_end, 0, position + 1)), kept.eq(self.kind)]

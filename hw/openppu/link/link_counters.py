@@ -9,7 +9,7 @@ COUNTS = {
     "new": "new data flits sent",
     "replayed": "data flits sent again",
     "timeouts": "flits sent again since nothing was acknowledged for too long",
-    "stalls": "clocks in which a flit waited for a credit or for room in the window",
+    "stalls": "clocks in which all that waited to be sent lacked a credit, or room in the window",
     "right": "right flits received, of whatever kind",
     "bad": "flits received with a wrong CRC or number of beats",
     "duplicates": "right data flits received that had been received before",

@@ -40,6 +40,8 @@ class LinkLayer(wiring.Component):
     may_send : Out(CHANNELS)
         A flit of the channel can begin: there is a credit, and room among the flits not acknowledged. Stays until a
         flit begins, of any channel for the room.
+    blocked : In(1)
+        Something waits that may not be sent: counted.
     receive : Out(stream of payload_layout)
         The beats of a flit, without others between.
     wanted : In(CHANNELS)
@@ -64,6 +66,7 @@ class LinkLayer(wiring.Component):
             {
                 "send": In(stream.Signature(payload_layout(config))),
                 "may_send": Out(CHANNELS),
+                "blocked": In(1),
                 "receive": Out(stream.Signature(payload_layout(config))),
                 "wanted": In(CHANNELS),
                 "transmit": Out(stream.Signature(beat_layout(config))),
@@ -88,6 +91,7 @@ class LinkLayer(wiring.Component):
         wiring.connect(m, receiver.receive, wiring.flipped(self.receive))
         m.d.comb += [
             self.may_send.eq(sender.may_send),
+            counters.events.stalls.eq(self.blocked),
             sender.sending.eq(self.sending),
             receiver.beats.eq(self.receive_beats),
             receiver.valid.eq(self.receive_valid),

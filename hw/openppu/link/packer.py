@@ -29,6 +29,8 @@ class Packer(wiring.Component):
     may_send : In(CHANNELS)
         The channel has a credit. Looked at in the cycle in which a flit is begun, which is at least a cycle after the
         first beat of the flit before was taken.
+    blocked : Out(1)
+        A channel has something to send, and none that has may.
     send : Out(stream of payload_layout(config))
         Once a flit has begun, a beat in every cycle.
     reset_link : In(1)
@@ -41,6 +43,7 @@ class Packer(wiring.Component):
             {
                 "packets": In(packet).array(CHANNELS),
                 "may_send": In(CHANNELS),
+                "blocked": Out(1),
                 "send": Out(stream.Signature(payload_layout(config))),
                 "reset_link": In(1),
             }
@@ -134,12 +137,17 @@ class Packer(wiring.Component):
                 kept[channel].eq(rest),
             ]
 
+        waits = Signal(CHANNELS)
+        m.d.comb += [
+            turns.requests.eq(waits & self.may_send),
+            self.blocked.eq(~begun & waits.any() & ~turns.valid),
+        ]
         for c, port in enumerate(self.packets):
             mine = Signal(name=f"mine_{c}")
             m.d.comb += [
                 mine.eq(go & (channel == c)),
                 port.ready.eq((mine & take) | dropping[c] | self.reset_link),
-                turns.requests[c].eq(self.may_send[c] & ((port.valid & ~dropping[c]) | (kept[c] != 0) | cutting[c])),
+                waits[c].eq((port.valid & ~dropping[c]) | (kept[c] != 0) | cutting[c]),
             ]
             with m.If(mine & open_ & is_cutting & (held <= capacity)):
                 m.d.sync += cutting[c].eq(0)

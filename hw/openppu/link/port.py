@@ -122,7 +122,11 @@ class Port(wiring.Component):
         # Packets.
         wiring.connect(m, packer.send, link.send)
         wiring.connect(m, link.receive, unpacker.receive)
-        m.d.comb += [packer.may_send.eq(link.may_send), link.wanted.eq(unpacker.wanted)]
+        m.d.comb += [
+            packer.may_send.eq(link.may_send),
+            link.blocked.eq(packer.blocked),
+            link.wanted.eq(unpacker.wanted),
+        ]
         for channel in range(CHANNELS):
             wiring.connect(m, wiring.flipped(self.send[channel]), packer.packets[channel])
             wiring.connect(m, unpacker.packets[channel], wiring.flipped(self.receive[channel]))

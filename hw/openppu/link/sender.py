@@ -13,7 +13,7 @@ from openppu.link.replay import Replay
 from openppu.link.retry import Retry
 from openppu.link.round_trip import TIME_BITS
 
-EVENTS = ("sent", "new", "replayed", "timeouts", "stalls")
+EVENTS = ("sent", "new", "replayed", "timeouts")
 """Of `openppu.link.link_counters.COUNTS`."""
 
 
@@ -97,6 +97,5 @@ class Sender(wiring.Component):
             self.events.new.eq(begins_new),
             self.events.replayed.eq(replay.begins),
             self.events.timeouts.eq(retry.timeout),
-            self.events.stalls.eq(transmit.stalls),
         ]
         return m

@@ -95,8 +95,8 @@ ALIVE, DARK, STUCK, NOISE = range(4)
 class Flow:
     """What went one way on a virtual channel.
 
-    ``operations`` are those of whole packets, a bit each; ``window_bytes`` are headers and data, ``window_data`` data alone; ``longest_gap`` are clocks from one word out to
-    the next.
+    ``operations`` are those of whole packets, a bit each; ``window_bytes`` are headers and data, ``window_data`` data
+    alone; ``longest_gap`` are clocks from one word out to the next.
     """
 
     packets_in: int

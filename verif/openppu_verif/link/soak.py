@@ -16,6 +16,7 @@ from pathlib import Path
 from openppu.config import load
 from openppu.link.config import CHANNELS, LinkConfig
 from openppu.link.physical import physical_control_layout
+from openppu.link.settings import TrainingSettings
 from openppu_sim.cli import Parser, guarded
 from openppu_sim.errors import SimulationError, UserError
 
@@ -47,6 +48,7 @@ class Scenario:
     events: list[tuple[int, str, list[object]]] = field(default_factory=list)
     ppm: tuple[int, int] = (0, 0)
     jitter: float = 0.0
+    settings: TrainingSettings = field(default_factory=TrainingSettings)
 
     @property
     def resets(self) -> bool:
@@ -81,6 +83,11 @@ def scenario(config: LinkConfig, seed: int, clocks: int = CLOCKS) -> Scenario:
             lane = chance.randrange(config.lanes)
             events.append((clock, "life", [side, lane, chance.choice([DARK, STUCK, NOISE])]))
             events.append((clock + chance.randrange(200, 20_000), "life", [side, lane, ALIVE]))
+        elif kind < 0.6:
+            life, lasts = chance.choice([DARK, NOISE]), chance.randrange(200, 20_000)
+            for lane in range(config.lanes):
+                events.append((clock, "life", [side, lane, life]))
+                events.append((clock + lasts, "life", [side, lane, ALIVE]))
         elif kind < 0.7:
             worst = Faults(bit_errors=0.01, dropped=1e-3, doubled=1e-3, swapped=1e-3)
             events.append((clock, "faults", [side, worst.words()]))
@@ -102,6 +109,11 @@ def scenario(config: LinkConfig, seed: int, clocks: int = CLOCKS) -> Scenario:
         lanes=lanes,
         faults=faults,
         events=events,
+        settings=TrainingSettings(
+            revive_after=chance.choice([0, 300]),
+            align_timeout=chance.choice([16384, 1500]),
+            attempts=0,
+        ),
         ppm=(chance.randrange(-100, 101), chance.randrange(-100, 101)) if recovered else (0, 0),
         jitter=chance.random() if recovered else 0.0,
     )
@@ -149,6 +161,7 @@ def play(name: str, seed: int, build_root: Path, *, clocks: int = CLOCKS, waves:
         events=drawn.events,
         ppm=drawn.ppm,
         jitter=drawn.jitter,
+        settings=drawn.settings,
         warmup=0,
         clocks=clocks,
         drain=DRAIN,
