@@ -51,7 +51,7 @@ test-slow: $(INSTALLED) ## run the slow tests alone
 formal: $(INSTALLED) ## prove the properties of the tile and of the memory controller
 	$(BIN)/python -m openppu_verif.formal
 
-mutation: $(INSTALLED) ## break the netlist of MUTATE (tile, hbm) in many ways and count what the tests miss
+mutation: $(INSTALLED) ## break the netlist of MUTATE (tile, hbm, link) in many ways and count what the tests miss
 	$(BIN)/python -m openppu_verif.mutation --part $(MUTATE)
 
 verilog: $(INSTALLED) ## write the Verilog of CONFIG: a file a part, or PART alone
@@ -74,6 +74,7 @@ format: $(INSTALLED) ## mend the format
 docs: $(INSTALLED) ## write the generated pages of docs/, those of figures if they have been measured
 	$(BIN)/python -m openppu.config > docs/configuration.md
 	$(BIN)/python -m openppu.hbm.registers > docs/hbm-registers.md
+	$(BIN)/python -m openppu.link.registers > docs/link-registers.md
 	$(call page_of_figures,docs/benchmarks.md,$(BENCHES:%=$(BUILD)/bench/%.json),openppu_sim.report.benchmark_table,bench)
 	$(call page_of_figures,docs/images/hbm-load.svg,$(BUILD)/bench/hbm_load.json,openppu_sim.report.hbm_load,bench)
 	$(call page_of_figures,docs/synthesis.md,$(BUILD)/synth/synth.json $(BUILD)/pnr/pnr.json,openppu_sim.synthesis page,synth pnr)
