@@ -136,8 +136,8 @@ This page is generated: `python -m openppu.link.registers > docs/link-registers.
 `openppu.link.controller.LinkController` has them behind AXI4-Lite. [The link](link.md) explains what is set here.
 
 A register is 32 bits, at a multiple of 4 bytes; bits above its width read zero. `SLVERR` is answered, and nothing
-changes, where no register is, when what has no read is read or what has no write is written, and when a value is none of
-those allowed. Counters wrap. A line of the routing table is written by `write_route`, from the registers `route`.
+changes, where no register is, when what has no read is read or what has no write is written, and when a value is none
+of those allowed. Counters wrap. A line of the routing table is written by `write_route`, from the registers `route`.
 After a reset there are no routes, every port trains, and no packet goes to another chip until its route is written.
 
 Those of port n begin at 0x1000 x (n + 1); the table shows port 0 and lane 0 of a port, the others are alike. Widths and
