@@ -108,7 +108,7 @@ def test_after_anything_flits_go_both_ways_again(
             try:
                 await p.until(p.up, 8000)
                 # Errors may just have been noticed.
-                await p.ticks(600)
+                await p.ticks(900)
                 await p.until(p.up, 8000)
                 if {p.state(0), p.state(1)} != {State.ACTIVE}:
                     p.set(0, retrain=1)
