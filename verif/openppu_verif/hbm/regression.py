@@ -48,6 +48,11 @@ SLOWER = Timing(
 """Other bits."""
 
 
+QUICK = {"WL": 4, "tRRDS": 1, "tRRDL": 1, "tFAW": 5, "tRTW": 25, "tWTRS": 2, "tWTRL": 3, "tRTP": 2, "tWR": 3,
+         "tCCDL": 2, "tXP": 2, "tCKE": 2, "tRREFD": 2}  # fmt: skip
+"""As short as a counter can be told."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """A short run.
@@ -247,7 +252,9 @@ def _events(config: ChannelConfig) -> Iterator[Run]:
 
     if config.retry:
         late = replace(PLAIN, parity_latency=ADDRESS_ERROR_CLOCKS, timing=replace(PLAIN.timing, tREFI=1600))
-        for label, settings in (("parity", late), ("parity, closed", replace(late, page=CLOSED))):
+        quick = replace(late, timing=replace(PLAIN.timing, **QUICK))
+        closed = replace(late, page=CLOSED)
+        for label, settings in (("parity", late), ("parity, closed", closed), ("parity, quick", quick)):
             # Now and then the next while the last is being mended.
             times = [100 + 180 * n // 2 - 30 * (n % 2) for n in range(30)]
             spoilt: list[Event] = [(at, "spoil_command", [n % 2, n % 3]) for n, at in enumerate(times)]
@@ -261,3 +268,9 @@ def _events(config: ChannelConfig) -> Iterator[Run]:
             few = replace(few, outstanding=2)
             patterns = [few, replace(BUSY, base=10 * row, size=1 << 16, gap=20)][:ports]
             yield Run(label=f"hammered, reach {reach}", settings=settings, patterns=patterns, clocks=5000, seed=11)
+        # A row of each bank in turns, and others anywhere: so every bank's table is full, and finds.
+        each = Pattern(order="stride", base=row, stride=8, size=row // 2 // 4, lengths=(1, 1))
+        settings = replace(PLAIN, page=CLOSED, hammer_threshold=threshold, hammer_window=1, hammer_reach=1)
+        others = replace(each, order="random", base=0, size=16 * row)
+        patterns = [each, others][:ports]
+        yield Run(label="all banks hammered", settings=settings, patterns=patterns, clocks=5000, seed=14)
