@@ -91,10 +91,10 @@ def test_impossible_jobs_are_refused(values: dict, wiring: Wiring, algorithm: st
 def test_topologies_that_there_are_not_are_refused() -> None:
     for name, ranks, message in (
         ("torus", 8, "topology = torus: give one of pair, ring, mesh, groups"),
-        ("pair", 3, "topology pair: ranks = 3: give 2"),
-        ("groups", 12, "topology groups: ranks = 12: give 8 or 16"),
-        ("mesh", 9, "topology mesh: ranks = 9: give an integer from 2 to 8"),
-        ("ring", 2, "topology ring: ranks = 2: give an integer from 3 to 64"),
+        ("pair", 3, "topology pair: chips = 3: give 2"),
+        ("groups", 12, "topology groups: chips = 12: give 8 or 16"),
+        ("mesh", 9, "topology mesh: chips = 9: give an integer from 3 to 8"),
+        ("ring", 2, "topology ring: chips = 2: give an integer from 3 to 64"),
     ):
         with pytest.raises(ConfigError, match=message):
             named(name, ranks)

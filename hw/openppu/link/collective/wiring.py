@@ -4,12 +4,10 @@ from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
 
+from openppu.link import topology
 from openppu.link.collective.config import CollectiveConfig
+from openppu.link.topology import GROUP, PORTS, Peers, Topology
 from openppu.section import ConfigError
-
-MOST_MESH = 8
-GROUP = 4
-MOST_RING = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,16 +18,20 @@ class Wiring:
     ----------
     name : str
     peers : tuple of tuples
-        ``peers[rank][port]`` is the rank and port at the other end, or None. A peer may be a neighbour, or be reached
-        by routing: the engine sees no difference.
+        ``peers[rank][port]`` is the rank and port at the other end, or None. Ports are streams of the engine: one may
+        lead to a neighbour, or to any chip by routing.
     groups : tuple of tuples of int
         Ranks by group. Those of a group are linked all to all; the k-th ranks of all groups are linked in a ring at
         least.
+    direct : tuple of tuples
+        ``direct[rank][port]`` is the chip's port that the stream goes out by; None: as the routing table says. For
+        `openppu.link.router.Router`.
     """
 
     name: str
-    peers: tuple[tuple[tuple[int, int] | None, ...], ...]
+    peers: Peers
     groups: tuple[tuple[int, ...], ...]
+    direct: tuple[tuple[int | None, ...], ...]
 
     @property
     def ranks(self) -> int:
@@ -76,80 +78,59 @@ class Wiring:
             raise ConfigError(f"link.ports = {config.ports}: topology {self.name} needs {needed}")
 
 
+def of(made: Topology) -> Wiring:
+    """The wiring of chips whose engines talk to neighbours alone, a stream a port."""
+    ranks = range(made.chips)
+    if all(made.ports_to(chip, other) for chip in ranks for other in ranks if chip != other):
+        groups: tuple[tuple[int, ...], ...] = (tuple(ranks),)
+    elif made.ports < PORTS:
+        groups = tuple((rank,) for rank in ranks)
+    else:
+        groups = tuple(tuple(range(low, low + GROUP)) for low in range(0, made.chips, GROUP))
+    direct = tuple(tuple(range(len(ports))) for ports in made.peers)
+    return Wiring(name=made.name, peers=made.peers, groups=groups, direct=direct)
+
+
 def pair() -> Wiring:
     """Two ranks, one link."""
-    return mesh(2)
+    return of(topology.pair())
 
 
 def ring(ranks: int) -> Wiring:
     """Port 0 leads to the next rank, port 1 to the one before."""
-    if not 3 <= ranks <= MOST_RING:
-        raise ConfigError(f"topology ring: ranks = {ranks}: give an integer from 3 to {MOST_RING}")
-    peers = tuple((((rank + 1) % ranks, 1), ((rank - 1) % ranks, 0)) for rank in range(ranks))
-    return Wiring(name=f"ring of {ranks}", peers=peers, groups=tuple((rank,) for rank in range(ranks)))
+    return of(topology.ring(ranks))
 
 
 def mesh(ranks: int) -> Wiring:
-    """All to all. Between ranks a and b, port (a XOR b) - 1 of both where the number of ranks is a power of two; else
-    the peers in order."""
-    if not 2 <= ranks <= MOST_MESH:
-        raise ConfigError(f"topology mesh: ranks = {ranks}: give an integer from 2 to {MOST_MESH}")
-
-    def port(rank: int, other: int) -> int:
-        return (rank ^ other) - 1 if ranks.bit_count() == 1 else other - (other > rank)
-
-    peers = []
-    for rank in range(ranks):
-        row: list[tuple[int, int] | None] = [None] * (ranks - 1)
-        for other in range(ranks):
-            if other != rank:
-                row[port(rank, other)] = (other, port(other, rank))
-        peers.append(tuple(row))
-    name = "pair" if ranks == 2 else f"mesh of {ranks}"
-    return Wiring(name=name, peers=tuple(peers), groups=(tuple(range(ranks)),))
+    """All to all."""
+    return pair() if ranks == 2 else of(topology.mesh(ranks))
 
 
 def two_groups() -> Wiring:
-    """Two groups of four. Inside, two links between any two: ports 2d - 2 and 2d - 1 where d is the XOR of their
-    places; port 6 leads to the twin, the rank in the same place of the other group."""
-    peers = []
-    for rank in range(2 * GROUP):
-        row: list[tuple[int, int] | None] = []
-        for distance in range(1, GROUP):
-            row += [(rank ^ distance, 2 * distance - 2), (rank ^ distance, 2 * distance - 1)]
-        peers.append((*row, (rank ^ GROUP, 6)))
-    groups = (tuple(range(GROUP)), tuple(range(GROUP, 2 * GROUP)))
-    return Wiring(name="two groups of 4", peers=tuple(peers), groups=groups)
+    """Two groups of four with double links inside; port 6 leads to the twin."""
+    return of(topology.two_groups())
 
 
 def four_groups() -> Wiring:
-    """Sixteen chips, four groups of four. Ports 0 to 2 lead to the others of the group, 3 to 5 to the rank in the same
-    place of the other groups (by routing, where there is no link)."""
+    """Sixteen chips, four groups of four. Streams 0 to 2 lead to the others of the group, by the second of their two
+    links, 3 to 5 to the rank in the same place of the other groups, by routing, which takes the first."""
     peers = []
     for rank in range(GROUP * GROUP):
         inside = tuple((rank ^ distance, distance - 1) for distance in range(1, GROUP))
         across = tuple((rank ^ GROUP * distance, distance + 2) for distance in range(1, GROUP))
         peers.append((*inside, *across))
     groups = tuple(tuple(range(GROUP * g, GROUP * (g + 1))) for g in range(GROUP))
-    return Wiring(name="four groups of 4", peers=tuple(peers), groups=groups)
+    direct = ((1, 3, 5, None, None, None),) * len(peers)
+    return Wiring(name="four groups of 4", peers=tuple(peers), groups=groups, direct=direct)
 
 
 def named(name: str, ranks: int) -> Wiring:
-    """The topology of a name as a user writes it: pair, ring, mesh or groups.
+    """The wiring of a topology's name as a user writes it: pair, ring, mesh or groups.
 
     Raises
     ------
     ConfigError
         If there is no such one, or not with so many ranks.
     """
-    if name == "pair" and ranks == 2:
-        return pair()
-    if name == "ring":
-        return ring(ranks)
-    if name == "mesh":
-        return mesh(ranks)
-    if name == "groups" and ranks in (8, 16):
-        return two_groups() if ranks == 8 else four_groups()
-    if name in ("pair", "groups"):
-        raise ConfigError(f"topology {name}: ranks = {ranks}: give {'2' if name == 'pair' else '8 or 16'}")
-    raise ConfigError(f"topology = {name}: give one of pair, ring, mesh, groups")
+    made = topology.named(name, ranks)
+    return four_groups() if isinstance(made, topology.FourGroups) else of(made)
