@@ -53,7 +53,7 @@ def test_a_unit_adds_what_its_steps_name(slots: int, joining: bool, seed: int) -
     rate = (0.5, 0.8, 1.0)[seed]
     codes = [Source.MEMORY, *(Source.PORT + port for port in range(PORTS))]
     codes += [Source.UNIT_0, Source.UNIT_1] if joining else []
-    steps, sums = Put(dut.steps, chance, rate), Take(dut.sums, chance, rate)
+    steps, sums = Put(dut.steps, chance, rate), Take(dut.sums, chance, (0.5, 0.15, 1.0)[seed])
     windows = [Put(window, chance, rate) for window in dut.windows]
     fed = [Put(stream, chance, rate) for stream in dut.fed]
     content: dict[int, int] = {}
