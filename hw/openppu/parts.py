@@ -22,6 +22,8 @@ from openppu.hbm.device import device
 from openppu.hbm.settings import Settings
 from openppu.hbm.stack_interleave import StackInterleave
 from openppu.hbm.status import PowerUp
+from openppu.link.collective.config import CollectiveConfig
+from openppu.link.collective.engine import CollectiveEngine
 from openppu.link.port import Port
 from openppu.tile.cell import Cell
 from openppu.tile.tile import Tile
@@ -81,6 +83,17 @@ def link_port(chip: ChipConfig) -> Port:
     return Port(chip.link)
 
 
+def collective_engine(chip: ChipConfig) -> CollectiveEngine:
+    """The engine of collectives beside a chip's link.
+
+    Raises
+    ------
+    ConfigError
+        If the chip has no link, or one too narrow.
+    """
+    return CollectiveEngine(CollectiveConfig(link=chip.link))
+
+
 HBM_ID_BITS = 6
 """Width of AXI's IDs."""
 
@@ -108,6 +121,7 @@ PARTS = {
         ),
     ),
     "link_port": Part("one port of the link to other chips", link_port, has_link),
+    "collective_engine": Part("the engine of collectives over the link", collective_engine, has_link),
     "hbm_axi": Part(
         "hbm, with AXI4 ports",
         lambda chip: AxiController(chip.hbm.channel, id_bits=HBM_ID_BITS, start=hbm_start(chip)),
