@@ -30,8 +30,10 @@ class DestinationCounters(wiring.Component):
         chips = 1 << CHIP_BITS
         m.submodules.counts = counts = memory.Memory(shape=COUNT_BITS, depth=chips, init=[])
         write, read, show = counts.write_port(), counts.read_port(domain="comb"), counts.read_port()
-        clearing, cleared = Signal(init=1), Signal(CHIP_BITS)
-        pending, at = Signal(), Signal(CHIP_BITS)
+        clearing = Signal(init=1)
+        cleared = Signal(CHIP_BITS)
+        pending = Signal()
+        at = Signal(CHIP_BITS)
         m.d.sync += [pending.eq(self.happens & ~clearing), at.eq(self.chip)]
         m.d.comb += [
             read.addr.eq(at),

@@ -82,8 +82,11 @@ class Heading(wiring.Component):
         with m.If(write.en):
             m.d.sync += known.bit_select(self.routes.destination, 1).eq(1)
 
-        way, is_tunnel, hop = Signal(way_layout()), Signal(), Signal(HOP_BITS)
-        is_collective, exists = Signal(), Signal()
+        way = Signal(way_layout())
+        is_tunnel = Signal()
+        hop = Signal(HOP_BITS)
+        is_collective = Signal()
+        exists = Signal()
         m.d.comb += [
             is_collective.eq(self.role == Role.COLLECTIVE),
             is_tunnel.eq(is_collective & self.raised & (header.operation == Operation.TUNNEL)),
@@ -110,7 +113,8 @@ class Heading(wiring.Component):
                 way.raised.eq(self.raised | read.data.raises),
                 exists.eq(known.bit_select(header.destination, 1) & read.data.valid),
             ]
-        no_port, goes_back = Signal(), Signal()
+        no_port = Signal()
+        goes_back = Signal()
         m.d.comb += [
             way.tunnel.eq(is_tunnel),
             no_port.eq((way.port >= self.config.ports) & ~(way.local & ~is_collective)),

@@ -91,19 +91,28 @@ class Initiator(wiring.Component):
 
         # A tag is open until it is answered; one that expired is answered here, and closed against a late answer.
         open_, aged, expired, closed = (Signal(self.tags, name=name) for name in ("open", "aged", "expired", "closed"))
-        clock, tick = Signal(TIMEOUT_BITS), Signal()
+        clock = Signal(TIMEOUT_BITS)
+        tick = Signal()
         late = Signal(self.tags)
         m.d.comb += [tick.eq((self.timeout != 0) & (clock + 1 >= self.timeout)), late.eq(open_ & aged)]
         m.d.sync += clock.eq(Mux(tick | (self.timeout == 0), 0, clock + 1))
 
         # Requests.
-        passing, current_tag, in_use = Signal(), Signal(tag_bits), Signal(self.tags)
+        passing = Signal()
+        current_tag = Signal(tag_bits)
+        in_use = Signal(self.tags)
         request, sent = self.requests.payload, self.sent.payload
         ask_tag = request.header.tag[:tag_bits]
-        inside, refusing = Signal(), Signal()
-        is_request, is_known, is_free, refuse = Signal(), Signal(), Signal(), Signal()
-        asks, refused = Signal(), Signal()
-        refused_waits, refused_tag = Signal(), Signal(TAG_BITS)
+        inside = Signal()
+        refusing = Signal()
+        is_request = Signal()
+        is_known = Signal()
+        is_free = Signal()
+        refuse = Signal()
+        asks = Signal()
+        refused = Signal()
+        refused_waits = Signal()
+        refused_tag = Signal(TAG_BITS)
         m.d.comb += [
             is_request.eq(request.header.operation.as_value().matches(*(operation.value for operation in REQUESTS))),
             is_known.eq(request.header.tag[tag_bits:] == 0),
@@ -130,9 +139,13 @@ class Initiator(wiring.Component):
         # Answers from outside, of an open tag and the chip that was asked, which have the way from the first word on.
         answer = self.received.payload
         answer_tag = answer.header.tag[:tag_bits]
-        own_valid, own = Signal(), Signal(data.StructLayout({"source": CHIP_BITS, "tag": TAG_BITS, "status": Status}))
+        own_valid = Signal()
+        own = Signal(data.StructLayout({"source": CHIP_BITS, "tag": TAG_BITS, "status": Status}))
         late_answer = Signal()
-        is_own, accepts, passes, takes = Signal(), Signal(), Signal(), Signal()
+        is_own = Signal()
+        accepts = Signal()
+        passes = Signal()
+        takes = Signal()
         m.d.comb += [
             recall_answer.addr.eq(answer_tag),
             is_own.eq(

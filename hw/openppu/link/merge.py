@@ -43,8 +43,11 @@ class Merge(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.turns = turns = RoundRobin(self.count)
-        inside, current, chosen = Signal(), Signal(range(self.count)), Signal(range(self.count))
-        free, takes = Signal(), Signal()
+        inside = Signal()
+        current = Signal(range(self.count))
+        chosen = Signal(range(self.count))
+        free = Signal()
+        takes = Signal()
         word = Signal(self.shape)
         m.d.comb += [
             *(turns.requests[place].eq(words.valid) for place, words in enumerate(self.words)),

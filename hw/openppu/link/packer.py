@@ -75,15 +75,18 @@ class Packer(wiring.Component):
         )
 
         piece = Signal(piece_layout)
-        piece_valid, piece_ready = Signal(), Signal()
+        piece_valid = Signal()
+        piece_ready = Signal()
         go = Signal()
         m.d.comb += go.eq(piece_valid & piece_ready)
 
         # Which channel, and which beat of its flit.
         place = Signal(range(config.payload_beats))
         begun = Signal()
-        current, channel = Signal(range(CHANNELS)), Signal(range(CHANNELS))
-        first, last = Signal(), Signal()
+        current = Signal(range(CHANNELS))
+        channel = Signal(range(CHANNELS))
+        first = Signal()
+        last = Signal()
         m.submodules.turns = turns = RoundRobin(CHANNELS)
         m.d.comb += [
             first.eq(~begun),
@@ -97,14 +100,21 @@ class Packer(wiring.Component):
 
         # The channel's word, and whether there is room for it.
         kept = Array(Signal(range(most_kept + 1), name=f"kept_{c}") for c in range(CHANNELS))
-        inside, dropping, cutting = Signal(CHANNELS), Signal(CHANNELS), Signal(CHANNELS)
+        inside = Signal(CHANNELS)
+        dropping = Signal(CHANNELS)
+        cutting = Signal(CHANNELS)
         word = Signal(packet_layout(config))
         held = Signal(range(most_kept + 1))
-        offered, is_cutting, take = Signal(), Signal(), Signal()
+        offered = Signal()
+        is_cutting = Signal()
+        take = Signal()
         size = Signal(range(grains + HEADER_GRAINS + 1))
-        open_, ended, short = Signal(), Signal(), Signal()
+        open_ = Signal()
+        ended = Signal()
+        short = Signal()
         capacity = Signal(range(grains + 1))
-        total, rest = Signal(range(most_kept + grains + 1)), Signal(range(most_kept + 1))
+        total = Signal(range(most_kept + grains + 1))
+        rest = Signal(range(most_kept + 1))
         m.d.comb += [
             word.eq(Array(port.payload for port in self.packets)[channel]),
             held.eq(kept[channel]),
@@ -123,8 +133,10 @@ class Packer(wiring.Component):
             short.eq(total < capacity),
             rest.eq(Mux(short, 0, total - capacity)),
         ]
-        used_before, used = Signal(7), Signal(7)
-        cut_before, cut = Signal(), Signal()
+        used_before = Signal(7)
+        used = Signal(7)
+        cut_before = Signal()
+        cut = Signal()
         m.d.comb += [
             used.eq(Mux(first, 0, used_before) + Mux(short, total, capacity)),
             cut.eq((cut_before & ~first) | (open_ & is_cutting & (held <= capacity))),
@@ -178,7 +190,8 @@ class Packer(wiring.Component):
         out_ready = Signal()
         m.d.comb += out_ready.eq(~self.send.valid | self.send.ready)
         if self.latency == 2:
-            moving, moving_valid = Signal(piece_layout, reset_less=True), Signal()
+            moving = Signal(piece_layout, reset_less=True)
+            moving_valid = Signal()
             m.d.comb += piece_ready.eq(~moving_valid | out_ready)
             with m.If(piece_ready):
                 m.d.sync += [moving.eq(piece), moving_valid.eq(piece_valid)]

@@ -92,7 +92,8 @@ class Port(wiring.Component):
         m.submodules.unpacker = unpacker = Unpacker(config)
 
         wiring.connect(m, physical.serdes, wiring.flipped(self.serdes))
-        gone, wants_reset = Signal(), Signal()
+        gone = Signal()
+        wants_reset = Signal()
         m.d.comb += [
             physical.settings.eq(self.settings),
             physical.control.eq(self.control),

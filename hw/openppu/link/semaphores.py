@@ -52,7 +52,8 @@ class Semaphores(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         for index, value in enumerate(self.values):
-            raised, lowered = Signal(VALUE_BITS, name=f"raised_{index}"), Signal(VALUE_BITS, name=f"lowered_{index}")
+            raised = Signal(VALUE_BITS, name=f"raised_{index}")
+            lowered = Signal(VALUE_BITS, name=f"lowered_{index}")
             m.d.comb += [
                 raised.eq(Mux(self.signal.valid & (self.signal.index == index), self.signal.amount + 1, 0)),
                 lowered.eq(Mux(self.lower.valid & (self.lower.index == index), self.lower.amount, 0)),

@@ -55,9 +55,15 @@ class TargetAnswers(wiring.Component):
         low = (width - 1).bit_length()
 
         # The answer that is given, and what is left of it: results and words less one.
-        item, busy, ends = Signal(self.owed_shape), Signal(), Signal()
-        results_left, words_left = Signal(LENGTH_BITS + 1), Signal(LENGTH_BITS)
-        all_found, begun, wrong, has_before = Signal(), Signal(), Signal(), Signal()
+        item = Signal(self.owed_shape)
+        busy = Signal()
+        ends = Signal()
+        results_left = Signal(LENGTH_BITS + 1)
+        words_left = Signal(LENGTH_BITS)
+        all_found = Signal()
+        begun = Signal()
+        wrong = Signal()
+        has_before = Signal()
         owed = self.owed.payload
         m.d.comb += self.owed.ready.eq(~busy | ends)
 
@@ -68,7 +74,9 @@ class TargetAnswers(wiring.Component):
         m.d.comb += window.eq(Mux(has_before, Cat(before, Mux(all_found, 0, result.data)), result.data))
         moved = moved_down(m, window, item.offset[:low], unit=8, name="moved")
 
-        word, out, free = Signal(packet_layout(self.config)), Signal(), Signal()
+        word = Signal(packet_layout(self.config))
+        out = Signal()
+        free = Signal()
         m.d.comb += free.eq(~self.answers.valid | self.answers.ready)
         with m.If(free):
             m.d.sync += [self.answers.valid.eq(out), self.answers.payload.eq(word)]
@@ -83,7 +91,8 @@ class TargetAnswers(wiring.Component):
             word.count.eq(Mux(words_left == 0, item.length, width - 1)),
         ]
 
-        takes, gives = Signal(), Signal()
+        takes = Signal()
+        gives = Signal()
         m.d.comb += [
             takes.eq(self.results.valid & self.results.ready),
             ends.eq(out & free & word.last & ~word.cut),

@@ -106,9 +106,13 @@ class TargetRequests(wiring.Component):
         low = (width - 1).bit_length()
 
         # A word waits in a register, decoded.
-        word, valid, take = Signal(packet_layout(config)), Signal(), Signal()
-        kind, status = Signal(Kind), Signal(Status)
-        incoming, header = self.requests.payload, Signal.like(self.requests.payload.header)
+        word = Signal(packet_layout(config))
+        valid = Signal()
+        take = Signal()
+        kind = Signal(Kind)
+        status = Signal(Status)
+        incoming = self.requests.payload
+        header = Signal.like(incoming.header)
         decoded = self._decode(m, incoming.header)
         m.d.comb += self.requests.ready.eq(~valid | take)
         with m.If(self.requests.ready):
@@ -118,20 +122,23 @@ class TargetRequests(wiring.Component):
 
         # A message without room is refused from its first word on.
         room = Signal(self.room_bits)
-        words, needs = Signal(self.room_bits), Signal()
+        words = Signal(self.room_bits)
+        needs = Signal()
         m.d.comb += [words.eq((header.length >> low) + 1), needs.eq(word.first & (kind == Kind.MESSAGE))]
         for box in range(self.mailboxes):
             with m.If(header.address[: len(self.box)] == box):
                 m.d.comb += room.eq(self.room[box])
         lacks = Signal()
         m.d.comb += lacks.eq(needs & (room < words))
-        does, tells = Signal(Kind), Signal(Status)
+        does = Signal(Kind)
+        tells = Signal(Status)
         m.d.comb += [does.eq(Mux(lacks, Kind.REFUSE, kind)), tells.eq(Mux(lacks, Status.BUSY, status))]
         with m.If(take & lacks & ~word.last):
             m.d.sync += [kind.eq(Kind.REFUSE), status.eq(Status.BUSY)]
 
         # Accesses go out through a register.
-        access, free = Signal(access_layout(config)), Signal()
+        access = Signal(access_layout(config))
+        free = Signal()
         accesses = Signal()
         m.d.comb += free.eq(~self.accesses.valid | self.accesses.ready)
         with m.If(free):
@@ -143,13 +150,17 @@ class TargetRequests(wiring.Component):
         m.d.comb += present.eq(Cat(word.filled & (word.count >= byte if byte else 1) for byte in range(width)))
         moved = moved_up(m, word.data, offset, width=16 * width, unit=8, name="moved")
         mask = moved_up(m, present, offset, width=2 * width, unit=1, name="moved_mask")
-        carry, carry_mask = Signal(8 * width), Signal(width)
-        first_place, place = Signal(len(access.address)), Signal(len(access.address))
+        carry = Signal(8 * width)
+        carry_mask = Signal(width)
+        first_place = Signal(len(access.address))
+        place = Signal(len(access.address))
         m.d.comb += first_place.eq(header.address[low:])
 
         # An addition: the operand, what was found, and their sum some cycles later.
         m.submodules.adder = adder = Add32()
-        operand, old, total = Signal(SUM_BITS), Signal(SUM_BITS), Signal(SUM_BITS)
+        operand = Signal(SUM_BITS)
+        old = Signal(SUM_BITS)
+        total = Signal(SUM_BITS)
         pause = Signal(range(Add32.LATENCY + 1))
         m.d.comb += [
             adder.a.eq(old),
@@ -186,7 +197,8 @@ class TargetRequests(wiring.Component):
         ]
 
         # A request stays in its register until its last access is made: its header is looked at until then.
-        ends, rest = Signal(), Signal()
+        ends = Signal()
+        rest = Signal()
         m.d.comb += [ends.eq(word.last & ~word.cut), rest.eq(mask[width:].any())]
         with m.Switch(phase):
             with m.Case(Phase.WORDS):
@@ -276,7 +288,8 @@ class TargetRequests(wiring.Component):
     def _decode(self, m: Module, header: data.View) -> data.View:
         """What is done with a packet, and why not."""
         decoded = Signal(data.StructLayout({"kind": Kind, "status": Status}), name="decoded")
-        end, beyond = Signal(ADDRESS_BITS + 1, name="end"), Signal(name="beyond")
+        end = Signal(ADDRESS_BITS + 1, name="end")
+        beyond = Signal(name="beyond")
         m.d.comb += [end.eq(header.address + header.length), beyond.eq(end >= self.memory_bytes)]
 
         def refuse(status) -> list:

@@ -100,7 +100,9 @@ class Tunnel(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        active, waited, late = Signal(), Signal(PATIENCE_BITS), Signal()
+        active = Signal()
+        waited = Signal(PATIENCE_BITS)
+        late = Signal()
         m.d.comb += [
             late.eq(self.dead & (self.control.patience != 0) & (waited >= self.control.patience)),
             self.gives_up.eq(late & ~self.control.enable),
@@ -114,7 +116,10 @@ class Tunnel(wiring.Component):
 
         # A flit is forwarded or left out from its first beat on. When the lanes are back, the packet is cut off.
         beat = self.transmit.payload
-        inside, forwarding, forwards, cuts = Signal(), Signal(), Signal(), Signal()
+        inside = Signal()
+        forwarding = Signal()
+        forwards = Signal()
+        cuts = Signal()
         packet, header = self.packets.payload, self.packets.payload.header
         m.d.comb += [
             self.lanes_transmit.payload.eq(beat),

@@ -83,8 +83,12 @@ class Unpacker(wiring.Component):
 
         # While a word can be made of what is kept, a beat is taken only if there is room, and of this channel alone.
         waiting = self._word(m, residue, now, name="waiting")
-        can, room, switch, accept = Signal(), Signal(), Signal(), Signal()
-        ending, cutting = Signal(), Signal(CHANNELS)
+        can = Signal()
+        room = Signal()
+        switch = Signal()
+        accept = Signal()
+        ending = Signal()
+        cutting = Signal(CHANNELS)
         m.d.comb += [
             can.eq(now.kept >= waiting.need),
             room.eq(now.kept <= waiting.need + (most_kept - grains)),
@@ -94,7 +98,8 @@ class Unpacker(wiring.Component):
         ]
 
         # The grains of the beat that count.
-        unread_before, unread = Signal(7), Signal(7)
+        unread_before = Signal(7)
+        unread = Signal(7)
         counts = Signal(range(grains + 1))
         beat = Signal(8 * config.beat_bytes)
         m.d.comb += [
@@ -129,9 +134,11 @@ class Unpacker(wiring.Component):
         # A word of it, and what is behind that.
         word = self._word(m, window, base, name="word")
         low = len(word.left) - len(self._words_left(word.left))
-        made, ends = Signal(), Signal()
+        made = Signal()
+        ends = Signal()
         after = Signal(state)
-        content, behind = Signal.like(window), Signal.like(window)
+        content = Signal.like(window)
+        behind = Signal.like(window)
         m.d.comb += [
             made.eq((available >= word.need) & ~self.reset_link),
             ends.eq(ending & ~can & ~self.reset_link),
@@ -157,7 +164,8 @@ class Unpacker(wiring.Component):
             m.d.sync += ending.eq(0)
 
         # Into the queue: a word; or the end of a packet that is cut off.
-        made_word, cut_word = Signal(packet_layout(config)), Signal(packet_layout(config))
+        made_word = Signal(packet_layout(config))
+        cut_word = Signal(packet_layout(config))
         m.d.comb += [
             made_word.header.eq(window[: len(made_word.header.as_value())]),
             made_word.data.eq(content),
@@ -173,7 +181,8 @@ class Unpacker(wiring.Component):
             queue = WordQueue(packet_layout(config), depth=4 * self.flit_words)
             m.submodules[f"queue_{c}"] = shared(queue, platform)
             wiring.connect(m, queue.o, wiring.flipped(port))
-            cut, reserved = Signal(name=f"cut_{c}"), Signal(name=f"reserved_{c}")
+            cut = Signal(name=f"cut_{c}")
+            reserved = Signal(name=f"reserved_{c}")
             m.d.comb += [
                 cut.eq((cutting[c] & (next_cut == c) & ~self.reset_link) | (ends & (current == c) & base.inside)),
                 queue.i.valid.eq((made & (channel == c)) | cut),

@@ -56,7 +56,8 @@ class Waiting(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        time, tick = Signal(PERIOD_BITS), Signal()
+        time = Signal(PERIOD_BITS)
+        tick = Signal()
         m.d.comb += tick.eq((self.period != 0) & (time + 1 >= self.period))
         with m.If(tick | (self.period == 0)):
             m.d.sync += time.eq(0)
@@ -83,7 +84,8 @@ class Waiting(wiring.Component):
         m.d.comb += self.stuck.eq(Cat(stuck))
 
         index = lowest(m, stuck, name="first_stuck")
-        who, ends = Signal(waiting_layout()), Signal(chips)
+        who = Signal(waiting_layout())
+        ends = Signal(chips)
         m.d.comb += [
             ends.eq(Array(sources)[index]),
             who.valid.eq(Cat(stuck).any()),

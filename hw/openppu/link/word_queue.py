@@ -42,12 +42,16 @@ class WordQueue(wiring.Component):
         m = Module()
         m.submodules.store = store = memory.Memory(shape=self.shape, depth=self.depth, init=[])
         write, read = store.write_port(), store.read_port()
-        produce, consume = Signal(range(self.depth)), Signal(range(self.depth))
+        produce = Signal(range(self.depth))
+        consume = Signal(range(self.depth))
         stored = Signal(range(self.depth + 1))
         direct = Signal(self.shape, reset_less=True)
         is_direct = Signal()
 
-        put, free, fetch, keep = Signal(), Signal(), Signal(), Signal()
+        put = Signal()
+        free = Signal()
+        fetch = Signal()
+        keep = Signal()
         m.d.comb += [
             self.i.ready.eq(stored != self.depth),
             put.eq(self.i.valid & self.i.ready),
