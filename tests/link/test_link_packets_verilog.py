@@ -21,7 +21,7 @@ PARTS: dict[str, Callable[[LinkConfig], wiring.Component]] = {
     "unpacker": Unpacker,
     "initiator": Initiator,
     "target": Target,
-    "link_port": Port,
+    "whole_port": Port,
     "router": Router,
 }
 

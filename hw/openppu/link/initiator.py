@@ -103,7 +103,7 @@ class Initiator(wiring.Component):
         in_use = Signal(self.tags)
         request, sent = self.requests.payload, self.sent.payload
         ask_tag = request.header.tag[:tag_bits]
-        inside = Signal()
+        under_way = Signal()
         refusing = Signal()
         is_request = Signal()
         is_known = Signal()
@@ -123,8 +123,8 @@ class Initiator(wiring.Component):
             sent.eq(request),
             sent.header.source.eq(self.chip),
             sent.header.status.eq(Status.OKAY),
-            self.sent.valid.eq(self.requests.valid & ~refuse & (inside | is_free)),
-            self.requests.ready.eq(Mux(refuse, ~refused_waits, self.sent.ready & (inside | is_free))),
+            self.sent.valid.eq(self.requests.valid & ~refuse & (under_way | is_free)),
+            self.requests.ready.eq(Mux(refuse, ~refused_waits, self.sent.ready & (under_way | is_free))),
             asks.eq(self.sent.valid & self.sent.ready & request.first),
             refused.eq(self.requests.valid & refuse & ~refused_waits & request.last),
             remember.addr.eq(ask_tag),
@@ -132,7 +132,7 @@ class Initiator(wiring.Component):
             remember.en.eq(asks),
         ]
         with m.If(self.requests.valid & self.requests.ready):
-            m.d.sync += [inside.eq(~request.last & ~refuse), refusing.eq(~request.last & refuse)]
+            m.d.sync += [under_way.eq(~request.last & ~refuse), refusing.eq(~request.last & refuse)]
         with m.If(self.requests.valid & request.first & ~refused_waits):
             m.d.sync += refused_tag.eq(request.header.tag)
 

@@ -43,7 +43,7 @@ class Merge(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.turns = turns = RoundRobin(self.count)
-        inside = Signal()
+        under_way = Signal()
         current = Signal(range(self.count))
         chosen = Signal(range(self.count))
         free = Signal()
@@ -51,15 +51,15 @@ class Merge(wiring.Component):
         word = Signal(self.shape)
         m.d.comb += [
             *(turns.requests[place].eq(words.valid) for place, words in enumerate(self.words)),
-            chosen.eq(Mux(inside, current, turns.pick)),
+            chosen.eq(Mux(under_way, current, turns.pick)),
             word.eq(Array(words.payload for words in self.words)[chosen]),
             free.eq(~self.merged.valid | self.merged.ready),
             takes.eq(free & Array(words.valid for words in self.words)[chosen]),
-            turns.served.eq(takes & ~inside),
+            turns.served.eq(takes & ~under_way),
             *(words.ready.eq(takes & (chosen == place)) for place, words in enumerate(self.words)),
         ]
         with m.If(takes):
-            m.d.sync += [inside.eq(~word.last), current.eq(chosen)]
+            m.d.sync += [under_way.eq(~word.last), current.eq(chosen)]
         with m.If(free):
             m.d.sync += [self.merged.valid.eq(takes), self.merged.payload.eq(word)]
         return m

@@ -100,7 +100,7 @@ class Packer(wiring.Component):
 
         # The channel's word, and whether there is room for it.
         kept = Array(Signal(range(most_kept + 1), name=f"kept_{c}") for c in range(CHANNELS))
-        inside = Signal(CHANNELS)
+        under_way = Signal(CHANNELS)
         dropping = Signal(CHANNELS)
         cutting = Signal(CHANNELS)
         word = Signal(packet_layout(config))
@@ -164,8 +164,8 @@ class Packer(wiring.Component):
             with m.If(mine & open_ & is_cutting & (held <= capacity)):
                 m.d.sync += cutting[c].eq(0)
             goes_on = Signal(name=f"goes_on_{c}")
-            m.d.comb += goes_on.eq(Mux(port.valid & port.ready, ~port.payload.last, inside[c]))
-            m.d.sync += [inside[c].eq(goes_on), dropping[c].eq((dropping[c] | self.reset_link) & goes_on)]
+            m.d.comb += goes_on.eq(Mux(port.valid & port.ready, ~port.payload.last, under_way[c]))
+            m.d.sync += [under_way[c].eq(goes_on), dropping[c].eq((dropping[c] | self.reset_link) & goes_on)]
             with m.If(port.valid & port.ready & port.payload.cut & ~dropping[c]):
                 m.d.sync += cutting[c].eq(1)
             with m.If(self.reset_link):

@@ -116,7 +116,7 @@ class Tunnel(wiring.Component):
 
         # A flit is forwarded or left out from its first beat on. When the lanes are back, the packet is cut off.
         beat = self.transmit.payload
-        inside = Signal()
+        under_way = Signal()
         forwarding = Signal()
         forwards = Signal()
         cuts = Signal()
@@ -124,9 +124,9 @@ class Tunnel(wiring.Component):
         m.d.comb += [
             self.lanes_transmit.payload.eq(beat),
             self.lanes_transmit.valid.eq(self.transmit.valid & ~active),
-            cuts.eq(inside & ~active),
+            cuts.eq(under_way & ~active),
             self.sending.eq(Mux(active, 1, self.lanes_sending & ~cuts)),
-            forwards.eq(Mux(beat.first, beat.news, forwarding & inside)),
+            forwards.eq(Mux(beat.first, beat.news, forwarding & under_way)),
             self.transmit.ready.eq(Mux(active, ~forwards | self.packets.ready, self.lanes_transmit.ready)),
             self.packets.valid.eq(cuts | (active & forwards & self.transmit.valid)),
             header.operation.eq(Operation.TUNNEL),
@@ -144,7 +144,7 @@ class Tunnel(wiring.Component):
         with m.If(active & self.transmit.valid & self.transmit.ready):
             m.d.sync += forwarding.eq(forwards)
         with m.If(self.packets.valid & self.packets.ready):
-            m.d.sync += inside.eq(~packet.last)
+            m.d.sync += under_way.eq(~packet.last)
             with m.If(packet.last & ~cuts):
                 m.d.sync += self.status.sent.eq(self.status.sent + 1)
 

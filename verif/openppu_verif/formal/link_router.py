@@ -111,7 +111,7 @@ def merges() -> Harness:
     m.d.sync += offered.eq(out.valid & ~out.ready)
     h.check(out.valid == (was_taken | offered))
     h.check_waits("merged", out)
-    h.check(probe.signal("", "inside") == inside, Mux(inside, probe.signal("", "current") == owner, 1))
+    h.check(probe.signal("", "under_way") == inside, Mux(inside, probe.signal("", "current") == owner, 1))
     return h
 
 
