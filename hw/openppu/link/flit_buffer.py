@@ -117,7 +117,7 @@ class FlitBuffer(wiring.Component):
         # The beat whose address is given in this cycle, and the one that is out.
         index = Signal(range(beats))
         at = Signal(slot_shape)
-        slot = Signal(slot_shape)
+        slot_read = Signal(slot_shape)
         channel_now = Signal(range(CHANNELS))
         channel_kept = Signal(range(CHANNELS))
         flows = Signal()
@@ -131,7 +131,7 @@ class FlitBuffer(wiring.Component):
             reads.eq(flows & (inside | begins)),
             pops.eq(flows & begins),
             turn.served.eq(pops),
-            at.eq(Mux(inside, slot, queue_read.data)),
+            at.eq(Mux(inside, slot_read, queue_read.data)),
             channel_now.eq(Mux(inside, channel_kept, turn.pick)),
             ends.eq(inside & (index == config.payload_beats - 1)),
             read.addr.eq(Cat(index, at)),
@@ -154,7 +154,7 @@ class FlitBuffer(wiring.Component):
             m.d.sync += [
                 inside.eq(~ends),
                 index.eq(Mux(ends, 0, index + 1)),
-                slot.eq(at),
+                slot_read.eq(at),
                 channel_kept.eq(channel_now),
             ]
         m.d.comb += [

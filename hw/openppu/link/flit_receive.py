@@ -80,17 +80,17 @@ class FlitReceive(wiring.Component):
         size, beats, bits = config.beat_bytes, config.beats, config.crc_bits
 
         # Where a flit's beats are.
-        index = Signal(range(beats))
+        following = Signal(range(beats))
         active = Signal()
         here = Signal(range(beats))
         taken = Signal()
         ended = Signal()
         in_place = Signal()
         whole = Signal()
-        slot = Signal(range(slots_of(config)))
+        slot_filled = Signal(range(slots_of(config)))
         has_slot = Signal()
         m.d.comb += [
-            here.eq(Mux(self.beats.first, 0, index)),
+            here.eq(Mux(self.beats.first, 0, following)),
             taken.eq(self.valid & self.receiving & Mux(self.beats.first, has_slot, active)),
             in_place.eq(here == beats - 1),
             # After too many beats, wait for a first one.
@@ -100,15 +100,15 @@ class FlitReceive(wiring.Component):
         with m.If(~self.receiving):
             m.d.sync += active.eq(0)
         with m.Elif(self.valid):
-            m.d.sync += [index.eq(here + 1), active.eq(taken & ~ended)]
+            m.d.sync += [following.eq(here + 1), active.eq(taken & ~ended)]
 
         # A slot for each: the next one is in a register when the last beat comes.
         m.d.comb += self.slot.ready.eq(~has_slot | whole)
         with m.If(self.slot.ready):
-            m.d.sync += [has_slot.eq(self.slot.valid), slot.eq(self.slot.payload)]
+            m.d.sync += [has_slot.eq(self.slot.valid), slot_filled.eq(self.slot.payload)]
         m.d.comb += [
             self.write.valid.eq(taken),
-            self.write.slot.eq(slot),
+            self.write.slot.eq(slot_filled),
             self.write.index.eq(here),
             self.write.data.eq(self.beats.data),
         ]
@@ -131,8 +131,8 @@ class FlitReceive(wiring.Component):
 
         found = Signal(arrival_layout(config))
         held = Signal()
-        held_slot = Signal.like(slot)
-        m.d.sync += [held.eq(whole), held_slot.eq(slot), self.broken.eq(ended & ~whole)]
+        held_slot = Signal.like(slot_filled)
+        m.d.sync += [held.eq(whole), held_slot.eq(slot_filled), self.broken.eq(ended & ~whole)]
         m.d.comb += [
             found.valid.eq(held),
             found.residue.eq(crc.before ^ field),

@@ -9,9 +9,10 @@ from openppu.link.flit_receive import slots_of
 from openppu.link.flit_transmit import Kind
 from openppu.link.numbers import NUMBER_BITS
 from openppu.link.receive_window import ReceiveWindow
+from openppu.link.receiver import Receiver
 from openppu.link.sender import Sender
 
-from openppu_verif.formal.harness import Harness, choose
+from openppu_verif.formal.harness import Harness, choose, ones
 from openppu_verif.formal.probe import Probe
 
 CONFIG = LinkConfig(ports=1, lanes=16, lane_bits=64, window=8, credits=2)
@@ -175,4 +176,77 @@ def replay(config: LinkConfig = CONFIG) -> Harness:
     h.check(sends == goes_on)
     h.check(current == number_kept[:place_bits], before == Cat(index, current), when=goes_on)
     h.check(before == Cat(index, retry.number[:place_bits]), when=loaded & memory.due & (index == 0))
+    return h
+
+
+def slots() -> Harness:
+    """Each slot of the receive buffer is in one place: free, filled, checked, early, queued, read, or on its way."""
+    h = Harness()
+    m = h.m
+    probe = Probe(Receiver(CONFIG))
+    m.submodules.dut = probe.fragment
+    dut, buffer, flits, order = (probe.part(path) for path in ("", "buffer", "flits", "window"))
+    h.drive(
+        beats=dut.beats,
+        valid=dut.valid,
+        receiving=dut.receiving,
+        ready=dut.receive.ready,
+        wanted=dut.wanted,
+        told=dut.told,
+    )
+    count, credits = slots_of(CONFIG), CONFIG.credits
+    slot = h.fixed("slot", (count - 1).bit_length())
+    m.d.comb += Assume(slot < count)
+
+    # The places. Early flits, and those in queues, each with its channel.
+    early_shape = data.StructLayout({"channel": range(CHANNELS), "slot": range(count)})
+    rows = [data.View(early_shape, row) for row in h.memory("dut.window.waiting", rows=8, width=early_shape.size)]
+    arrived = probe.signal("window", "arrived")
+    early = [(arrived[place], row.channel, row.slot) for place, row in enumerate(rows)]
+    queued = []
+    for number, row in enumerate(h.memory("dut.buffer.queues", rows=CHANNELS * credits, width=len(slot))):
+        channel, place = divmod(number, credits)
+        head = probe.signal("buffer", f"head_{channel}")
+        length = probe.signal("buffer", f"count_{channel}")
+        tail = probe.signal("buffer", f"tail_{channel}")
+        h.check(tail == (head + length)[: len(head)])
+        queued.append(((place - head)[: len(head)] < length, channel, row))
+    reads, reading = probe.signal("buffer", "inside"), probe.signal("buffer", "slot_read")
+    out_slot = probe.signal("buffer", "out_slot")
+    out = buffer.receive.payload
+    last = Signal()
+    m.d.comb += last.eq(buffer.receive.valid & out.last)
+    leaving = [(reads, probe.signal("buffer", "channel_kept"), reading), (last, out.channel, out_slot)]
+    has_slot, filled = probe.signal("flits", "has_slot"), probe.signal("flits", "slot_filled")
+    waits, waiting = probe.signal("buffer", "waits"), probe.signal("buffer", "waiting")
+    idle, offered, offer = (probe.signal("buffer.slots", name) for name in ("idle", "offered", "offer"))
+    arrival = flits.arrival
+    places = [
+        _bit(idle, slot),
+        offered & (offer == slot),
+        has_slot & (filled == slot),
+        arrival.valid & (arrival.slot == slot),
+        waits & (waiting == slot),
+        *(valid & (held == slot) for valid, _, held in [*early, *queued, *leaving]),
+    ]
+    h.check(ones(Cat(*places)) == 1)
+    for valid, channel, _ in early:
+        h.check(channel < CHANNELS, when=valid)
+
+    # The other side keeps to its credits.
+    totals = []
+    for channel in range(CHANNELS):
+        total = Signal(range(8 + 2 * credits + 2), name=f"total_{channel}")
+        m.d.comb += total.eq(ones(Cat(*(valid & (of == channel) for valid, of, _ in [*early, *queued, *leaving]))))
+        totals.append(total)
+        h.check(total <= credits, probe.signal("buffer", f"count_{channel}") <= credits)
+    mine = arrival.trailer.channel
+    m.d.comb += Assume(~order.note.valid | ((mine < CHANNELS) & (choose(totals, mine) < credits)))
+
+    # What the rest needs: at most one comes back in two cycles, on each way.
+    active = probe.signal("flits", "active")
+    h.check(~(arrival.valid & active), ~active | has_slot, ~waits | ~last, ~waits | ~arrival.valid, ~(last & reads))
+    h.check(reads & (out_slot == reading), when=buffer.receive.valid & ~out.last)
+    index, following = probe.signal("buffer", "index"), probe.signal("flits", "following")
+    h.check((index == 1) == reads, ~active | (following == 1))
     return h

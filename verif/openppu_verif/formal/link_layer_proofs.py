@@ -55,4 +55,17 @@ LINK_LAYER_PROOFS = (
         faults={"anything is due": "dut.retry.due"},
         search=10,
     ),
+    Proof(
+        name="link_slots",
+        claim="each slot of the receive buffer is in one place at any time: none is lost, or used twice",
+        harness=link_layer.slots,
+        method=Method.INDUCTION,
+        depth=2,
+        faults={
+            "slots come back at any time": "dut.window.release__valid",
+            "flits are taken out twice": "dut.buffer.pops",
+        },
+        search=10,
+        slow=True,
+    ),
 )
