@@ -125,3 +125,31 @@ def test_every_wrong_byte_is_found() -> None:
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()
+
+
+@pytest.mark.slow
+def test_every_wrong_byte_is_found_whatever_it_became() -> None:
+    """All 255 changes at all 86 places, of the three code words at once."""
+    dut = Locate()
+
+    async def bench(ctx: Any) -> None:
+        weights = [1]
+        for _ in range(85):
+            weights.append(link_flit.multiply(weights[-1], 2))
+        for power, weight in enumerate(weights):
+            for change in range(1, 256):
+                for code in range(3):
+                    ctx.set(dut.syndromes.sum[code], change)
+                    ctx.set(dut.syndromes.weighted[code], link_flit.multiply(change, weight))
+                await ctx.tick()
+                for code, highest in enumerate((255, 253, 254)):
+                    if 3 * power <= highest:
+                        assert ctx.get(dut.fixes[code].byte) == highest - 3 * power
+                        assert ctx.get(dut.fixes[code].change) == change
+                    else:
+                        assert ctx.get(dut.fixes[code].change) == 0
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()

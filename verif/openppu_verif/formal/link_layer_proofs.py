@@ -65,7 +65,7 @@ LINK_LAYER_PROOFS = (
             "slots come back at any time": "dut.window.release__valid",
             "flits are taken out twice": "dut.buffer.pops",
         },
-        search=10,
+        search=6,
         slow=True,
     ),
 )
