@@ -9,7 +9,7 @@ from openppu.link.config import CHANNELS, SEQUENCE_BITS, LinkConfig
 from openppu.link.fec import CODES, fix_layout
 from openppu.link.flit_receive import arrival_layout, slots_of
 from openppu.link.layouts import Trailer
-from openppu.link.numbers import HIGH_BITS, NUMBER_BITS, ahead, high_of, later
+from openppu.link.numbers import NUMBER_BITS, ahead, high_of, later
 
 
 def heard_layout() -> data.StructLayout:
@@ -212,6 +212,3 @@ class ReceiveWindow(wiring.Component):
         with m.If(turn.served):
             m.d.sync += [offers.eq(turn.valid), offered.eq(turn.pick)]
         return m
-
-
-assert NUMBER_BITS == SEQUENCE_BITS + HIGH_BITS

@@ -62,7 +62,7 @@ LINK_LAYER_PROOFS = (
         method=Method.INDUCTION,
         depth=2,
         faults={
-            "slots come back at any time": "dut.window.release__valid",
+            "any flit is accepted": "dut.window.accepted",
             "flits are taken out twice": "dut.buffer.pops",
         },
         search=6,
