@@ -54,6 +54,7 @@ LINK_LAYER_PROOFS = (
         depth=2,
         faults={"anything is due": "dut.retry.due"},
         search=10,
+        slow=True,
     ),
     Proof(
         name="link_slots",
