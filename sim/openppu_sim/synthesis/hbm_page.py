@@ -44,7 +44,8 @@ CLOCK = """
 
 `make pnr-hbm` puts a channel, or the scheduler of one of its pseudo-channels, into the harness of
 [the tile's](synthesis.md#clock), and has nextpnr place and route it for an LFE5UM-85F ({package}, speed grade {speed}),
-aiming at {target:g} MHz, with one seed.
+aiming at {target:g} MHz, with one seed. What is not routed within an hour is left out: so far, any
+whole channel.
 
 {clock}
 
