@@ -29,7 +29,7 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv sim test test-slow formal mutation verilog bench lint format docs pictures synth pnr synthesis-page synth-hbm pnr-hbm hbm-synthesis-page clean distclean
+.PHONY: help venv sim test test-slow formal mutation verilog bench lint format docs pictures synth pnr synthesis-page synth-hbm pnr-hbm hbm-synthesis-page synth-link pnr-link link-synthesis-page clean distclean
 
 help: ## list the targets
 	@echo "usage: make TARGET [CONFIG=demo] [SET='tile.rows=16 tile.columns=16'] [WAVES=1] [JOBS=2]"
@@ -79,6 +79,7 @@ docs: $(INSTALLED) ## write the generated pages of docs/, those of figures if th
 	$(call page_of_figures,docs/images/hbm-load.svg,$(BUILD)/bench/hbm_load.json,openppu_sim.report.hbm_load,bench)
 	$(call page_of_figures,docs/synthesis.md,$(BUILD)/synth/synth.json $(BUILD)/pnr/pnr.json,openppu_sim.synthesis page,synth pnr)
 	$(call page_of_figures,docs/hbm-synthesis.md,$(BUILD)/synth-hbm/synth-hbm.json $(BUILD)/pnr-hbm/pnr-hbm.json,openppu_sim.synthesis page-hbm,synth-hbm pnr-hbm)
+	$(call page_of_figures,docs/link-synthesis.md,$(BUILD)/synth-link/synth-link.json $(BUILD)/pnr-link/pnr-link.json,openppu_sim.synthesis page-link,synth-link pnr-link)
 
 pictures: $(VENV)/.installed-pictures ## draw the memory's command timing, as the RTL plays it
 	$(BIN)/python -m openppu_verif.hbm.timing_pictures
@@ -97,6 +98,15 @@ synth-hbm: $(INSTALLED) ## map the memory controller with Yosys, by queue entrie
 
 pnr-hbm: $(VENV)/.installed-pnr ## place and route the memory controllers that fit an ECP5-85
 	$(BIN)/python -m openppu_sim.synthesis pnr-hbm
+
+synth-link: $(INSTALLED) ## map a port of the link with Yosys
+	$(BIN)/python -m openppu_sim.synthesis synth-link
+
+pnr-link: $(VENV)/.installed-pnr ## place and route ports of the link
+	$(BIN)/python -m openppu_sim.synthesis pnr-link
+
+link-synthesis-page: synth-link pnr-link ## write docs/link-synthesis.md from the figures of both
+	$(BIN)/python -m openppu_sim.synthesis page-link > docs/link-synthesis.md
 
 hbm-synthesis-page: synth-hbm pnr-hbm ## write docs/hbm-synthesis.md from the figures of both
 	$(BIN)/python -m openppu_sim.synthesis page-hbm > docs/hbm-synthesis.md

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from openppu_sim.cli import Parser, guarded
-from openppu_sim.synthesis import hbm, hbm_page, page, pnr, synth
+from openppu_sim.synthesis import hbm, hbm_page, link, page, pnr, synth
 
-_PAGES = {"page": page.page, "page-hbm": hbm_page.page}
+_PAGES = {"page": page.page, "page-hbm": hbm_page.page, "page-link": link.page}
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -29,6 +29,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     jobs.add_parser("synth-hbm", help="map the memory controller by the entries of its queues; about twenty minutes")
     jobs.add_parser("pnr-hbm", help="place and route the memory controllers that fit; about twenty minutes")
     jobs.add_parser("page-hbm", help="print docs/hbm-synthesis.md from the reports of these two")
+    jobs.add_parser("synth-link", help="map ports of the link; about five minutes")
+    jobs.add_parser("pnr-link", help="place and route ports of the link; about ten minutes")
+    jobs.add_parser("page-link", help="print docs/link-synthesis.md from the reports of these two")
     options = parser.parse_args(arguments)
     if options.job == "pnr" and options.seeds < 1:
         parser.error(f"argument --seeds: {options.seeds}: give at least 1")
@@ -52,6 +55,10 @@ def _run(options: argparse.Namespace) -> int:
         report = hbm.run_area(folder)
     elif options.job == "pnr-hbm":
         report = hbm.run_clock(folder)
+    elif options.job == "synth-link":
+        report = link.run_area(folder)
+    elif options.job == "pnr-link":
+        report = link.run_clock(folder)
     else:
         designs = [design for design in pnr.DESIGNS if options.only in (None, design.name.removeprefix("tile "))]
         report = pnr.run(folder, seeds=range(1, options.seeds + 1), designs=designs)
