@@ -27,7 +27,7 @@ PARTS: dict[str, Callable[[LinkConfig], wiring.Component]] = {
 
 
 @pytest.mark.parametrize("part", PARTS)
-@pytest.mark.parametrize(("lanes", "lane_bits"), [(1, 16), (8, 16)])
+@pytest.mark.parametrize(("lanes", "lane_bits"), [(1, 16), pytest.param(8, 16, marks=pytest.mark.slow)])
 def test_a_part_lints(part: str, lanes: int, lane_bits: int, tmp_path: Path) -> None:
     config = LinkConfig(ports=2, lanes=lanes, lane_bits=lane_bits)
     path = tmp_path / f"{part}.v"

@@ -29,7 +29,9 @@ def is_up(ctx: Any, *ports: Port) -> bool:
     return all(ctx.get(port.status.physical.state.as_value()) in (5, 6) for port in ports)
 
 
-@pytest.mark.parametrize(("lanes", "lane_bits", "fec"), [(2, 16, False), (4, 16, True)])
+@pytest.mark.parametrize(
+    ("lanes", "lane_bits", "fec"), [(2, 16, False), pytest.param(4, 16, True, marks=pytest.mark.slow)]
+)
 def test_packets_cross_both_ways(lanes: int, lane_bits: int, fec: bool) -> None:
     config = LinkConfig(ports=1, lanes=lanes, lane_bits=lane_bits, fec=fec, credits=4, window=16)
     chance = random.Random(lanes)
@@ -96,6 +98,7 @@ def test_latency() -> None:
     assert max(latencies) <= soonest + config.beats
 
 
+@pytest.mark.slow
 def test_a_reset_of_the_link_layers_loses_what_is_under_way_and_no_more() -> None:
     config = LinkConfig(ports=1, lanes=2, lane_bits=16, credits=4, window=8)
     chance = random.Random(5)

@@ -83,7 +83,7 @@ def goes_to(packet: Packet, source: Place, role: int, above: bool, table: Table)
     return ((port, role + 3 * (above or raises)), packet) if port != own else None
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_each_packet_comes_out_where_the_table_says(seed: int) -> None:
     chance = random.Random(seed)
     dut = Router(CONFIG)
@@ -184,7 +184,7 @@ def test_counters_and_who_is_waited_for() -> None:
     assert (who.valid, who.port, who.channel, who.destination, who.source) == (1, 1, 4, 2, 44)
 
 
-@pytest.mark.parametrize("stuck", [0, 3, 5])
+@pytest.mark.parametrize("stuck", [0, 5])
 def test_a_channel_that_does_not_move_keeps_no_other_waiting(stuck: int) -> None:
     chance = random.Random(stuck)
     dut = Router(CONFIG)

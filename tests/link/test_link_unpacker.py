@@ -222,7 +222,7 @@ def test_a_cut_flit_ends_the_packet(lanes: int, lane_bits: int) -> None:
 
 
 @pytest.mark.parametrize(("lanes", "lane_bits"), WIDTHS)
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_reset_ends_every_packet_that_is_under_way(lanes: int, lane_bits: int, seed: int) -> None:
     config = LinkConfig(ports=1, lanes=lanes, lane_bits=lane_bits)
     chance = random.Random(seed)
