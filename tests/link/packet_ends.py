@@ -1,14 +1,11 @@
 """Packets at both ends of a part of the link in Amaranth's simulator."""
 
 import random
-from collections import deque
-from collections.abc import Callable
 from typing import Any
 
-from amaranth import ClockDomain, Elaboratable, Module
-from amaranth.sim import Simulator
 from openppu.link.config import LinkConfig
 from openppu_sim.reference.link_packets import SIGNAL, WITH_DATA, WRITE, Packet, packet_of
+from openppu_verif import ends
 
 OPERATIONS = (*WITH_DATA, 2, SIGNAL, 8, 0, 15)
 
@@ -94,80 +91,11 @@ def value_of(constant: Any) -> int:
     return int(constant.as_bits())
 
 
-class Put:
-    """Offers items on a stream into the design: each, once begun, until it is taken."""
+class Put(ends.Put):
+    """Offers words on a stream; the header of one, if it has one, as its bits."""
 
-    def __init__(self, stream: Any, chance: random.Random, rate: float = 1.0) -> None:
-        self.stream, self.chance, self.rate = stream, chance, rate
-        self.waiting: deque[Any] = deque()
-        self.offered = False
-
-    def drive(self, ctx: Any) -> None:
-        """Before anything is looked at in a cycle."""
-        if self.offered:
-            return
-        if self.waiting and self.chance.random() < self.rate:
-            item = dict(self.waiting[0])
-            header = item.pop("header", None)
-            ctx.set(self.stream.payload, item)
-            if header is not None:
-                ctx.set(self.stream.payload.header.as_value(), header)
-            self.offered = True
-        ctx.set(self.stream.valid, self.offered)
-
-    def sample(self, ctx: Any) -> Any:
-        """What the design takes in this cycle, or None."""
-        if self.offered and ctx.get(self.stream.ready):
-            self.offered = False
-            return self.waiting.popleft()
-        return None
-
-
-class Take:
-    """Takes items from a stream of the design, and checks that what waits stays as it is."""
-
-    def __init__(self, stream: Any, chance: random.Random, rate: float = 1.0) -> None:
-        self.stream, self.chance, self.rate = stream, chance, rate
-        self.waits: Any = None
-        self.ready = False
-
-    def drive(self, ctx: Any, *, allowed: bool = True) -> None:
-        """Before anything is looked at in a cycle."""
-        self.ready = allowed and self.chance.random() < self.rate
-        ctx.set(self.stream.ready, self.ready)
-
-    def sample(self, ctx: Any) -> Any:
-        """The item that is taken in this cycle, or None."""
-        item = ctx.get(self.stream.payload) if ctx.get(self.stream.valid) else None
-        assert self.waits is None or item == self.waits, f"{self.waits} became {item} while it waited"
-        self.waits = None if self.ready else item
-        return item if self.ready else None
-
-
-def run(design: Elaboratable, each_cycle: Callable[[Any, int], bool], *, most: int) -> int:
-    """Simulate until ``each_cycle`` (context, cycle) says that it is done; the number of cycles.
-
-    Raises
-    ------
-    AssertionError
-        If it is not done after ``most`` cycles.
-    """
-    count = 0
-
-    async def bench(ctx: Any) -> None:
-        nonlocal count
-        for cycle in range(most):
-            count = cycle
-            if each_cycle(ctx, cycle):
-                return
-            await ctx.tick()
-        raise AssertionError(f"not done after {most} cycles")
-
-    m = Module()
-    m.domains.sync = ClockDomain()
-    m.submodules.design = design
-    simulator = Simulator(m)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
-    simulator.run()
-    return count
+    def write(self, ctx: Any, item: Any) -> None:
+        rest = {name: value for name, value in item.items() if name != "header"}
+        ctx.set(self.stream.payload, rest)
+        if "header" in item:
+            ctx.set(self.stream.payload.header.as_value(), item["header"])

@@ -10,7 +10,8 @@ from openppu.link.route_table import table_of
 from openppu.link.settings import TrainingSettings
 from openppu.link.topology import pair
 from openppu_sim.reference.link_packets import ADD_INT32, DATA, DONE, MESSAGE, READ, SIGNAL, WRITE, Packet
-from packet_ends import PacketReader, Put, Take, run, words_of
+from openppu_verif.ends import Take, run
+from packet_ends import PacketReader, Put, words_of
 
 SIZE = 512
 SETTINGS = TrainingSettings(retrain_timeout=100, align_timeout=400, width_timeout=400, start_timeout=400)

@@ -8,7 +8,8 @@ import pytest
 from openppu.link.config import LinkConfig
 from openppu.link.initiator import Initiator
 from openppu_sim.reference.link_packets import DATA, DONE, READ, WRITE, Packet
-from packet_ends import CUT, PacketReader, Put, Take, random_packet, run, words_of
+from openppu_verif.ends import Take, run
+from packet_ends import CUT, PacketReader, Put, random_packet, words_of
 
 CONFIG = LinkConfig(ports=1, lanes=2, lane_bits=16)
 CHIP = 9

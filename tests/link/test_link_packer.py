@@ -8,7 +8,8 @@ import pytest
 from openppu.link.config import CHANNELS, LinkConfig
 from openppu.link.packer import Packer
 from openppu_sim.reference.link_packets import Packet, packets_in
-from packet_ends import CUT, Put, Take, random_packet, run, words_of, write
+from openppu_verif.ends import Take, run
+from packet_ends import CUT, Put, random_packet, words_of, write
 
 WIDTHS = [(1, 16), (2, 16), (8, 16), (8, 64), (16, 64)]
 

@@ -8,7 +8,8 @@ from amaranth import Module
 from openppu.link.config import CHANNELS, LinkConfig
 from openppu.link.port import Port
 from openppu_sim.reference.link_packets import Packet
-from packet_ends import PacketReader, Put, Take, random_packet, run, words_of, write
+from openppu_verif.ends import Take, run
+from packet_ends import PacketReader, Put, random_packet, words_of, write
 
 
 def linked(a: Port, b: Port) -> Module:

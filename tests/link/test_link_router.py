@@ -11,7 +11,8 @@ from openppu.link.config import CHANNELS, LinkConfig
 from openppu.link.router import Router
 from openppu.link.tunnel import way_of
 from openppu_sim.reference.link_packets import COLLECTIVE, DONE, TUNNEL, WRITE, Packet
-from packet_ends import CUT, PacketReader, Put, Take, random_packet, run, words_of
+from openppu_verif.ends import Take, run
+from packet_ends import CUT, PacketReader, Put, random_packet, words_of
 
 PORTS = 3
 CONFIG = LinkConfig(ports=PORTS, lanes=2, lane_bits=16)

@@ -20,7 +20,8 @@ from openppu_sim.reference.link_packets import (
     WRITE,
     Packet,
 )
-from packet_ends import CUT, PacketReader, Put, Take, run, words_of
+from openppu_verif.ends import Take, run
+from packet_ends import CUT, PacketReader, Put, words_of
 
 CHIP = 33
 SIZE = 1024

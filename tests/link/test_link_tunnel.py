@@ -11,7 +11,8 @@ from openppu.link.layouts import packet_layout
 from openppu.link.link_layer import LinkLayer
 from openppu.link.tunnel import Tunnel, way_of
 from openppu.link.word_queue import WordQueue
-from packet_ends import Put, Take, run
+from openppu_verif.ends import Take, run
+from packet_ends import Put
 
 CONFIG = LinkConfig(ports=2, lanes=2, lane_bits=64, credits=2, window=16)
 WAY = way_of((1, 2), 3)

@@ -8,7 +8,8 @@ import pytest
 from openppu.link.config import CHANNELS, LinkConfig
 from openppu.link.unpacker import Unpacker
 from openppu_sim.reference.link_packets import DONE, Packet
-from packet_ends import PacketReader, Put, Take, random_packet, run, write
+from openppu_verif.ends import Take, run
+from packet_ends import PacketReader, Put, random_packet, write
 
 WIDTHS = [(1, 16), (2, 16), (8, 32), (16, 64)]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from openppu.link.word_queue import WordQueue
-from packet_ends import run
+from openppu_verif.ends import run
 
 
 @pytest.mark.parametrize("depth", [2, 5, 8])

@@ -25,11 +25,15 @@ class Put:
         if self.offered:
             return
         if self.waiting and self.chance.random() < self.rate:
-            ctx.set(self.stream.payload, self.waiting[0])
+            self.write(ctx, self.waiting[0])
             ctx.set(self.stream.valid, 1)
             self.offered = True
         else:
             ctx.set(self.stream.valid, 0)
+
+    def write(self, ctx: Any, item: Any) -> None:
+        """Put an item on the stream."""
+        ctx.set(self.stream.payload, item)
 
     def sample(self, ctx: Any) -> Any:
         """What the design takes in this cycle, or None."""
