@@ -1,4 +1,5 @@
-// Runs programs on the Verilated collective engines of several chips, joined by pipes of packet words, with a memory each.
+// Runs programs on the Verilated collective engines of several chips, with a memory each. The engines are joined by pipes
+// of packet words; or, with FABRIC, they stand in their chips' links, whose lanes are joined.
 //
 // usage: simulator INPUT OUTPUT
 //
@@ -97,7 +98,20 @@ struct Write {
 
 struct Settings {
   uint32_t ranks, limit, delay, rate, pipe, read_latency, write_latency, seed, stall, memory_stall, patience, start_skew;
+  uint32_t warm;  // instructions that are a program of their own, before the time is taken
 };
+
+constexpr uint64_t PAUSE = 200;  // between the two
+
+#if FABRIC
+constexpr uint32_t ALL = (1u << LANES) - 1;
+constexpr size_t LANES_WORDS = (8 * BEAT_BYTES + 31) / 32 + 1;
+
+// What the lanes of a port carry, until it arrives.
+struct Wire {
+  std::deque<std::vector<uint32_t>> words;
+};
+#endif
 
 struct Chip {
   std::unique_ptr<VerilatedContext> context;
@@ -109,24 +123,43 @@ struct Chip {
   std::deque<Write> writes[STREAMS];
   bool read_open[STREAMS] = {}, write_open[STREAMS] = {};
   bool read_due[STREAMS] = {}, written[STREAMS] = {};
-  uint32_t finished = 0;
+  uint32_t finished = 0, ends = 0;  // programs that are done, and all
   uint64_t end = 0, begin = 0;
   int peer[PORTS], peer_port[PORTS];
   Pipe from[PORTS];  // what comes to this chip
+#if FABRIC
+  std::vector<uint32_t> routes;
+  uint32_t engines[PORTS];
+  Wire wires[PORTS];  // the same, as lanes
+#endif
 };
 
 Settings settings;
 std::vector<Chip> chips;
 std::mt19937 chance;
-uint64_t now = 0;
+uint64_t now = 0, start = 0;
+bool warm = false;
 
 bool happens(uint32_t share) { return share != 0 && (chance() & 0xFFFF) < share; }
 
 void drive(Chip& chip) {
   Vtop* top = chip.top.get();
-  const bool running = now >= chip.begin && chip.next < chip.program.size();
+  const bool held = warm && chip.next >= settings.warm;
+  const bool running = now >= chip.begin && chip.next < chip.program.size() && !held;
   top->program___05Fvalid = running;
   if (running) put(top->program___05Fpayload, chip.program[chip.next].data());
+#if FABRIC
+  top->routes = now < chip.routes.size() ? chip.routes[now] : 0;
+#define DRIVE_PORT(p)                                                       \
+  if (chip.peer[p] >= 0) {                                                  \
+    Wire& in = chip.wires[p];                                               \
+    const bool there = in.words.size() > settings.delay;                    \
+    if (there) put(top->JOIN(serdes, p, receive), in.words.front().data()); \
+    top->JOIN(serdes, p, signal) = there ? ~in.words.front().back() & ALL : 0; \
+    top->JOIN(serdes, p, receive_valid) = ALL;                              \
+    if (there) in.words.pop_front();                                        \
+  }
+#else
 #define DRIVE_PORT(p)                                                                                         \
   {                                                                                                           \
     Pipe& in = chip.from[p];                                                                                  \
@@ -143,6 +176,7 @@ void drive(Chip& chip) {
     }                                                                                                         \
     top->JOIN(send, p, ready) = open;                                                                         \
   }
+#endif
   EACH_PORT(DRIVE_PORT)
 #define DRIVE_STREAM(s)                                                                       \
   {                                                                                           \
@@ -164,6 +198,15 @@ void take(Chip& chip) {
     ++chip.finished;
     chip.end = now;
   }
+#if FABRIC
+#define TAKE_PORT(p)                                                        \
+  if (chip.peer[p] >= 0) {                                                  \
+    std::vector<uint32_t> words(LANES_WORDS);                               \
+    get(top->JOIN(serdes, p, send), words.data());                          \
+    words.back() = top->JOIN(serdes, p, send_idle);                         \
+    chips[chip.peer[p]].wires[chip.peer_port[p]].words.push_back(words);    \
+  }
+#else
 #define TAKE_PORT(p)                                                                          \
   {                                                                                           \
     Pipe& in = chip.from[p];                                                                  \
@@ -183,6 +226,7 @@ void take(Chip& chip) {
       out.words.push_back(word);                                                              \
     }                                                                                         \
   }
+#endif
   EACH_PORT(TAKE_PORT)
 #define TAKE_READ(s)                                                                          \
   {                                                                                           \
@@ -230,7 +274,14 @@ void take(Chip& chip) {
 
 bool all_done() {
   for (const Chip& chip : chips)
-    if (chip.next < chip.program.size() || chip.finished == 0) return false;
+    if (chip.finished < chip.ends) return false;
+  return true;
+}
+
+// Whether the first programs are done everywhere.
+bool all_warm() {
+  for (const Chip& chip : chips)
+    if (chip.finished == 0 || chip.end + PAUSE > now) return false;
   return true;
 }
 
@@ -258,10 +309,20 @@ int main(int argc, char** argv) {
     for (Words& instruction : chip.program) {
       instruction.resize(6);
       for (uint32_t& part : instruction) part = word();
+      chip.ends += (instruction[0] & 7) == 1;
     }
+#if FABRIC
+    for (uint32_t& engine : chip.engines) engine = word();
+    chip.routes.resize(word());
+    for (uint32_t& route : chip.routes) route = word();
+#endif
     chip.memory.resize(size_t{word()} * 4);
     if (std::fread(chip.memory.data(), 1, chip.memory.size(), input) != chip.memory.size()) return 2;
   }
+#if FABRIC
+  Words training(word());
+  for (uint32_t& part : training) part = word();
+#endif
   for (uint32_t rank = 0; rank < settings.ranks; ++rank) {
     Chip& chip = chips[rank];
     chip.context = std::make_unique<VerilatedContext>();
@@ -271,6 +332,13 @@ int main(int argc, char** argv) {
     chip.top->patience = settings.patience;
 #define PEER(p) chip.top->peers___05F##p = chip.peer[p] < 0 ? 63 : chip.peer[p];
     EACH_PORT(PEER)
+#if FABRIC
+#define ENGINE(p)                                         \
+  chip.top->engines___05F##p = chip.engines[p] & 0x7F;    \
+  chip.top->peers___05F##p = chip.engines[p] >> 16 & 0x3F;
+    EACH_PORT(ENGINE)
+    put(chip.top->settings, training.data());
+#endif
     for (int clock = 0; clock < 2; ++clock) {
       chip.top->rst = 1;
       chip.top->clk = 0;
@@ -281,7 +349,12 @@ int main(int argc, char** argv) {
     chip.top->rst = 0;
   }
   bool bad = false;
+  warm = settings.warm != 0;
   for (now = 0; now < settings.limit && !all_done() && !bad; ++now) {
+    if (warm && all_warm()) {
+      warm = false;
+      start = now;
+    }
     for (Chip& chip : chips) {
       drive(chip);
       chip.top->clk = 0;
@@ -292,21 +365,21 @@ int main(int argc, char** argv) {
       chip.top->clk = 1;
       chip.top->eval();
       uint32_t status[(STATUS_BITS + 63) / 32] = {};
-      get(chip.top->status, status);
+      get(chip.top->STATUS, status);
       bad = bad || field(status, STALLED_BIT, 1) || field(status, FAULT_BIT, 4);
     }
   }
   std::FILE* output = std::fopen(argv[2], "wb");
   if (!output) return 2;
   auto give = [&](uint32_t value) { std::fwrite(&value, 4, 1, output); };
-  give(uint32_t(now));
+  give(uint32_t(now - start));
   for (Chip& chip : chips) {
-    give(chip.finished);
+    give(chip.finished == chip.ends);
     give(uint32_t(chip.end));
     give(uint32_t(chip.begin));
     give(uint32_t(chip.next));
     uint32_t status[(STATUS_BITS + 63) / 32] = {};
-    get(chip.top->status, status);
+    get(chip.top->STATUS, status);
     for (uint32_t part = 0; part < (STATUS_BITS + 31) / 32; ++part) give(status[part]);
     std::fwrite(chip.memory.data(), 1, chip.memory.size(), output);
   }

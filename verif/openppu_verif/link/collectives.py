@@ -19,10 +19,15 @@ from amaranth.lib import data
 from openppu.config import load
 from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.engine import CollectiveEngine
+from openppu.link.collective.fabric import CollectiveFabric
 from openppu.link.collective.instruction import Instruction
 from openppu.link.collective.status import Error, status_layout
 from openppu.link.collective.wiring import Wiring
 from openppu.link.layouts import packet_layout
+from openppu.link.route_table import table_of, table_write_layout
+from openppu.link.router import engine_layout
+from openppu.link.settings import TrainingSettings, settings_layout
+from openppu.link.topology import Topology
 from openppu.verilog import emit
 from openppu_sim.errors import SimulationError
 from openppu_sim.simulator.model_cache import content_key, file_contents, make_once
@@ -31,6 +36,11 @@ from openppu_sim.simulator.verilator import build
 from openppu_verif.hbm.native_model import VERILATE, control, module_ports
 
 TOP = "collective_engine"
+FABRIC = "collective_fabric"
+SMALL = dict(tags=2, mailboxes=1, mailbox_bytes=64, semaphores=0)
+"""What the fabric has beside its ports and the engine is not used."""
+
+SETTINGS = TrainingSettings()
 BENCH = Path(__file__).with_name("collectives.cpp")
 WORD = np.dtype("<u4")
 INSTRUCTION_WORDS = 6
@@ -59,6 +69,9 @@ class Surroundings:
         As `CollectiveEngine` has it.
     start_skew : int
         Ranks begin at random clocks below this.
+    warm : int
+        So many instructions are a program of their own. When it is done everywhere all ranks begin the other one, in
+        the same clock, from which on the outcome's clocks are counted.
     """
 
     limit: int = 100_000
@@ -72,6 +85,7 @@ class Surroundings:
     memory_stall: int = 0
     patience: int = 4096
     start_skew: int = 0
+    warm: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,15 +98,20 @@ class Outcome:
     statuses: list[dict[str, int]]
 
 
-def build_engine(config: CollectiveConfig, build_root: Path) -> Path:
-    """The bench's executable for engines of a configuration, from the cache or new."""
+def build_engine(config: CollectiveConfig, build_root: Path, *, fabric: bool = False) -> Path:
+    """The bench's executable for engines of a configuration, from the cache or new.
+
+    With ``fabric`` they stand in their chips' links.
+    """
     sources = sorted(Path(openppu.__file__).parent.rglob("*.py"))
     key = content_key(*file_contents(sources), amaranth.__version__, repr(config))
+    top = FABRIC if fabric else TOP
 
     def make(folder: Path) -> None:
-        emit(CollectiveEngine(config), top=TOP, config=load("tiny")).write(folder / f"{TOP}.v")
+        part = CollectiveFabric(config, **SMALL) if fabric else CollectiveEngine(config)
+        emit(part, top=top, config=load("tiny")).write(folder / f"{top}.v")
 
-    verilog = make_once(build_root / "models", f"{TOP}-verilog-{key}", make) / f"{TOP}.v"
+    verilog = make_once(build_root / "models", f"{top}-verilog-{key}", make) / f"{top}.v"
     layout = status_layout(config)
     defines = {
         "PORTS": config.ports,
@@ -102,10 +121,13 @@ def build_engine(config: CollectiveConfig, build_root: Path) -> Path:
         "STATUS_BITS": layout.size,
         "STALLED_BIT": layout["stalled"].offset,
         "FAULT_BIT": layout["error"].offset,
+        "FABRIC": int(fabric),
+        "LANES": config.link.lanes,
+        "STATUS": "engine" if fabric else "status",
     }
     return build(
         [verilog],
-        TOP,
+        top,
         build_root,
         cpp_main=BENCH,
         control=control(module_ports(verilog.read_text(encoding="utf-8"))),
@@ -121,8 +143,9 @@ def run(
     programs: Sequence[Sequence[Instruction]],
     memories: Sequence[np.ndarray],
     about: Surroundings,
+    topology: Topology | None = None,
 ) -> Outcome:
-    """Run all ranks' programs to their ends.
+    """Run all ranks' programs to their ends. With a ``topology`` the executable is one of ``fabric``.
 
     Raises
     ------
@@ -132,14 +155,21 @@ def run(
     values = [wiring.ranks, *(getattr(about, f.name) for f in fields(about))]
     words = [np.array(values, WORD)]
     for rank, (program, memory) in enumerate(zip(programs, memories, strict=True)):
-        peers = [*wiring.peers[rank], *[None] * (config.ports - len(wiring.peers[rank]))]
+        between = wiring.peers if topology is None else topology.peers
+        peers = [*between[rank], *[None] * (config.ports - len(between[rank]))]
         ends = [number for peer in peers for number in ((0, 0) if peer is None else (peer[0] + 1, peer[1]))]
         instructions = [
             instruction.bits >> 32 * part & 0xFFFFFFFF for instruction in program for part in range(INSTRUCTION_WORDS)
         ]
         padded = np.concatenate([memory, np.zeros(-len(memory) % 4, np.uint8)])
-        words.append(np.array([*ends, len(program), *instructions, len(padded) // 4], WORD))
+        chip = [] if topology is None else _link(wiring, topology, rank, config.ports)
+        words.append(np.array([*ends, len(program), *instructions, *chip, len(padded) // 4], WORD))
         words.append(padded.view(WORD))
+    if topology is not None:
+        layout = settings_layout()
+        bits = layout.const(SETTINGS.values()).as_bits()
+        parts = -(-layout.size // 32) + 1
+        words.append(np.array([parts, *(bits >> 32 * part & 0xFFFFFFFF for part in range(parts))], WORD))
     with tempfile.TemporaryDirectory() as folder:
         given, answer = Path(folder, "given"), Path(folder, "answer")
         given.write_bytes(np.concatenate(words).tobytes())
@@ -168,6 +198,18 @@ def run(
         waiting = "; ".join(f"rank {rank}: {status}" for rank, status in enumerate(statuses))
         raise SimulationError(f"engines did not finish in {clocks} clocks: {waiting}")
     return outcome
+
+
+def _link(wiring: Wiring, topology: Topology, rank: int, ports: int) -> list[int]:
+    """What a chip's router is told: where each stream of the engine goes, and its table."""
+    engines = [0] * ports
+    for stream, peer in enumerate(wiring.peers[rank]):
+        if peer is not None:
+            port = wiring.direct[rank][stream]
+            direct = {"valid": port is not None, "port": port or 0}
+            engines[stream] = engine_layout().const({"direct": direct, "peer": peer[1]}).as_bits() | peer[0] << 16
+    lines = [table_write_layout().const(line).as_bits() for line in table_of(topology, rank)]
+    return [*engines, len(lines), *lines]
 
 
 def _status(config: CollectiveConfig, bits: int) -> dict[str, int]:
