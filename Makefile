@@ -62,6 +62,7 @@ bench: $(INSTALLED) ## measure, and compare with the goals
 	$(BIN)/python -m openppu_verif.hbm.efficiency
 	$(BIN)/python -m openppu_verif.hbm.load_curve
 	$(BIN)/python -m openppu_verif.link.figures
+	$(BIN)/python -m openppu_verif.link.mesh
 
 lint: $(INSTALLED) ## check style, format and types
 	$(BIN)/ruff check .

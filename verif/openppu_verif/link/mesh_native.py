@@ -1,0 +1,197 @@
+"""Runs the links of several chips, RTL with their collective engines, joined port to port, without Python per clock."""
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from amaranth.lib import data
+from openppu.link.collective.config import CollectiveConfig
+from openppu.link.collective.fabric import CollectiveFabric
+from openppu.link.collective.instruction import INSTRUCTION_BITS, Instruction
+from openppu.link.collective.memory import write_layout
+from openppu.link.collective.status import status_layout
+from openppu.link.collective.wiring import Wiring
+from openppu.link.layouts import CHIP_BITS
+from openppu.link.port import port_status_layout
+from openppu.link.route_table import table_of, table_write_layout
+from openppu.link.router import engine_layout
+from openppu.link.settings import TrainingSettings, settings_layout
+from openppu.link.topology import Topology
+from openppu.link.training import State
+from openppu_sim.errors import SimulationError
+
+from openppu_verif.native.model import build_bench, build_model
+
+FOLDER = Path(__file__).parent
+SOURCES = tuple(FOLDER / f"{name}.cpp" for name in ("mesh_bench", "channel"))
+HEADERS = (FOLDER / "channel.h",)
+TOP = "collective_fabric"
+SIZES = {"tags": 4, "mailboxes": 1, "mailbox_bytes": 64, "semaphores": 0}
+"""Of what a chip has beside collectives: little, as it rests."""
+SUMS = ("bad", "replayed", "timeouts", "stalls")
+"""Counters of `openppu.link.link_counters` that are added up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What is about the chips.
+
+    Parameters
+    ----------
+    read_latency, write_latency : int
+        Clocks of memory: to a read's beat, and to the word that a write is done.
+    bit_errors : float
+        Chance of each bit on each lane.
+    words : int
+        Of a lane's delay.
+    patience : int
+        As of `openppu.link.collective.engine.CollectiveEngine`.
+    limit : int
+        Clocks to train, and then to run, at most.
+    """
+
+    read_latency: int = 4
+    write_latency: int = 4
+    bit_errors: float = 0.0
+    words: int = 1
+    patience: int = 20_000
+    limit: int = 400_000
+    seed: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """``clocks`` from the first instruction to the end of the last chip's program; ``last_write``, likewise, to the
+    last word that is in memory; ``trained``: clocks from reset to the start; ``counts`` of `SUMS`, over all ports."""
+
+    clocks: int
+    last_write: int
+    trained: int
+    wrong_bits: int
+    counts: dict[str, int]
+    memories: tuple[np.ndarray, ...]
+
+
+def build_node(config: CollectiveConfig, build_root: Path) -> Path:
+    """The executable for a chip's link, from an earlier build if there is one; for `run`.
+
+    Raises
+    ------
+    UserError
+        If a tool is missing or rejects its input.
+    """
+    return build_model(lambda: CollectiveFabric(config, **SIZES), TOP, repr((config, SIZES)), build_root)
+
+
+def run(
+    executable: Path,
+    config: CollectiveConfig,
+    wiring: Wiring,
+    programs: Sequence[Sequence[Instruction]],
+    memories: Sequence[np.ndarray],
+    about: About,
+) -> Outcome:
+    """Train all ports from reset, write the routes, and run all chips' programs to their ends.
+
+    Raises
+    ------
+    SimulationError
+        If a port does not train, an engine reports an error or stalls, or the limit is reached.
+    """
+    library = build_bench("link-mesh", SOURCES, HEADERS, executable.parents[2])
+    with tempfile.TemporaryDirectory(prefix="openppu-") as folder:
+        given, got = Path(folder) / "parameters", Path(folder) / "result.json"
+        lines = _about(config, wiring, about)
+        for rank, (program, memory) in enumerate(zip(programs, memories, strict=True)):
+            image = Path(folder) / f"memory.{rank}"
+            image.write_bytes(memory.tobytes())
+            lines += [f"memory.{rank} {image}", *_chip(config, wiring, rank, program, about)]
+        given.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        process = subprocess.run([executable, library, given, got], capture_output=True, text=True, check=False)
+        if process.returncode != 0:
+            raise SimulationError(f"the simulator failed (exit code {process.returncode}): {process.stderr.strip()}")
+        result: dict[str, Any] = json.loads(got.read_text(encoding="utf-8"))
+        after = tuple(np.fromfile(f"{got}.{rank}", np.uint8) for rank in range(wiring.ranks))
+    if not result["trained"]:
+        raise SimulationError(f"not all ports are up {about.limit} clocks after reset")
+    chips, start = result["chips"], result["start"]
+    waiting = [f"chip {rank}: {chip}" for rank, chip in enumerate(chips) if not chip["done"]]
+    if waiting:
+        raise SimulationError(f"no end after {result['simulated'] - start} clocks: {'; '.join(waiting)}")
+    return Outcome(
+        clocks=max(chip["end"] for chip in chips) - start + 1,
+        last_write=max(chip["last_write"] for chip in chips) - start + 1,
+        trained=start,
+        wrong_bits=result["wrong_bits"],
+        counts={name.rpartition(".")[2]: count for name, count in result["sums"].items()},
+        memories=after,
+    )
+
+
+def _about(config: CollectiveConfig, wiring: Wiring, about: About) -> list[str]:
+    """The parameters that concern all chips."""
+    link = config.link
+    port, engine, write = port_status_layout(link), status_layout(config), write_layout(config)
+    fields = {
+        "state": _place(port, "physical.state"),
+        "stalled": _place(engine, "stalled"),
+        "fault": _place(engine, "error.fault"),
+        **{f"write.{name}": _place(write, name) for name in ("address", "data", "count")},
+        **{f"link.counts.{name}": _place(port, f"link.counts.{name}") for name in SUMS},
+    }
+    return [
+        *(f"chips {wiring.ranks}", f"ports {config.ports}", f"streams {config.ports + len(config.units)}"),
+        *(f"lanes {link.lanes}", f"lane_bits {link.lane_bits}", f"beat_bytes {link.beat_bytes}"),
+        *(f"delay {about.words * link.lane_bits}", f"bit_errors {about.bit_errors}", f"seed {about.seed}"),
+        *(f"read_latency {about.read_latency}", f"write_latency {about.write_latency}", f"limit {about.limit}"),
+        f"up {State(State.ACTIVE).value}",
+        *(f"field.{name} {offset} {width}" for name, (offset, width) in fields.items()),
+        *(f"sum link.counts.{name}" for name in SUMS),
+        *(
+            f"link {rank} {number} {peer[0]} {peer[1]}"
+            for rank, ports in enumerate(wiring.peers)
+            for number, peer in enumerate(ports)
+            if peer is not None
+        ),
+    ]
+
+
+def _chip(
+    config: CollectiveConfig, wiring: Wiring, rank: int, program: Sequence[Instruction], about: About
+) -> list[str]:
+    """The parameters of a chip: its routes, its program, and what its inputs are."""
+    topology = Topology(name=wiring.name, peers=wiring.peers)
+    routes, settings = table_write_layout(), settings_layout().const(TrainingSettings().values())
+    pins = {"chip": rank, "patience": about.patience, "settings": settings.as_bits()}
+    for number in range(config.ports):
+        peer = wiring.peers[rank][number] if number < len(wiring.peers[rank]) else None
+        out = wiring.direct[rank][number] if peer is not None else None
+        goes = {"direct": {"valid": out is not None, "port": out or 0}, "peer": 0 if peer is None else peer[1]}
+        pins[f"peers.{number}"] = (1 << CHIP_BITS) - 1 if peer is None else peer[0]
+        pins[f"engines.{number}"] = engine_layout().const(goes).as_bits()
+    return [
+        *(f"route.{rank} {_bytes(routes.const(line).as_bits())}" for line in table_of(topology, rank)),
+        *(f"instruction.{rank} {_bytes(each.bits, INSTRUCTION_BITS)}" for each in program),
+        *(f"pin.{rank} {name} {_bytes(value)}" for name, value in pins.items()),
+    ]
+
+
+def _place(layout: data.Layout, path: str) -> tuple[int, int]:
+    """Offset and width of a field's field."""
+    offset, width = 0, 0
+    for name in path.split("."):
+        place = data.Layout.cast(layout)[name]
+        offset, width = offset + place.offset, place.width
+        layout = place.shape
+    return offset, width
+
+
+def _bytes(value: int, bits: int | None = None) -> str:
+    """A number as bytes, the lowest first."""
+    count = max(1, -(-(bits or value.bit_length()) // 8))
+    return " ".join(map(str, value.to_bytes(count, "little")))
