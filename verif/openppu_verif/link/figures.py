@@ -51,19 +51,19 @@ class Case:
 
 
 CASES = (
-    Case(name="flit payload, no FEC", config=PLAIN, goal=0.937, peer="RIFL 0.9375"),
-    Case(name="flit payload, FEC", config=CODED, goal=0.92, peer="PCIe 6 0.922"),
-    Case(name="write data, 4 KiB", config=PLAIN, data=True, goal=0.93, peer="serial_link 0.66-0.86"),
-    Case(name="write data, 256 B", config=PLAIN, size=256, data=True, goal=0.90, peer="NVLink 0.94 before coding"),
-    Case(name="write data, 64 B", config=PLAIN, size=64, data=True, goal=0.80, peer="NVLink 0.80 before coding"),
-    Case(name="goodput at BER 1e-6, no FEC", config=PLAIN, bit_errors=1e-6, goal=0.93, peer="RIFL 0.656 / 0.860"),
-    Case(name="goodput at BER 1e-5, no FEC", config=PLAIN, bit_errors=1e-5, goal=0.90, peer="RIFL 0.032 / 0.384"),
-    Case(name="goodput at BER 1e-4, FEC", config=CODED, bit_errors=1e-4, goal=0.90, peer="RIFL about 0"),
+    Case(name="flit payload, no FEC", config=PLAIN, goal=93.7, peer="RIFL: 93.75"),
+    Case(name="flit payload, FEC", config=CODED, goal=92.0, peer="PCIe 6: 92.2"),
+    Case(name="write data, 4 KiB", config=PLAIN, data=True, goal=93.0, peer="serial_link: 66-86"),
+    Case(name="write data, 256 B", config=PLAIN, size=256, data=True, goal=90.0, peer="NVLink: 94, before coding"),
+    Case(name="write data, 64 B", config=PLAIN, size=64, data=True, goal=80.0, peer="NVLink: 80, before coding"),
+    Case(name="goodput at BER 1e-6, no FEC", config=PLAIN, bit_errors=1e-6, goal=93.0, peer="RIFL: 65.6 / 86.0"),
+    Case(name="goodput at BER 1e-5, no FEC", config=PLAIN, bit_errors=1e-5, goal=90.0, peer="RIFL: 3.2 / 38.4"),
+    Case(name="goodput at BER 1e-4, FEC", config=CODED, bit_errors=1e-4, goal=90.0, peer="RIFL: about 0"),
 )
 BACK = replace(PLAIN, retry="go_back_n")
 WITHOUT_GOAL = (
-    ("goodput at BER 1e-6, no FEC", BACK, 1e-6),
-    ("goodput at BER 1e-5, no FEC", BACK, 1e-5),
+    ("goodput at BER 1e-6, no FEC, go back N", BACK, 1e-6),
+    ("goodput at BER 1e-5, no FEC, go back N", BACK, 1e-5),
 )
 LATENCY = "latency, packet in to packet out, beside the channel"
 RECOVERY = "a lane dies under load: clocks to the next packet"
@@ -123,9 +123,9 @@ def _share(case: Case, build_root: Path, clocks: int) -> dict[str, Any]:
     return _row(
         case.name,
         case.config,
-        round(value, 4),
+        round(100 * value, 2),
         clocks=clocks,
-        unit="of raw bits",
+        unit="% of raw bits",
         goal=case.goal,
         better="higher",
         peer=case.peer,
@@ -134,10 +134,10 @@ def _share(case: Case, build_root: Path, clocks: int) -> dict[str, Any]:
 
 
 def _go_back(name: str, config: LinkConfig, bit_errors: float, build_root: Path, clocks: int) -> dict[str, Any]:
-    with step(f"running {name}, go back N"):
+    with step(f"running {name}"):
         done = stream(config, 4096, bit_errors, build_root, clocks, words=delay_words(config))
-    value = round(min(done.share(side) for side in "ab"), 4)
-    return _row(name, config, value, clocks=clocks, unit="of raw bits", wrong_bits=done.window_wrong_bits)
+    value = round(100 * min(done.share(side) for side in "ab"), 2)
+    return _row(name, config, value, clocks=clocks, unit="% of raw bits", wrong_bits=done.window_wrong_bits)
 
 
 def latency(config: LinkConfig, build_root: Path) -> list[dict[str, Any]]:
