@@ -42,6 +42,7 @@ def test_a_training_is_traced_until_the_port_is_degraded(capsys):
         (["ber", "--rates", "0,x"], "--rates x: give numbers from 0 to 0.01"),
         (["ber", "--rates", "1"], "--rates 1: give numbers from 0 to 0.01"),
         (["ber", "--round-trip", "0"], "--round-trip 0: give 1 to 100"),
+        (["ber", "--round-trip", "100"], "--round-trip 100: 3,124 words a way with 64 clocks a flit; give one of at"),
         (["bench", "--clocks", "1"], "--clocks 1: give 1000 to 1e+09"),
         (["train-trace", "--skew", "65"], "--skew 65: give 0 to 64"),
         (["train-trace", "--dies", "-1"], "--dies -1: give 0 to 20000"),

@@ -22,7 +22,7 @@ BY_REGISTERS = (
     *("chip", "routes", "timeout", "reopen", "memory_bytes", "settings", "control", "reset_link", "failover"),
     *("look", "requests_to", "answers_to", "period", "ports", "router", "initiator"),
 )
-"""Members of `Fabric` that are registers here."""
+"""Members of `Fabric` that are registers here; but ``reset_link``: one side alone must not forget its numbers."""
 
 
 class LinkController(wiring.Component):
@@ -95,7 +95,6 @@ class LinkController(wiring.Component):
             given, asked = control[name], fabric.control[number]
             m.d.comb += [
                 status[name].eq(fabric.ports[number]),
-                fabric.reset_link[number].eq(strobes[name].reset_link),
                 *(asked[pulse].eq(strobes[name][pulse]) for pulse in PULSES),
                 *(asked[field].eq(given.control[field]) for field, _ in given.control.shape()),
                 *(fabric.failover[number][field].eq(given.failover[field]) for field, _ in given.failover.shape()),

@@ -65,6 +65,8 @@ class FlitTransmit(wiring.Component):
         A flit of the channel may begin.
     transmit : Out(stream of beat_layout)
     sending : In(1)
+    between : Out(1)
+        No flit is in progress, not even one that is lost: the next beat is a first one.
     next_number : In(NUMBER_BITS)
         Of the next new flit.
     again : In(again_layout)
@@ -92,6 +94,7 @@ class FlitTransmit(wiring.Component):
                 "may_send": In(CHANNELS),
                 "transmit": Out(stream.Signature(beat_layout(config))),
                 "sending": In(1),
+                "between": Out(1),
                 "next_number": In(NUMBER_BITS),
                 "again": In(again_layout(config)),
                 "trailer": In(Trailer),
@@ -122,6 +125,7 @@ class FlitTransmit(wiring.Component):
         offered = self.send.payload
         m.d.comb += [
             at_start.eq(position == 0),
+            self.between.eq(at_start),
             at_end.eq(position == beats - 1),
             allowed.eq(self.send.valid & offered.first & (self.may_send >> offered.channel)[0]),
             chosen.eq(Mux(self.again.valid, Kind.AGAIN, Mux(allowed, Kind.NEW, Kind.CONTROL))),

@@ -49,7 +49,9 @@ class LinkLayer(wiring.Component):
     transmit : Out(stream of beat_layout)
         While ``sending`` always valid, but for the cycle after it rose.
     sending : In(1)
-        When it falls, the flit in progress is lost.
+        When it falls, the flit in progress is lost; the rest of it is taken from ``send``, a beat a clock.
+    between : Out(1)
+        No flit is in progress: ``sending`` may rise.
     receive_beats : In(beat_layout), receive_valid : In(1)
     receiving : In(1)
         When it falls, the flit in progress is lost.
@@ -71,6 +73,7 @@ class LinkLayer(wiring.Component):
                 "wanted": In(CHANNELS),
                 "transmit": Out(stream.Signature(beat_layout(config))),
                 "sending": In(1),
+                "between": Out(1),
                 "receive_beats": In(beat_layout(config)),
                 "receive_valid": In(1),
                 "receiving": In(1),
@@ -93,6 +96,7 @@ class LinkLayer(wiring.Component):
             self.may_send.eq(sender.may_send),
             counters.events.stalls.eq(self.blocked),
             sender.sending.eq(self.sending),
+            self.between.eq(sender.between),
             receiver.beats.eq(self.receive_beats),
             receiver.valid.eq(self.receive_valid),
             receiver.receiving.eq(self.receiving),

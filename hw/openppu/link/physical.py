@@ -83,6 +83,8 @@ class PhysicalLayer(wiring.Component):
         They cannot wait. ``first`` and ``last`` are counted from the begin of ``receiving`` on.
     receiving : Out(1)
         When it falls, the rest of a flit will not come.
+    between : In(1)
+        The link layer is between flits, as it must be when ``sending`` rises; high if not connected.
     flit_good, flit_bad : In(1)
         Whether a flit received was right; for a clock.
     fresh_far : Out(1)
@@ -105,6 +107,7 @@ class PhysicalLayer(wiring.Component):
                 "receive": Out(beat_layout(config)),
                 "receive_valid": Out(1),
                 "receiving": Out(1),
+                "between": In(1, init=1),
                 "flit_good": In(1),
                 "flit_bad": In(1),
                 "fresh_far": Out(1),
@@ -132,6 +135,7 @@ class PhysicalLayer(wiring.Component):
             ),
             training.control.disable.eq(control.disable | control.test),
             training.sending.eq(sender.sending),
+            training.between.eq(self.between),
             training.flit_good.eq(self.flit_good),
             training.flit_bad.eq(self.flit_bad),
             self.fresh_far.eq(training.fresh_far),

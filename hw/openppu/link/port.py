@@ -116,6 +116,7 @@ class Port(wiring.Component):
             link.receive_beats.eq(tunnel.receive_beats),
             link.receive_valid.eq(tunnel.receive_valid),
             link.receiving.eq(tunnel.receiving),
+            physical.between.eq(link.between),
             physical.flit_good.eq(link.flit_good & ~tunnel.status.active),
             physical.flit_bad.eq(link.flit_bad & ~tunnel.status.active),
         ]

@@ -186,7 +186,7 @@ def status_layout(config: LinkConfig) -> data.StructLayout:
 
 def strobes_layout(config: LinkConfig) -> data.StructLayout:
     """What is done when 1 is written."""
-    port = data.StructLayout(dict.fromkeys((*PULSES, "reset_link"), 1))
+    port = data.StructLayout(dict.fromkeys(PULSES, 1))
     return data.StructLayout(
         {"write_route": 1, "reopen": 1, **{f"port{number}": port for number in range(config.ports)}}
     )
@@ -259,8 +259,7 @@ def _port(config: LinkConfig, number: int) -> Iterator[Register]:
         )
     done = {
         "retrain": "1: train again",
-        "hot_reset": "1: reset both ports' link layers",
-        "reset_link": "1: reset this port's",
+        "hot_reset": "1: reset both ports' link layers; what is on its way is lost",
     }
     for place, (pulse, meaning) in enumerate(done.items()):
         yield _strobe(f"{name}.{pulse}", base + _STROBES + 4 * place, ("strobes", name, pulse), meaning)

@@ -24,7 +24,7 @@ class Sender(wiring.Component):
 
     Members
     -------
-    send, may_send, transmit, sending
+    send, may_send, transmit, sending, between
         As in `openppu.link.link_layer.LinkLayer`.
     heard : In(heard_layout)
         What the other side says.
@@ -47,6 +47,7 @@ class Sender(wiring.Component):
                 "may_send": Out(CHANNELS),
                 "transmit": Out(stream.Signature(beat_layout(config))),
                 "sending": In(1),
+                "between": Out(1),
                 "heard": In(heard_layout()),
                 "trailer": In(Trailer),
                 "news": In(1),
@@ -74,6 +75,7 @@ class Sender(wiring.Component):
             self.round_trip.eq(retry.round_trip),
             transmit.may_send.eq(self.may_send),
             transmit.sending.eq(self.sending),
+            self.between.eq(transmit.between),
             transmit.trailer.eq(self.trailer),
             transmit.news.eq(self.news),
             transmit.next_number.eq(retry.next_number),

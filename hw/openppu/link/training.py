@@ -85,6 +85,8 @@ class Training(wiring.Component):
     report : In(receive_report_layout)
     sending : In(1)
         As of `openppu.link.transmit_side.TransmitSide`.
+    between : In(1)
+        The link layer is between flits: it counts down to data only then. High if not connected.
     flit_good, flit_bad : In(1)
         One has come; for a clock.
     state : Out(State)
@@ -112,6 +114,7 @@ class Training(wiring.Component):
                 "control": In(training_control_layout(config)),
                 "report": In(receive_report_layout(config)),
                 "sending": In(1),
+                "between": In(1, init=1),
                 "flit_good": In(1),
                 "flit_bad": In(1),
                 "state": Out(State),
@@ -301,7 +304,7 @@ class Training(wiring.Component):
                     m.d.sync += again(Cause.CALLED)
                 with m.Elif(late):
                     m.d.sync += give_up(State.RETRAIN)
-                with m.Elif(chosen.all() & choice.any):
+                with m.Elif(chosen.all() & choice.any & self.between):
                     m.d.sync += enter(State.START)
                 with m.Elif(chosen.any()):
                     m.d.sync += chosen.eq(Mux(chosen.all(), chosen, chosen + 1))

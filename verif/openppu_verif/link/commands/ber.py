@@ -11,6 +11,8 @@ from openppu_verif.link.figures import FLITS_ROUND, delay_words, stream
 
 RATES = "0,1e-7,1e-6,1e-5,1e-4"
 RETRIES = ("selective", "go_back_n")
+MOST_WORDS = 1000
+"""Of a lane's delay: the training waits no longer for answers."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
@@ -42,6 +44,11 @@ def run(args: argparse.Namespace) -> int:
     for retry in args.retry or [config.retry]:
         port = replace(config, retry=retry)
         words = delay_words(port, flits=args.round_trip)
+        if words > MOST_WORDS:
+            raise UserError(
+                f"--round-trip {args.round_trip}: {words:,} words a way with {config.beats} clocks a flit; give one of "
+                f"at most {MOST_WORDS:,} words"
+            )
         for rate in rates:
             done = stream(port, 4096, rate, args.build_dir, args.clocks, words=words)
             share = min(done.share(side) for side in "ab")
