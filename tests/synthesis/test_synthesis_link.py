@@ -15,8 +15,9 @@ CELLS = Ecp5Area(cells=20_000, lut4=12_345, ccu2c=678, dsp=0, ff=901, dpr16x4=2,
 
 @pytest.fixture
 def no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "map_ecp5", lambda *_, **__: CELLS)
-    monkeypatch.setattr(link, "map_gates", lambda *_, **__: GateArea(gates=55_555, ff=44))
+    monkeypatch.setattr(link, "map_modules", lambda *_, **__: ({}, {}))
+    monkeypatch.setattr(link, "ecp5_area", lambda _: CELLS)
+    monkeypatch.setattr(link, "gate_area", lambda _: GateArea(gates=55_555, ff=44))
     monkeypatch.setattr(link, "require_tool", lambda _: None)
 
 

@@ -104,7 +104,7 @@ def parts(stat: Any, top: str, *, source: Path) -> dict[str, Counter[str]]:
         raise SimulationError(f"{source}: not what `stat -json` of Yosys writes") from None
 
 
-def _map(component: wiring.Component, script: str, kind: str, *, top: str, folder: Path) -> tuple[Any, Any]:
+def map_modules(component: wiring.Component, script: str, kind: str, *, top: str, folder: Path) -> tuple[Any, Any]:
     """Map a component; the statistics of its modules, and of the flat whole without what nobody uses."""
     make_folder(folder)
     emit(component, top=top, config=load(PRESET)).write(folder / f"{top}.v")
@@ -119,8 +119,8 @@ def area_rows(name: str, entries: int, folder: Path) -> list[dict[str, Any]]:
     """Map a channel to ECP5, and its scheduler to gates; the rows of the report: the whole, then its parts."""
     config, top = with_entries(name, entries), f"{name}_{entries}"
     with step(f"synthesis of channel {name}, {entries} entries"):
-        modules, flat = _map(Channel(config), ECP5, "ecp5", top=top, folder=folder)
-        _, gates = _map(PseudoChannel(config), GATES, "gates", top=f"{top}_scheduler", folder=folder)
+        modules, flat = map_modules(Channel(config), ECP5, "ecp5", top=top, folder=folder)
+        _, gates = map_modules(PseudoChannel(config), GATES, "gates", top=f"{top}_scheduler", folder=folder)
     whole, logic = ecp5_area(flat), gate_area(gates)
     areas = {WHOLE: whole} | {part: ecp5_area(cells) for part, cells in modules.items() if part}
     rows = [
@@ -145,7 +145,7 @@ def clock_row(part: str, name: str, entries: int, folder: Path) -> dict[str, Any
     config, top = with_entries(name, entries), f"{part}_{name}_{entries}_harness"
     component = Channel(config) if part == "channel" else PseudoChannel(config)
     with step(f"synthesis of {part} {name}, {entries} entries, with its harness"):
-        _map(Harness(component), ECP5, "ecp5", top=top, folder=folder)
+        map_modules(Harness(component), ECP5, "ecp5", top=top, folder=folder)
     with step(f"place and route of {part} {name}, {entries} entries"):
         placed = place(top, folder=folder, seed=SEED, target=TARGET, seconds=CLOCK_SECONDS)
     return {

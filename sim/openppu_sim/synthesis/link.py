@@ -12,13 +12,13 @@ from openppu.link.port import Port
 from openppu_sim.progress import step
 from openppu_sim.report.json_report import benchmark_json, make_folder
 from openppu_sim.report.table import print_table
-from openppu_sim.synthesis.area import map_ecp5, map_gates
+from openppu_sim.synthesis.area import ecp5_area, gate_area
 from openppu_sim.synthesis.harness import Harness
+from openppu_sim.synthesis.hbm import ECP5, GATES, map_modules
 from openppu_sim.synthesis.page import markdown, rows
 from openppu_sim.synthesis.place import PACKAGE, SPEED_GRADE, place
 from openppu_sim.synthesis.yowasp import OutOfTimeError, require_tool
 
-PRESET = "ecp5"
 PORTS = {
     "one lane": LinkConfig(ports=1, lanes=1, lane_bits=16, window=16, credits=8, skew_words=8),
     "tiny": load("tiny").link,
@@ -81,10 +81,10 @@ def described(config: LinkConfig) -> str:
 
 def area_row(name: str, folder: Path) -> dict[str, Any]:
     """Map a port to ECP5 and to gates; the row of the report."""
-    config, chip = PORTS[name], load(PRESET)
+    port, top = PORTS[name], f"port_{_name(name)}"
     with step(f"synthesis of a port, {name}"):
-        area = map_ecp5(Port(config), top=f"port_{_name(name)}", config=chip, folder=folder)
-        gates = map_gates(Port(config), top=f"port_{_name(name)}", config=chip, folder=folder)
+        area = ecp5_area(map_modules(Port(port), ECP5, "ecp5", top=top, folder=folder)[1])
+        gates = gate_area(map_modules(Port(port), GATES, "gates", top=top, folder=folder)[1])
     return {
         "name": f"port {name}",
         "value": area.lut4,
@@ -101,7 +101,7 @@ def clock_row(name: str, folder: Path) -> dict[str, Any]:
     """Place and route a port within a harness; the row of the report."""
     top = f"port_{_name(name)}_harness"
     with step(f"synthesis of a port, {name}, with its harness"):
-        map_ecp5(Harness(Port(PORTS[name])), top=top, config=load(PRESET), folder=folder)
+        map_modules(Harness(Port(PORTS[name])), ECP5, "ecp5", top=top, folder=folder)
     with step(f"place and route of a port, {name}"):
         placed = place(top, folder=folder, seed=SEED, target=TARGET, seconds=CLOCK_SECONDS)
     return {
