@@ -50,7 +50,7 @@ def choose(netlist: Netlist, without: Container[str]) -> dict[str, str]:
     for port in names.values():
         if port in KEYWORDS:
             raise ValueError(f"port {port} of {netlist.name}: a word of Verilog; rename it in the component")
-    taken = {*KEYWORDS, *names.values()}
+    taken = {*KEYWORDS, netlist.name.lstrip("\\"), *names.values()}
     names["$loop"] = _free("word", taken)
     names |= {wire: names[port] for port, wire in netlist.carriers().items()}
     for instance in netlist.instances:
