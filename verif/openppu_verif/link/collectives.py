@@ -37,7 +37,7 @@ from openppu_verif.hbm.native_model import VERILATE, control, module_ports
 
 TOP = "collective_engine"
 FABRIC = "collective_fabric"
-SMALL = dict(tags=2, mailboxes=1, mailbox_bytes=64, semaphores=0)
+SMALL = dict(tags=2, mailboxes=1, mailbox_bytes=256, semaphores=0)
 """What the fabric has beside its ports and the engine is not used."""
 
 SETTINGS = TrainingSettings()
