@@ -139,6 +139,26 @@ def test_an_all_reduce_takes_what_the_closed_form_says(
     assert abs(outcome.clocks - expected) <= 0.05 * expected, f"{outcome.clocks} clocks, closed form {expected:.0f}"
 
 
+WIDE = CollectiveConfig(link=LinkConfig(ports=7, lanes=8, lane_bits=64, fec=True))
+"""As `ppu810e` has it: beats of 64 bytes."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("algorithm", "size", "share"), [("one_shot", 32, 0), ("direct", 1 << 16, 0.82), ("direct", 1 << 18, 0.93)]
+)
+def test_wide_engines_reach_the_share_of_the_closed_form(
+    algorithm: str, size: int, share: float, build_root: Path
+) -> None:
+    """Eight chips, a port moves the 236 payload bytes of 256 with FEC, a hop takes 30 clocks."""
+    rate = WIDE.beat_bytes * WIDE.link.payload_bytes // 256
+    about = Surroundings(delay=30, rate=256 * rate)
+    outcome = check(build_root, mesh(8), "all_reduce", algorithm, about, elements=size // 4, config=WIDE)
+    expected = all_reduce_clocks(algorithm, 8, size, WIDE, Timing(hop=30, rate=rate, read=4, write=4))
+    assert abs(outcome.clocks - expected) <= 0.05 * expected, f"{outcome.clocks} clocks, closed form {expected:.0f}"
+    assert 2 * size / 8 / rate / outcome.clocks >= share
+
+
 def lone(program: list[Instruction]) -> list[list[Instruction]]:
     return [program, [Instruction(opcode=Opcode.END)]]
 

@@ -26,7 +26,7 @@ WIRINGS = {
 }
 
 
-def engine(wiring: Wiring, *, window: int = 8, queue: int = 4, lanes: int = 2, ports: int = 0) -> CollectiveConfig:
+def engine(wiring: Wiring, *, window: int = 8, queue: int = 2, lanes: int = 2, ports: int = 0) -> CollectiveConfig:
     link = LinkConfig(ports=ports or max(len(ports) for ports in wiring.peers), lanes=lanes, lane_bits=16)
     return CollectiveConfig(link=link, window=window, packet=2, queue=queue)
 

@@ -82,21 +82,22 @@ def direct(
             {other: work.ports(place, other)[link][0] for other in others(place, len(ranks))}
             for place in range(len(ranks))
         ]
-        for place, rank in enumerate(ranks):
-            for other, port in ports[place].items():
-                for (low, elements), label in zip(spans[other], labels[other], strict=True):
+        # One span of every part after the other: what is sent must not fill a queue before it is taken.
+        for number in range(len(spans[0])):
+            for place, rank in enumerate(ranks):
+                for other, port in ports[place].items():
+                    low, elements = spans[other][number]
                     for block in work.have[rank].take(low, elements) if elements else ():
-                        schedule.send(block, (port,), Stream.REDUCE, label)
-        for place, rank in enumerate(ranks):
-            to, stream = tuple(ports[place].values()) if gather else (), Stream.STORE
-            if rank in forward:
-                to, stream = (forward[rank],), Stream.REDUCE
-            for span, label in zip(spans[place], labels[place], strict=True):
+                        schedule.send(block, (port,), Stream.REDUCE, labels[other][number])
+            for place, rank in enumerate(ranks):
+                to, stream = tuple(ports[place].values()) if gather else (), Stream.STORE
+                if rank in forward:
+                    to, stream = (forward[rank],), Stream.REDUCE
+                span, label = spans[place][number], labels[place][number]
                 add_up(work, rank, unit + link, ports[place], place, span, label, last=True, to=to, stream=stream)
-        for place, rank in enumerate(ranks if gather else ()):
-            for other, port in ports[place].items():
-                for span, label in zip(spans[other], labels[other], strict=True):
-                    receive(work, rank, port, span, label)
+            for place, rank in enumerate(ranks if gather else ()):
+                for other, port in ports[place].items():
+                    receive(work, rank, port, spans[other][number], labels[other][number])
     return used
 
 

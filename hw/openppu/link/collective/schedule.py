@@ -1,5 +1,6 @@
 """The programs of all ranks while the planner writes them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -98,22 +99,32 @@ class Schedule:
 
     def copies(self, moves: Sequence[Move]) -> list[list[Block]]:
         """Send elements to other ranks' memory, shared out to all links there are between two. Returns, for each of the
-        ``moves``, the blocks that hold them there. All are sent before the first is received.
+        ``moves``, the blocks that hold them there. All are sent before the first is received, as far as queues allow.
         """
-        ways = []
-        for block, other, _ in moves:
-            for index, ports in enumerate(links := self.wiring.links(block.rank, other)):
-                ways.append((self._share(block, index, len(links)), ports, self.label()))
-                if ways[-1][0] is not None:
-                    self.send(ways[-1][0], ports[:1], Stream.STORE, ways[-1][2])
-        found: list[list[Block]] = []
-        for block, other, address in moves:
-            found.append([])
-            for _ in self.wiring.links(block.rank, other):
-                piece, (_, port), label = ways.pop(0)
-                if piece is not None:
-                    target = self._moved(piece, other, address + (piece.low - block.low) * block.width)
-                    found[-1].append(self.store(other, port, label, target))
+        found: list[list[Block]] = [[] for _ in moves]
+        sent: list[tuple[int, Block, int, int]] = []
+        queued: Counter[tuple[int, int]] = Counter()
+
+        def receive() -> None:
+            for place, target, port, label in sent:
+                found[place].append(self.store(target.rank, port, label, target))
+            sent.clear()
+            queued.clear()
+
+        for place, (block, other, address) in enumerate(moves):
+            links = self.wiring.links(block.rank, other)
+            for index, (port, far_port) in enumerate(links):
+                piece = self._share(block, index, len(links))
+                if piece is None:
+                    continue
+                if queued[block.rank, port] == self.config.queue:
+                    receive()
+                label = self.label()
+                self.send(piece, (port,), Stream.STORE, label)
+                queued[block.rank, port] += 1
+                target = self._moved(piece, other, address + (piece.low - block.low) * block.width)
+                sent.append((place, target, far_port, label))
+        receive()
         return found
 
     def reduce(
