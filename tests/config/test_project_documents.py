@@ -38,6 +38,12 @@ def test_the_citation_names_the_version(project, project_root):
     assert f"\nversion: {project['project']['version']}\n" in (project_root / "CITATION.cff").read_text()
 
 
+def test_each_test_file_has_a_name_of_its_own(project_root):
+    """Two modules of one name cannot both be imported, and a run of all tests ends in an error."""
+    names = [path.name for path in (project_root / "tests").rglob("*.py") if path.name != "conftest.py"]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []
+
+
 def test_make_lists_every_target(project_root):
     text = (project_root / "Makefile").read_text()
     targets = re.search(r"^\.PHONY: (.*)", text, re.MULTILINE)[1].split()
