@@ -1,0 +1,1 @@
+"""The command processor: what engines are told, and what they answer."""
