@@ -15,6 +15,7 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from openppu.command.config import CommandConfig
 from openppu.hbm.stacks import HbmConfig
 from openppu.link.config import LinkConfig
 from openppu.section import ConfigError as ConfigError
@@ -108,6 +109,7 @@ class ChipConfig(Section):
     tile: TileConfig
     hbm: HbmConfig = dataclasses.field(default_factory=HbmConfig)
     link: LinkConfig = dataclasses.field(default_factory=LinkConfig)
+    command: CommandConfig = dataclasses.field(default_factory=CommandConfig)
     source: str = dataclasses.field(default="", compare=False)
 
     def fingerprint(self) -> str:
@@ -122,7 +124,9 @@ class ChipConfig(Section):
         return dataclasses.replace(self, tile=dataclasses.replace(self.tile, **changes))
 
 
-SECTIONS: dict[str, type[Section]] = {cls.SECTION: cls for cls in (ChipConfig, TileConfig, HbmConfig, LinkConfig)}
+SECTIONS: dict[str, type[Section]] = {
+    cls.SECTION: cls for cls in (ChipConfig, TileConfig, HbmConfig, LinkConfig, CommandConfig)
+}
 
 
 def presets() -> list[str]:

@@ -1,0 +1,1 @@
+"""Programs: lists of commands, their text and their bytes."""

@@ -1,0 +1,148 @@
+"""One command of a program, and its 64 bytes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from amaranth.lib import data
+from openppu.command.instruction import Instruction, InstructionSet
+from openppu.command.layouts import COMMAND_BYTES, REGISTERS, flags_layout, header_layout, word_layout
+
+from openppu_sim.errors import UserError
+
+_HEADER, _FLAGS, _WORD = header_layout(), flags_layout(), word_layout()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command with all that its header says.
+
+    Parameters
+    ----------
+    name : str
+        Of its instruction.
+    fields : mapping of str to int
+        Those that are not 0.
+    registers : mapping of str to int
+        The address register, 1 to 15, that is added to a field.
+    wait, signal : tuple of (int, int), optional
+        A semaphore and a value.
+    chip : int, optional
+        Of the semaphore that is signalled, if it is not this one's.
+    record, interrupt, fence : bool
+    tag : int
+    """
+
+    name: str
+    fields: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    registers: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    wait: tuple[int, int] | None = None
+    signal: tuple[int, int] | None = None
+    chip: int | None = None
+    record: bool = False
+    interrupt: bool = False
+    fence: bool = False
+    tag: int = 0
+
+    def word(self, instructions: InstructionSet) -> int:
+        """Its 512 bits as a number.
+
+        Raises
+        ------
+        UserError
+            If there is no such instruction or field, or a value does not fit.
+        """
+        instruction = instructions.by_name.get(self.name)
+        if instruction is None:
+            raise UserError(f"{self.name}: no such command; give one of {', '.join(instructions.by_name)}")
+        try:
+            operands = instruction.pack(self.fields)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        wait, signal = self.wait or (0, 0), self.signal or (0, 0)
+        flags: dict[str, Any] = {
+            "wait": self.wait is not None,
+            "signal": self.signal is not None,
+            "remote": self.chip is not None,
+            "record": self.record,
+            "interrupt": self.interrupt,
+            "fence": self.fence,
+        }
+        header = {
+            "opcode": instruction.opcode,
+            "wait_semaphore": wait[0],
+            "wait_value": wait[1],
+            "signal_semaphore": signal[0],
+            "signal_value": signal[1],
+            "tag": self.tag,
+            "chip": self.chip or 0,
+        }
+        for name, value in header.items():
+            most = (1 << _width(_HEADER, name)) - 1
+            if not 0 <= value <= most:
+                raise UserError(f"{self.name}: {name.replace('_', ' ')} = {value}: give 0 to {most}")
+        if self.chip is not None and self.signal is None:
+            raise UserError(f"{self.name}: chip {self.chip} is named, but there is no signal for it")
+        slots = [0, 0, 0, 0]
+        for name, register in self.registers.items():
+            slot = _slot(instruction, name)
+            if not 0 < register < REGISTERS:
+                raise UserError(f"{self.name} {name}: register {register}: give 1 to {REGISTERS - 1}")
+            slots[slot] = register
+        bits = _HEADER.const({**header, "flags": _FLAGS.const(flags), "registers": slots}).as_value().value
+        return int(bits) | operands << _HEADER.size
+
+    def encode(self, instructions: InstructionSet) -> bytes:
+        """Its 64 bytes, as in a ring; errors as of `word`."""
+        return self.word(instructions).to_bytes(COMMAND_BYTES, "little")
+
+    @classmethod
+    def decode(cls, raw: bytes, instructions: InstructionSet) -> "Command":
+        """The command of 64 bytes.
+
+        Raises
+        ------
+        UserError
+            If they are none, or bits are set that have no meaning.
+        """
+        if len(raw) != COMMAND_BYTES:
+            raise UserError(f"a command of {len(raw)} bytes: it has {COMMAND_BYTES}")
+        word = _WORD.from_bits(int.from_bytes(raw, "little"))
+        header, operands = word.header, word.operands
+        instruction = instructions.by_opcode.get(header.opcode)
+        if instruction is None:
+            raise UserError(f"opcode {header.opcode}: no such command")
+        flags = header.flags
+        fields = {name: value for name, value in instruction.unpack(operands).items() if value}
+        command = cls(
+            name=instruction.name,
+            fields=fields,
+            registers={
+                operand.name: header.registers[operand.slot]
+                for operand in instruction.operands
+                if operand.slot is not None and header.registers[operand.slot]
+            },
+            wait=(header.wait_semaphore, header.wait_value) if flags.wait else None,
+            signal=(header.signal_semaphore, header.signal_value) if flags.signal else None,
+            chip=header.chip if flags.remote else None,
+            record=bool(flags.record),
+            interrupt=bool(flags.interrupt),
+            fence=bool(flags.fence),
+            tag=header.tag,
+        )
+        if command.encode(instructions) != raw:
+            raise UserError(f"{instruction.name}: bits are set that have no meaning")
+        return command
+
+
+def _width(layout: data.StructLayout, name: str) -> int:
+    return int(layout[name].width)
+
+
+def _slot(instruction: Instruction, name: str) -> int:
+    for operand in instruction.operands:
+        if operand.name == name and operand.slot is not None:
+            return operand.slot
+    can = ", ".join(instruction.addresses) or "none"
+    raise UserError(f"{instruction.name} {name}: no register can be added to it; it can to {can}")
