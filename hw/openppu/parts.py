@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from amaranth.lib import wiring
 
-from openppu.command.instructions import instructions
-from openppu.command.processor import CommandProcessor
 from openppu.config import ChipConfig, ConfigError
 from openppu.formats.add32 import Add32
 from openppu.formats.binary32_to_int32 import Binary32ToInt32
@@ -96,12 +94,6 @@ def collective_engine(chip: ChipConfig) -> CollectiveEngine:
     return CollectiveEngine(CollectiveConfig(link=chip.link))
 
 
-def command_processor(chip: ChipConfig) -> CommandProcessor:
-    """A chip's command processor."""
-    known = instructions()
-    return CommandProcessor(chip.command, known, [(engine, engine) for engine in known.engines] or [("", "")])
-
-
 HBM_ID_BITS = 6
 """Width of AXI's IDs."""
 
@@ -119,7 +111,6 @@ PARTS = {
     "widen": Part("the tile's float formats to binary32", lambda chip: Widen(formats=floats(chip)), has_float),
     "requantise": Part("int32 or binary32, scaled to int8", lambda chip: Requantise()),
     "vector_lane": Part("the arithmetic of one lane of a vector unit", lambda chip: Lane()),
-    "command_processor": Part("rings of commands, semaphores and records", command_processor),
     "hbm": Part(
         "the controller of one HBM2e channel", lambda chip: Controller(chip.hbm.channel, start=hbm_start(chip))
     ),
