@@ -12,9 +12,11 @@ from typing import Any
 
 from amaranth import Value
 from amaranth.back import rtlil
+from amaranth.hdl._ir import PortDirection  # what `rtlil.convert` takes for ports that it is given
 from amaranth.lib import data, wiring
 
 import openppu
+from openppu.common.shared import ports_of
 from openppu.config import ChipConfig
 from openppu.emission.build import build
 from openppu.emission.flatten import flatten
@@ -50,9 +52,13 @@ class Emission:
     def module_name(self, component: wiring.Component) -> str:
         """The module that `openppu.common.shared.shared` instantiates for ``component``.
 
-        Two components are the same if their class and their public parameters are.
+        Two components are the same if their class and their public parameters are. A component that has a
+        ``module_name`` of its own bears it in every part.
         """
         kind = f"{type(component).__qualname__}({parameters(component)!r})"
+        if kind not in self._names and hasattr(component, "module_name"):
+            self._names[kind] = component.module_name
+            self._waiting.append((component.module_name, component))
         if kind not in self._names:
             base = f"{self.top}_{re.sub('(?<!^)(?=[A-Z])', '_', type(component).__name__).lower()}"
             variant = 1 + sum(re.fullmatch(rf"{base}(_\d+)?", name) is not None for name in self._names.values())
@@ -62,11 +68,18 @@ class Emission:
 
     def rtlil(self, component: wiring.Component) -> list[tuple[wiring.Component, str]]:
         """The component and every shared one below it, each with its netlist in RTLIL."""
-        texts = [(component, rtlil.convert(component, name=self.top, platform=self, emit_src=False))]
+        texts = [(component, self._rtlil(component, self.top))]
         while self._waiting:
             name, shared = self._waiting.pop(0)
-            texts.append((shared, rtlil.convert(shared, name=name, platform=self, emit_src=False)))
+            texts.append((shared, self._rtlil(shared, name)))
         return texts
+
+    def _rtlil(self, component: wiring.Component, name: str) -> str:
+        ports = {}
+        for port, member, value in ports_of(component):
+            direction = PortDirection.Input if member.flow is wiring.In else PortDirection.Output
+            ports[port] = (Value.cast(value), direction)
+        return rtlil.convert(component, name=name, platform=self, ports=ports, emit_src=False)
 
 
 def parameters(component: wiring.Component) -> dict[str, object]:
@@ -227,7 +240,11 @@ def _module(component: wiring.Component, netlist: Netlist) -> str:
     given = ", ".join(key if value is True else f"{key} {value}" for key, value in values.items())
     first = (inspect.getdoc(component) or "").partition("\n\n")[0].replace("\n", " ")
     comment = f"{type(component).__name__}{f' ({given})' if given else ''}: {first}"
-    return module_text(netlist, comment.replace("`", ""), _field_notes(component))
+    text = module_text(netlist, comment.replace("`", ""), _field_notes(component))
+    if hasattr(component, "REPLACED_BY"):
+        # Whoever has a macro for it defines this name, and gives a module of the same name and ports.
+        text = f"`ifndef {component.REPLACED_BY}\n{text}`endif\n"
+    return text
 
 
 def _field_notes(component: wiring.Component) -> dict[str, str]:
@@ -257,7 +274,7 @@ def _header(top: str, config: ChipConfig) -> str:
 def port_table(component: wiring.Component) -> dict[str, dict]:
     """Each port of a component's module, but ``clk`` and ``rst``: direction, width, and fields of a payload."""
     ports: dict[str, dict] = {}
-    for path, member, value in component.signature.flatten(component):
+    for name, member, value in ports_of(component):
         shape = value.shape()
         port: dict[str, Any] = {
             "direction": "input" if member.flow is wiring.In else "output",
@@ -265,5 +282,5 @@ def port_table(component: wiring.Component) -> dict[str, dict]:
         }
         if isinstance(shape, data.StructLayout):
             port["fields"] = {str(name): {"offset": field.offset, "bits": field.width} for name, field in shape}
-        ports["__".join(map(str, path))] = port
+        ports[name] = port
     return ports

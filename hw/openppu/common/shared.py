@@ -1,6 +1,8 @@
 """Sub-modules that are emitted once, however often they are used."""
 
-from amaranth import ClockSignal, Elaboratable, Instance, ResetInserter, ResetSignal, Value
+from collections.abc import Iterator
+
+from amaranth import ClockSignal, Const, Elaboratable, Instance, ResetInserter, ResetSignal, Value, ValueLike
 from amaranth.lib import wiring
 
 
@@ -18,7 +20,16 @@ def shared(component: wiring.Component, platform, *, reset: Value | None = None)
     component._MustUse__used = True
     resets = ResetSignal() if reset is None else ResetSignal() | reset
     ports = {}
-    for path, member, value in component.signature.flatten(component):
-        direction = "i" if member.flow is wiring.In else "o"
-        ports[f"{direction}_{'__'.join(map(str, path))}"] = value
+    for name, member, value in ports_of(component):
+        ports[f"{'i' if member.flow is wiring.In else 'o'}_{name}"] = value
     return Instance(platform.module_name(component), i_clk=ClockSignal(), i_rst=resets, **ports)
+
+
+def ports_of(component: wiring.Component) -> Iterator[tuple[str, wiring.Member, ValueLike]]:
+    """Each port of a component's module but ``clk`` and ``rst``: name, member, value.
+
+    The ``ready`` of a stream that is always ready, and the ``valid`` of one that is always valid, are no ports.
+    """
+    for path, member, value in component.signature.flatten(component):
+        if not isinstance(Value.cast(value), Const):
+            yield "__".join(map(str, path)), member, value
