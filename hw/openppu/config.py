@@ -18,6 +18,7 @@ from typing import Any, Self
 from openppu.command.config import CommandConfig
 from openppu.hbm.stacks import HbmConfig
 from openppu.link.config import LinkConfig
+from openppu.scratchpad.config import WORD_BYTES, ScratchpadConfig
 from openppu.section import ConfigError as ConfigError
 from openppu.section import Section, allowed_values, cut, option, show, shown
 from openppu.section import options as options
@@ -89,6 +90,11 @@ class TileConfig(Section):
         """Width of an accumulator row's address."""
         return self.accumulators.bit_length() - 1
 
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of the widest thing that a cycle moves: a row of results or addends, a block's column of operands."""
+        return max(4 * self.columns, self.rows * self.operand_bits // 8)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ChipConfig(Section):
@@ -97,7 +103,7 @@ class ChipConfig(Section):
     Raises
     ------
     ConfigError
-        If a value is outside its range.
+        If a value is outside its range, or the scratchpad's words are too narrow for the tile.
     """
 
     SECTION = "chip"
@@ -110,13 +116,29 @@ class ChipConfig(Section):
     hbm: HbmConfig = dataclasses.field(default_factory=HbmConfig)
     link: LinkConfig = dataclasses.field(default_factory=LinkConfig)
     command: CommandConfig = dataclasses.field(default_factory=CommandConfig)
+    scratchpad: ScratchpadConfig = dataclasses.field(default_factory=ScratchpadConfig)
     source: str = dataclasses.field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        wanted, given = self.tile.row_bytes, self.scratchpad.word_bytes
+        if self.scratchpad.fitted or given == 0:
+            fitting = min(width for width in WORD_BYTES if width >= wanted)
+            fitted = dataclasses.replace(self.scratchpad, word_bytes=fitting, fitted=True)
+            object.__setattr__(self, "scratchpad", fitted)
+        elif given < wanted:
+            tile = f"{self.tile.rows} x {self.tile.columns}, operands of {self.tile.operand_bits} bits"
+            raise ConfigError(
+                f"scratchpad.word_bytes = {given}: too narrow for the tile ({tile}); give at least {wanted}, "
+                f"or 0 for the narrowest that suits it"
+            )
 
     def fingerprint(self) -> str:
         """12 hex digits that change with any value but name, description and source."""
         values = dataclasses.asdict(self)
         for label in ("name", "description", "source"):
             del values[label]
+        del values["scratchpad"]["fitted"]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
     def replace(self, **changes: Any) -> Self:
@@ -125,7 +147,7 @@ class ChipConfig(Section):
 
 
 SECTIONS: dict[str, type[Section]] = {
-    cls.SECTION: cls for cls in (ChipConfig, TileConfig, HbmConfig, LinkConfig, CommandConfig)
+    cls.SECTION: cls for cls in (ChipConfig, TileConfig, HbmConfig, LinkConfig, CommandConfig, ScratchpadConfig)
 }
 
 

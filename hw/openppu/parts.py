@@ -25,6 +25,7 @@ from openppu.hbm.status import PowerUp
 from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.engine import CollectiveEngine
 from openppu.link.port import Port
+from openppu.scratchpad.scratchpad import Scratchpad
 from openppu.tile.cell import Cell
 from openppu.tile.tile import Tile
 from openppu.vector.lane import Lane
@@ -94,6 +95,9 @@ def collective_engine(chip: ChipConfig) -> CollectiveEngine:
     return CollectiveEngine(CollectiveConfig(link=chip.link))
 
 
+SCRATCHPAD_PORTS = 9
+"""Of a compute unit: three of the matmul engine, three of the vector unit, load and store, the network."""
+
 HBM_ID_BITS = 6
 """Width of AXI's IDs."""
 
@@ -111,6 +115,9 @@ PARTS = {
     "widen": Part("the tile's float formats to binary32", lambda chip: Widen(formats=floats(chip)), has_float),
     "requantise": Part("int32 or binary32, scaled to int8", lambda chip: Requantise()),
     "vector_lane": Part("the arithmetic of one lane of a vector unit", lambda chip: Lane()),
+    "scratchpad": Part(
+        "the memory of a compute unit", lambda chip: Scratchpad(chip.scratchpad, ports=SCRATCHPAD_PORTS)
+    ),
     "hbm": Part(
         "the controller of one HBM2e channel", lambda chip: Controller(chip.hbm.channel, start=hbm_start(chip))
     ),
