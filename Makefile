@@ -78,6 +78,7 @@ docs: $(INSTALLED) ## write the generated pages of docs/, those of figures if th
 	$(BIN)/python -m openppu.link.registers > docs/link-registers.md
 	$(BIN)/python -m openppu.command.registers > docs/command-registers.md
 	$(BIN)/python -m openppu.command.instructions > docs/commands.md
+	$(BIN)/python -m openppu.host.blocks > docs/registers.md
 	$(call page_of_figures,docs/benchmarks.md,$(BENCHES:%=$(BUILD)/bench/%.json),openppu_sim.report.benchmark_table,bench)
 	$(call page_of_figures,docs/images/hbm-load.svg,$(BUILD)/bench/hbm_load.json,openppu_sim.report.hbm_load,bench)
 	$(call page_of_figures,docs/synthesis.md,$(BUILD)/synth/synth.json $(BUILD)/pnr/pnr.json,openppu_sim.synthesis page,synth pnr)

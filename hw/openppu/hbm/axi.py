@@ -8,8 +8,7 @@ from openppu.common.axi import AxiSignature
 from openppu.common.choose import RoundRobin
 from openppu.hbm.axi_reads import AxiReads
 from openppu.hbm.axi_writes import BYTE_BITS, AxiWrites
-from openppu.hbm.config import ChannelConfig
-from openppu.hbm.layouts import acknowledge_layout, request_layout, response_layout, write_word_layout
+from openppu.hbm.layouts import Addressed, acknowledge_layout, request_layout, response_layout, write_word_layout
 from openppu.hbm.phy import DATA_BITS
 
 
@@ -26,7 +25,7 @@ class AxiPort(wiring.Component):
 
     Parameters
     ----------
-    config : ChannelConfig
+    config : Addressed
     id_bits : int
         Width of IDs; the low ones, as many as there are tags, let reads pass each other.
 
@@ -40,7 +39,7 @@ class AxiPort(wiring.Component):
     acknowledges : In(stream of acknowledge_layout(config))
     """
 
-    def __init__(self, config: ChannelConfig, *, id_bits: int):
+    def __init__(self, config: Addressed, *, id_bits: int):
         self.config = config
         self.id_bits = id_bits
         axi = AxiSignature(id_bits=id_bits, address_bits=config.address_bits + BYTE_BITS, data_bits=DATA_BITS)

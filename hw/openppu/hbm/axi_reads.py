@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from openppu.common.axi import PAGE_BITS, Burst, BurstStep, Response
 from openppu.hbm.axi_writes import BYTE_BITS, burst_layout
-from openppu.hbm.config import MOST_ACCESSES, ChannelConfig
-from openppu.hbm.layouts import response_layout
+from openppu.hbm.config import MOST_ACCESSES
+from openppu.hbm.layouts import Addressed, response_layout
 from openppu.hbm.phy import DATA_BITS
 
 BURSTS = 4
@@ -17,7 +17,7 @@ PLANS = 8
 """Bursts of a tag that are on their way."""
 
 
-def run_layout(config: ChannelConfig) -> data.StructLayout:
+def run_layout(config: Addressed) -> data.StructLayout:
     """``last + 1`` accesses from an address on."""
     return data.StructLayout({"address": config.address_bits, "last": range(MOST_ACCESSES), "tag": range(config.tags)})
 
@@ -38,7 +38,7 @@ class AxiReads(wiring.Component):
     responses : In(stream of response_layout(config))
     """
 
-    def __init__(self, config: ChannelConfig, *, id_bits: int):
+    def __init__(self, config: Addressed, *, id_bits: int):
         self.config = config
         self.id_bits = id_bits
         beat = data.StructLayout({"id": id_bits, "data": DATA_BITS, "response": Response, "last": 1})

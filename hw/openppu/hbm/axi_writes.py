@@ -5,8 +5,8 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from openppu.common.axi import PAGE_BITS, BurstStep, Response
-from openppu.hbm.config import GRANULE, ChannelConfig
-from openppu.hbm.layouts import acknowledge_layout, write_word_layout
+from openppu.hbm.config import GRANULE
+from openppu.hbm.layouts import Addressed, acknowledge_layout, write_word_layout
 from openppu.hbm.phy import DATA_BITS
 
 BYTE_BITS = 5
@@ -25,14 +25,14 @@ UNANSWERED = 32
 """Pieces whose acknowledges are awaited."""
 
 
-def burst_layout(config: ChannelConfig, id_bits: int) -> data.StructLayout:
+def burst_layout(config: Addressed, id_bits: int) -> data.StructLayout:
     """An AXI burst, with ``size`` at most 5; ``address`` counts bytes."""
     return data.StructLayout(
         {"id": id_bits, "address": config.address_bits + BYTE_BITS, "length": 8, "size": 3, "burst": 2}
     )
 
 
-def piece_layout(config: ChannelConfig) -> data.StructLayout:
+def piece_layout(config: Addressed) -> data.StructLayout:
     """``last + 1`` accesses from an address on, in one granule."""
     return data.StructLayout({"address": config.address_bits, "last": range(GRANULE)})
 
@@ -57,7 +57,7 @@ class AxiWrites(wiring.Component):
     acknowledges : In(stream of acknowledge_layout(config))
     """
 
-    def __init__(self, config: ChannelConfig, *, id_bits: int):
+    def __init__(self, config: Addressed, *, id_bits: int):
         self.config = config
         self.id_bits = id_bits
         word = stream.Signature(write_word_layout())

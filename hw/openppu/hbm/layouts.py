@@ -1,12 +1,23 @@
 """What travels between the parts of a channel's controller."""
 
+from typing import Protocol
+
 from amaranth.lib import data
 
 from openppu.hbm.config import GRANULE, MOST_ACCESSES, ChannelConfig
 from openppu.hbm.phy import DATA_BITS
 
 
-def request_layout(config: ChannelConfig) -> data.StructLayout:
+class Addressed(Protocol):
+    """What a request port is made for: bits of the address of 32 bytes, and tags."""
+
+    @property
+    def address_bits(self) -> int: ...
+    @property
+    def tags(self) -> int: ...
+
+
+def request_layout(config: Addressed) -> data.StructLayout:
     """A request: ``last`` is the number of accesses less one; a write brings as many words."""
     return data.StructLayout(
         {"write": 1, "address": config.address_bits, "last": range(MOST_ACCESSES), "tag": range(config.tags)}
@@ -18,12 +29,12 @@ def write_word_layout() -> data.StructLayout:
     return data.StructLayout({"data": DATA_BITS, "mask": DATA_BITS // 8})
 
 
-def response_layout(config: ChannelConfig) -> data.StructLayout:
+def response_layout(config: Addressed) -> data.StructLayout:
     """One access read: ``last`` on a request's last; the data is known to be wrong (``error``) or was ``corrected``."""
     return data.StructLayout({"data": DATA_BITS, "tag": range(config.tags), "last": 1, "error": 1, "corrected": 1})
 
 
-def acknowledge_layout(config: ChannelConfig) -> data.StructLayout:
+def acknowledge_layout(config: Addressed) -> data.StructLayout:
     """A whole write request has been taken in; every read taken afterwards, by any port, sees it.
 
     With ``error`` it reaches beyond the capacity, and nothing was written.

@@ -1,0 +1,1 @@
+"""A chip as software sees it."""
