@@ -1,4 +1,4 @@
-"""What stands around a command processor in tests: instructions, engines, memory, registers."""
+"""What stands around a command processor in tests: instructions and engines."""
 
 import random
 from collections import deque
@@ -27,62 +27,6 @@ SUM = Instruction(
     meanings={"count": "how many", "a": "one", "b": "two", "c": "three", "to": "where"},
 )
 INSTRUCTIONS = InstructionSet((*CONTROLS, COPY, SUM))
-
-
-class Memory:
-    """Answers a memory port's requests, each after a while; writes are acknowledged."""
-
-    def __init__(self, port, chance: random.Random, *, words: dict[int, int], rate: float = 1.0, delay: int = 5):
-        self.words, self.chance, self.delay, self.rate = words, chance, delay, rate
-        self.requests = Take(port.requests, chance, rate)
-        self.data = Take(port.words, chance, rate)
-        self.responses = Put(port.responses, chance, rate)
-        self.acknowledges = Put(port.acknowledges, chance, rate)
-        self.pending: deque = deque()
-        self.writes: deque = deque()
-        self.cycle = 0
-        self.bad: set[int] = set()
-        self.read: set[int] = set()
-
-    def drive(self, ctx) -> None:
-        self.cycle += 1
-        while self.pending and self.pending[0][0] <= self.cycle:
-            self.responses.waiting.append(self.pending.popleft()[1])
-        for end in (self.requests, self.responses, self.acknowledges):
-            end.drive(ctx)
-        self.data.drive(ctx, allowed=bool(self.writes))
-
-    def sample(self, ctx) -> None:
-        self.responses.sample(ctx)
-        self.acknowledges.sample(ctx)
-        request = self.requests.sample(ctx)
-        if request is not None:
-            assert request.address % 32 == 0
-            if request.write:
-                self.writes.append((request.address, request.last + 1, request.tag))
-            else:
-                when = self.cycle + self.delay + int(self.chance.random() * self.delay)
-                when = max(when, self.pending[-1][0] if self.pending else 0)
-                for number in range(request.last + 1):
-                    address = request.address + 32 * number
-                    self.read.add(address)
-                    word = {
-                        "data": self.words.get(address, 0),
-                        "tag": request.tag,
-                        "last": number == request.last,
-                        "error": address in self.bad,
-                        "corrected": 0,
-                    }
-                    self.pending.append((when, word))
-        word = self.data.sample(ctx)
-        if word is not None:
-            address, count, tag = self.writes[0]
-            assert word.mask == (1 << 32) - 1
-            self.words[address] = word.data
-            self.writes[0] = (address + 32, count - 1, tag)
-            if count == 1:
-                self.writes.popleft()
-                self.acknowledges.waiting.append({"tag": tag, "error": 0})
 
 
 class Engine:

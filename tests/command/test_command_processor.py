@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from engines import INSTRUCTIONS, Engine, Memory
+from engines import INSTRUCTIONS, Engine
 from openppu.command.config import CommandConfig
 from openppu.command.error import Error
 from openppu.command.layouts import record_layout
@@ -14,6 +14,7 @@ from openppu_sim.program.command import Command
 from openppu_sim.program.text import parse_program, print_program
 from openppu_sim.reference.command import Interpreter
 from openppu_verif.ends import Put, Take, run
+from openppu_verif.memory_model import MemoryModel
 
 CONFIG = CommandConfig(semaphores=8, buffer=8, in_flight=4, loops=2)
 QUEUES = (("copy", "copier"), ("sum", "adder"))
@@ -32,7 +33,7 @@ class Bench:
         self.chance = random.Random(seed)
         self.design = CommandProcessor(CONFIG, INSTRUCTIONS, QUEUES)
         self.programs = programs
-        self.memory = Memory(self.design.memory, self.chance, words={}, rate=rate, delay=delay)
+        self.memory = MemoryModel(self.design.memory, self.chance, rate=rate, delay=delay)
         self.engines = [
             Engine(self.design.issue[n], self.design.finished[n], self.chance, rate=rate) for n in range(len(QUEUES))
         ]
@@ -44,9 +45,7 @@ class Bench:
         for number, program in enumerate(programs):
             for place, command in enumerate(program):
                 image = command if isinstance(command, bytes) else command.encode(INSTRUCTIONS)
-                for half in range(2):
-                    word = int.from_bytes(image[32 * half : 32 * half + 32], "little")
-                    self.memory.words[ring(number) + 64 * (place % (1 << log2)) + 32 * half] = word
+                self.memory.load(ring(number) + 64 * (place % (1 << log2)), image)
 
     def start(self) -> list[tuple[str, int]]:
         """Register writes that begin the programs."""
@@ -86,7 +85,7 @@ class Bench:
             for end in (self.memory, *self.engines, self.signals, self.remote):
                 end.drive(ctx)
             self.memory.sample(ctx)
-            before = [len(engine.taken) for engine in self.engines], len(self.memory.words), len(self.remotes)
+            before = [len(engine.taken) for engine in self.engines], len(self.memory.written), len(self.remotes)
             for engine in self.engines:
                 engine.sample(ctx)
             self.signals.sample(ctx)
@@ -104,7 +103,7 @@ class Bench:
                 for valid, ready in ((axi.awvalid, axi.awready), (axi.wvalid, axi.wready), (axi.arvalid, axi.arready))
                 if ctx.get(valid) and ctx.get(ready)
             ]
-            after = [len(engine.taken) for engine in self.engines], len(self.memory.words), len(self.remotes)
+            after = [len(engine.taken) for engine in self.engines], len(self.memory.written), len(self.remotes)
             busy = pending or before != after or any(engine.running for engine in self.engines)
             state["still"] = 0 if busy else state["still"] + 1
             return state["still"] > quiet
@@ -120,10 +119,9 @@ class Bench:
     def records(self):
         """Those in memory, in their order."""
         found = {}
-        for address, word in self.memory.words.items():
-            if RECORDS <= address < RECORDS + 64 * 32:
-                record = record_layout().from_bits(word)
-                found[record.number] = record
+        for address in self.memory.written:
+            record = record_layout().from_bits(int.from_bytes(self.memory.dump(address, 32), "little"))
+            found[record.number] = record
         return [found[number] for number in sorted(found)]
 
 
@@ -253,8 +251,8 @@ def _still(cycles=150):
     state = {"count": 0, "last": None}
 
     def step(ctx, bench):
-        now = [len(engine.taken) for engine in bench.engines], len(bench.memory.words), bench.memory.pending
-        now = (*now[:2], len(now[2]), sum(len(engine.running) for engine in bench.engines))
+        now = [len(engine.taken) for engine in bench.engines], len(bench.memory.written), bench.memory.idle
+        now = (*now, sum(len(engine.running) for engine in bench.engines))
         state["count"] = state["count"] + 1 if now == state["last"] else 0
         state["last"] = now
         return state["count"] >= cycles
@@ -321,10 +319,7 @@ def test_an_engines_error_stops_signals_and_a_restart_goes_on():
 
     def more(ctx, bench):
         image = parse("COPY rows=9 interrupt")[0].encode(INSTRUCTIONS)
-        for half in range(2):
-            bench.memory.words[ring(0) + 4 * 64 + 32 * half] = int.from_bytes(
-                image[32 * half : 32 * half + 32], "little"
-            )
+        bench.memory.load(ring(0) + 4 * 64, image)
         return True
 
     shown = bench.play(

@@ -1,0 +1,109 @@
+"""Several users of one memory port."""
+
+from amaranth import Array, Cat, Module, Mux, Signal
+from amaranth.lib import data, fifo, wiring
+from amaranth.lib.wiring import In, Out
+
+from openppu.common.choose import RoundRobin
+from openppu.common.memory import MOST_WORDS, MemorySignature
+from openppu.common.shared import shared
+
+WRITES = 8
+"""Writes whose words have not all gone."""
+
+
+class MemoryShare(wiring.Component):
+    """Takes the users' requests in turns. Each has tags of its own at the port, and sees its own answers alone.
+
+    A write's words go when it is their turn; a user that is late with its own holds up those of the writes behind it,
+    and no reads.
+
+    Latency: 0 cycles. Throughput: a request, a word each way, and an acknowledge a cycle.
+
+    Parameters
+    ----------
+    users : tuple of int
+        The tags of each, at least 1.
+
+    Members
+    -------
+    user : In(MemorySignature), array
+        ``user[n]`` uses ``users[n]`` tags; those of the port's signature are as many as any has.
+    memory : Out(MemorySignature)
+        With as many tags as all users have.
+
+    Raises
+    ------
+    ValueError
+        If there are no users, or one has no tags.
+    """
+
+    def __init__(self, users: tuple[int, ...]):
+        if not users or min(users) < 1:
+            raise ValueError(f"MemoryShare users = {users}: give the tags of each, at least 1")
+        self.users = tuple(users)
+        super().__init__(
+            {
+                "user": In(MemorySignature(tags=max(users))).array(len(users)),
+                "memory": Out(MemorySignature(tags=sum(users))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        memory, users = self.memory, self.user
+        bases = [sum(self.users[:number]) for number in range(len(users))]
+        turns = RoundRobin(len(users))
+        m.submodules.turns = shared(turns, platform)
+        write_shape = data.StructLayout({"user": range(max(2, len(users))), "last": range(MOST_WORDS)})
+        m.submodules.writes = writes = fifo.SyncFIFOBuffered(width=write_shape.size, depth=WRITES)
+
+        # What has been offered stays until it is taken.
+        held = Signal()
+        holder = Signal(range(max(2, len(users))))
+        pick = Signal.like(holder)
+        offered = Signal()
+        taken = Signal()
+        asked = Array(user.requests.payload.as_value() for user in users)[pick]
+        request = users[0].requests.payload.shape()(asked)
+        m.d.comb += [
+            turns.requests.eq(Cat(user.requests.valid for user in users)),
+            pick.eq(Mux(held, holder, turns.pick)),
+            offered.eq(turns.valid & (~request.write | writes.w_rdy)),
+            taken.eq(offered & memory.requests.ready),
+            turns.served.eq(taken),
+            memory.requests.valid.eq(offered),
+            *(memory.requests.payload[name].eq(request[name]) for name in ("write", "address", "last")),
+            memory.requests.payload.tag.eq(request.tag + Array(bases)[pick]),
+            *(user.requests.ready.eq(taken & (pick == number)) for number, user in enumerate(users)),
+            writes.w_en.eq(taken & request.write),
+            writes.w_data.eq(Cat(pick, request.last)),
+        ]
+        m.d.sync += [held.eq(offered & ~taken), holder.eq(pick)]
+
+        turn = write_shape(writes.r_data)
+        sent = Signal(range(MOST_WORDS))
+        moves = Signal()
+        m.d.comb += [
+            memory.words.payload.eq(Array(user.words.payload.as_value() for user in users)[turn.user]),
+            memory.words.valid.eq(writes.r_rdy & Array(user.words.valid for user in users)[turn.user]),
+            moves.eq(memory.words.valid & memory.words.ready),
+            *(user.words.ready.eq(moves & (turn.user == number)) for number, user in enumerate(users)),
+            writes.r_en.eq(moves & (sent == turn.last)),
+        ]
+        with m.If(moves):
+            m.d.sync += sent.eq(Mux(sent == turn.last, 0, sent + 1))
+
+        for name in ("responses", "acknowledges"):
+            port = getattr(memory, name)
+            for number, user in enumerate(users):
+                seen, base = getattr(user, name), bases[number]
+                mine = (port.payload.tag >= base) & (port.payload.tag < base + self.users[number])
+                m.d.comb += [
+                    *(seen.payload[key].eq(port.payload[key]) for key, _ in port.payload.shape() if key != "tag"),
+                    seen.payload.tag.eq(port.payload.tag - base),
+                    seen.valid.eq(port.valid & mine),
+                ]
+                with m.If(mine):
+                    m.d.comb += port.ready.eq(seen.ready)
+        return m
