@@ -1,16 +1,21 @@
 """Flits of a port whose lanes die go through another one, each once and in order; then the lanes take over again."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from amaranth import Module, Signal
 from amaranth.lib import wiring
 from openppu.link.config import CHANNELS, LinkConfig
+from openppu.link.failover import Failover
 from openppu.link.layouts import packet_layout
 from openppu.link.link_layer import LinkLayer
+from openppu.link.settings import TrainingSettings
+from openppu.link.topology import pair, ring
 from openppu.link.tunnel import Tunnel, way_of
 from openppu.link.word_queue import WordQueue
+from openppu.section import ConfigError
 from openppu_verif.ends import Take, run
 from packet_ends import Put
 
@@ -55,6 +60,8 @@ class Side:
             link.receive_beats.eq(tunnel.receive_beats),
             link.receive_valid.eq(tunnel.receive_valid),
             link.receiving.eq(tunnel.receiving),
+            tunnel.between.eq(link.between),
+            link.spares.eq(tunnel.status.active),
             link.wanted.eq(-1),
         ]
         self.put, self.take = Put(link.send, chance), Take(link.receive, chance, 0.9)
@@ -72,7 +79,8 @@ class Side:
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
-def test_flits_arrive_once_while_the_lanes_come_and_go(seed: int) -> None:
+def test_flits_arrive_once_while_the_lanes_come_and_go(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tunnel, "LEAST_PATIENCE", 1)
     chance = random.Random(seed)
     m = Module()
     sides = [Side(m, name, chance) for name in "ab"]
@@ -139,7 +147,8 @@ def test_flits_arrive_once_while_the_lanes_come_and_go(seed: int) -> None:
     assert headers == {(0, 1, WAY), (1, 0, WAY)}
 
 
-def test_a_port_that_does_not_fail_over_gives_up() -> None:
+def test_a_port_that_does_not_fail_over_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tunnel, "LEAST_PATIENCE", 15)
     dut = Tunnel(CONFIG)
     seen: list[tuple[int, int]] = []
 
@@ -152,3 +161,28 @@ def test_a_port_that_does_not_fail_over_gives_up() -> None:
     run(dut, step, most=151)
     assert (1, 0) not in seen[:101]
     assert seen[-1] == (1, 0)
+
+
+def test_a_patience_that_is_shorter_than_a_training_is_refused_and_not_used() -> None:
+    with pytest.raises(ConfigError, match=r"^failover.patience = 4095: give 4096 to 65535, for a training "):
+        Failover(hops=(), far_chip=1, far_port=0, patience=4095)
+    slow = TrainingSettings(settle_most=9000)
+    with pytest.raises(ConfigError, match=r"^failover.patience = 9000: give 9256 to 65535"):
+        Failover(hops=(), far_chip=1, far_port=0, patience=9000, settings=slow)
+    with pytest.raises(ConfigError, match=r"^topology ring of 3: port 2 of chip 0 leads nowhere$"):
+        Failover.around(replace(ring(3), peers=((None,) * 3,) * 3), 0, 2, patience=0)
+    around = Failover.around(ring(3), 0, 0, patience=5000)
+    assert around.values() == {"enable": True, "way": way_of((1, 1), 1), "far_chip": 1, "patience": 5000}
+    assert not Failover.around(pair(), 0, 0, patience=0).values()["enable"]
+    # One that is written nevertheless is taken as the least.
+    dut = Tunnel(CONFIG)
+    gave_up: list[int] = []
+
+    def step(ctx: Any, cycle: int) -> bool:
+        ctx.set(dut.control, {"enable": 0, "patience": 20})
+        ctx.set(dut.dead, 1)
+        gave_up.extend([cycle] * ctx.get(dut.gives_up))
+        return bool(gave_up)
+
+    run(dut, step, most=5000)
+    assert gave_up == [Tunnel.LEAST_PATIENCE]

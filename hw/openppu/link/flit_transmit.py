@@ -10,6 +10,9 @@ from openppu.link.fec import BeatSyndromes, check_bytes
 from openppu.link.layouts import Trailer, beat_layout, payload_layout
 from openppu.link.numbers import NUMBER_BITS
 
+SPARED = 32
+"""Flits without news in a row, at most; the next one is marked as if it had some, for those before may be lost."""
+
 
 class Kind(enum.Enum, shape=2):
     """What is sent."""
@@ -75,6 +78,8 @@ class FlitTransmit(wiring.Component):
         With ``acknowledge``, ``missing``, ``credit``; the rest is put in here.
     news : In(1)
         The trailer tells something that has not been told.
+    spares : In(1)
+        Flits whose first beat is not marked as ``news`` go nowhere.
     begins : Out(1), kind : Out(Kind), channel
         A flit begins in this cycle.
     again_index : Out(range(beats))
@@ -99,6 +104,7 @@ class FlitTransmit(wiring.Component):
                 "again": In(again_layout(config)),
                 "trailer": In(Trailer),
                 "news": In(1),
+                "spares": In(1),
                 "begins": Out(1),
                 "kind": Out(Kind),
                 "channel": Out(range(CHANNELS)),
@@ -195,7 +201,15 @@ class FlitTransmit(wiring.Component):
         fresh = Signal(Trailer)
         trailer_kept = Signal(8 * TRAILER_BYTES)
         has_data = Signal()
+        spared = Signal(range(SPARED + 1))
+        marked = Signal()
+        mark = Signal()
+        with m.If(advances):
+            m.d.sync += marked.eq(mark)
+        with m.If(self.begins):
+            m.d.sync += spared.eq(Mux(mark, 0, spared + 1))
         m.d.comb += [
+            mark.eq(Mux(at_start, has_data | self.news | (spared == SPARED), marked)),
             has_data.eq(self.kind != Kind.CONTROL),
             fresh.eq(self.trailer),
             fresh.data.eq(has_data),
@@ -203,7 +217,8 @@ class FlitTransmit(wiring.Component):
             fresh.used.eq(Mux(has_data, used, 0)),
             fresh.sequence.eq(number),
             fresh.cut.eq(has_data & cut),
-            self.told.eq(advances & (position == trailer_index) & ~dropping),
+            # What comes up after the first beat of a flit that goes nowhere is still to be told.
+            self.told.eq(advances & (position == trailer_index) & ~dropping & (mark | ~self.spares)),
         ]
         with m.If(advances & (position == trailer_index)):
             m.d.sync += trailer_kept.eq(fresh)
@@ -269,7 +284,7 @@ class FlitTransmit(wiring.Component):
                 out.data.eq(complete),
                 out.first.eq(at_start),
                 out.last.eq(at_end),
-                out.news.eq(has_data | self.news),
+                out.news.eq(mark),
             ]
         with m.Elif(self.transmit.ready | ~self.sending):
             m.d.sync += self.transmit.valid.eq(0)

@@ -50,6 +50,8 @@ class LinkLayer(wiring.Component):
         While ``sending`` always valid, but for the cycle after it rose.
     sending : In(1)
         When it falls, the flit in progress is lost; the rest of it is taken from ``send``, a beat a clock.
+    spares : In(1)
+        Flits that are not ``news`` go nowhere: what they tell has not been told.
     between : Out(1)
         No flit is in progress: ``sending`` may rise.
     receive_beats : In(beat_layout), receive_valid : In(1)
@@ -73,6 +75,7 @@ class LinkLayer(wiring.Component):
                 "wanted": In(CHANNELS),
                 "transmit": Out(stream.Signature(beat_layout(config))),
                 "sending": In(1),
+                "spares": In(1),
                 "between": Out(1),
                 "receive_beats": In(beat_layout(config)),
                 "receive_valid": In(1),
@@ -96,6 +99,7 @@ class LinkLayer(wiring.Component):
             self.may_send.eq(sender.may_send),
             counters.events.stalls.eq(self.blocked),
             sender.sending.eq(self.sending),
+            sender.spares.eq(self.spares),
             self.between.eq(sender.between),
             receiver.beats.eq(self.receive_beats),
             receiver.valid.eq(self.receive_valid),

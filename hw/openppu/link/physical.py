@@ -17,7 +17,14 @@ from openppu.link.receive_side import (
 )
 from openppu.link.serdes import SerdesSignature
 from openppu.link.settings import TrainingSettings, settings_layout
-from openppu.link.training import RETRAIN_BITS, Cause, State, Training, training_control_layout
+from openppu.link.training import (
+    RETRAIN_BITS,
+    Cause,
+    State,
+    Training,
+    elsewhere_layout,
+    training_control_layout,
+)
 from openppu.link.transmit_side import TransmitSide
 
 _ALIGNED = ("words", "valid", "begin", "active_width")
@@ -87,6 +94,8 @@ class PhysicalLayer(wiring.Component):
         The link layer is between flits, as it must be when ``sending`` rises; high if not connected.
     flit_good, flit_bad : In(1)
         Whether a flit received was right; for a clock.
+    elsewhere : In(elsewhere_layout()), fresh, dirty : Out(1)
+        As of `openppu.link.training.Training`.
     fresh_far : Out(1)
         The other port's link layer is new, and this one's is not: reset it; for a clock.
     link_reset : Out(1)
@@ -110,6 +119,9 @@ class PhysicalLayer(wiring.Component):
                 "between": In(1, init=1),
                 "flit_good": In(1),
                 "flit_bad": In(1),
+                "elsewhere": In(elsewhere_layout()),
+                "fresh": Out(1),
+                "dirty": Out(1),
                 "fresh_far": Out(1),
                 "link_reset": Out(1),
                 "settings": In(settings_layout(), init=TrainingSettings().values()),
@@ -138,6 +150,9 @@ class PhysicalLayer(wiring.Component):
             training.between.eq(self.between),
             training.flit_good.eq(self.flit_good),
             training.flit_bad.eq(self.flit_bad),
+            training.elsewhere.eq(self.elsewhere),
+            self.fresh.eq(training.fresh),
+            self.dirty.eq(training.dirty),
             self.fresh_far.eq(training.fresh_far),
             self.link_reset.eq(training.link_reset),
         ]

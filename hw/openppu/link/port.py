@@ -112,13 +112,20 @@ class Port(wiring.Component):
             tunnel.lanes_receive.eq(physical.receive),
             tunnel.lanes_valid.eq(physical.receive_valid),
             tunnel.lanes_receiving.eq(physical.receiving),
+            tunnel.between.eq(link.between),
+            tunnel.fresh.eq(physical.fresh),
+            tunnel.dirty.eq(physical.dirty),
             link.sending.eq(tunnel.sending),
+            link.spares.eq(tunnel.status.active),
             link.receive_beats.eq(tunnel.receive_beats),
             link.receive_valid.eq(tunnel.receive_valid),
             link.receiving.eq(tunnel.receiving),
             physical.between.eq(link.between),
             physical.flit_good.eq(link.flit_good & ~tunnel.status.active),
             physical.flit_bad.eq(link.flit_bad & ~tunnel.status.active),
+            physical.elsewhere.good.eq(link.flit_good & tunnel.status.active),
+            physical.elsewhere.told.eq(tunnel.told),
+            physical.elsewhere.reset.eq(tunnel.far_is_new),
         ]
 
         # Packets.
@@ -134,8 +141,8 @@ class Port(wiring.Component):
             wiring.connect(m, unpacker.packets[channel], wiring.flipped(self.receive[channel]))
 
         reset = Signal()
-        m.d.comb += reset.eq(physical.fresh_far | physical.link_reset | self.reset_link | gone)
-        for part in (link, packer, unpacker):
+        m.d.comb += reset.eq(physical.fresh_far | physical.link_reset | tunnel.far_is_new | self.reset_link | gone)
+        for part in (link, packer, unpacker, tunnel):
             m.d.comb += part.reset_link.eq(reset)
         was_reset = Signal()
         m.d.sync += was_reset.eq(reset)

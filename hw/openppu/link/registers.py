@@ -70,7 +70,7 @@ _MEANING = {
     "enable": "1: when the lanes are dead, flits go through other ports",
     "way": "the ports on that way (`openppu.link.tunnel.way_of`)",
     "far_chip": "the chip at the other end of the port",
-    "patience": "link clocks without lanes until then; 0: for ever",
+    "patience": "link clocks without lanes until then, 4,096 at least; 0: for ever",
     "physical_state": "of the training",
     "physical_failed": "too many trainings came to nothing",
     "physical_send_width": "base 2 logarithm of the lanes that carry data out",

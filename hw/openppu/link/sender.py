@@ -30,6 +30,8 @@ class Sender(wiring.Component):
         What the other side says.
     trailer : In(Trailer), news : In(1)
         What the receiving half has to say, and whether any of it is new.
+    spares : In(1)
+        As in `openppu.link.flit_transmit.FlitTransmit`.
     told : Out(1)
         ``trailer`` goes out.
     outstanding : Out
@@ -51,6 +53,7 @@ class Sender(wiring.Component):
                 "heard": In(heard_layout()),
                 "trailer": In(Trailer),
                 "news": In(1),
+                "spares": In(1),
                 "told": Out(1),
                 "outstanding": Out(range(config.window + 1)),
                 "round_trip": Out(TIME_BITS),
@@ -78,6 +81,7 @@ class Sender(wiring.Component):
             self.between.eq(transmit.between),
             transmit.trailer.eq(self.trailer),
             transmit.news.eq(self.news),
+            transmit.spares.eq(self.spares),
             transmit.next_number.eq(retry.next_number),
             transmit.again.eq(replay.again),
             replay.store.eq(transmit.store),

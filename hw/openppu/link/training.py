@@ -71,6 +71,15 @@ def training_control_layout(config: LinkConfig) -> data.StructLayout:
     return data.StructLayout({"disable": 1, "retrain": 1, "hot_reset": 1, "sleep": 1, "forbidden": config.lanes})
 
 
+def elsewhere_layout() -> data.StructLayout:
+    """What the link layers have come to without these lanes (`openppu.link.tunnel`); each for a clock.
+
+    ``good``: a flit has come. ``told``: the other port knows now that this one's link layer is new, if it is.
+    ``reset``: this one's was reset, because the other one's is new.
+    """
+    return data.StructLayout({"good": 1, "told": 1, "reset": 1})
+
+
 class Training(wiring.Component):
     """Brings a port up, keeps it up, and brings it up again, with whichever lanes are healthy.
 
@@ -89,6 +98,7 @@ class Training(wiring.Component):
         The link layer is between flits: it counts down to data only then. High if not connected.
     flit_good, flit_bad : In(1)
         One has come; for a clock.
+    elsewhere : In(elsewhere_layout())
     state : Out(State)
     epoch, accept : Out
         To the receiving side. Its report counts once it is of this epoch.
@@ -102,6 +112,10 @@ class Training(wiring.Component):
         The other port's link layer is new, and this one's is not: reset it; for a clock.
     link_reset : Out(1)
         Reset the link layer, for a hot reset; for a clock.
+    fresh : Out(1)
+        This port's link layer is new, and the other one may not know it.
+    dirty : Out(1)
+        It is not: it has got a flit.
     retrains, cause : Out
         How often a training began, which wraps; why the last one.
     """
@@ -117,6 +131,7 @@ class Training(wiring.Component):
                 "between": In(1, init=1),
                 "flit_good": In(1),
                 "flit_bad": In(1),
+                "elsewhere": In(elsewhere_layout()),
                 "state": Out(State),
                 "epoch": Out(EPOCH_BITS),
                 "accept": Out(1),
@@ -129,6 +144,8 @@ class Training(wiring.Component):
                 "allow": Out(1),
                 "fresh_far": Out(1),
                 "link_reset": Out(1),
+                "fresh": Out(1),
+                "dirty": Out(1),
                 "retrains": Out(RETRAIN_BITS),
                 "cause": Out(Cause),
             }
@@ -179,12 +196,14 @@ class Training(wiring.Component):
             self.active.eq(choice.active),
             self.logical.eq(choice.logical),
             self.width.eq(choice.width),
+            self.fresh.eq(fresh),
+            self.dirty.eq(dirty),
         ]
 
         # The other port trains anew; it may even have been reset, and by chance have the same epoch.
         m.d.comb += other.eq(known & ((far.epoch != echo) | far.fresh & ~was_fresh))
         # Once a flit may have been sent, the link layer is not new any more.
-        with m.If(self.sending):
+        with m.If(self.sending | self.elsewhere.told):
             m.d.sync += fresh.eq(0)
 
         # How long the state has lasted, and how long beside the first lane that is heard.
@@ -218,7 +237,9 @@ class Training(wiring.Component):
             m.d.sync += bad.eq(0)
         with m.Elif(self.flit_bad):
             m.d.sync += bad.eq(bad + 1)
-        with m.If(self.flit_good):
+        with m.If(self.elsewhere.reset):
+            m.d.sync += dirty.eq(0)
+        with m.Elif(self.flit_good | self.elsewhere.good):
             m.d.sync += dirty.eq(1)
         usable = Signal(range(lanes + 1))
         m.d.sync += [
