@@ -14,10 +14,12 @@ from openppu.hbm.bounds import (
     all_banks_wait,
     due,
     entry_wait,
+    next_wait,
     oldest_wait,
     open_wait,
     refresh_wait,
     rests,
+    served_wait,
     single_bank_keeps_up,
 )
 from openppu.hbm.commands import RowCommand
@@ -121,9 +123,13 @@ def full_load(config: ChannelConfig, settings: Settings, *, clocks: int) -> Long
 
 def test_the_wait_of_an_entry_is_the_sum_of_its_parts() -> None:
     assert open_wait(TIMING) == 1 + 12 + 2 + 1
+    assert open_wait(replace(TIMING, tCCDR=9)) == 1 + 12 + 5 + 1
     assert oldest_wait(TIMING) == 27 + 5 + 1 + 38 + 4 + 13 + 8 + 1 + open_wait(TIMING)
-    served = 113 + 7 * 16
-    assert entry_wait(TIMING, entries=64, age_limit=2000) == 2000 + 64 * (9 * (2000 + served) + 1 + served)
+    assert next_wait(TIMING) == 3
+    served = served_wait(TIMING)
+    assert served == 113 + 7 * 3
+    assert entry_wait(TIMING, entries=64, age_limit=2000) == 2000 + 8 * (9 * (2000 + served) + 1) + 64 * served
+    assert entry_wait(TIMING, entries=9, age_limit=16) == 16 + 2 * (9 * (16 + served) + 1) + 9 * served
 
 
 def test_the_oldest_entry_under_full_load_waits_long_but_no_longer_than_the_bound() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from openppu.hbm import direction, hammer_table, port, queue, refresh, row_bus
 from openppu.hbm.config import ChannelConfig
+from openppu.hbm.device import Organisation, organisation
 from openppu.hbm.settings import Mapping, Page, Refresh, Settings
 from openppu_sim.cycles.hbm.accounts import EVENTS, IDLE_CAUSES
 from openppu_sim.cycles.hbm.channel import ChannelRun, run_channel
@@ -25,6 +26,15 @@ from scheduler_pair import FILL, MERGE, run_pair
 CONFIG = ChannelConfig(height=4, reads=8, writes=8, slots=8)
 SETTINGS = Settings(write_high=6, write_low=1)
 CLOCKS = 220
+
+
+class TwoSids(ChannelConfig):
+    """As many banks, in two SIDs."""
+
+    @property
+    def organisation(self) -> Organisation:
+        """As no stack has."""
+        return replace(organisation(4), banks_per_group=2, sids=2)
 
 
 def test_the_policy_is_the_hardware_s() -> None:
@@ -151,10 +161,30 @@ def run_model(
 def test_commands_and_counters_are_those_of_the_rtl(
     seed: int, in_order: bool, writes: float, masked: float, settings: Settings, build_root: Path
 ) -> None:
+    _compare(seed, in_order, writes, masked, settings, build_root, config=CONFIG)
+
+
+@pytest.mark.slow
+def test_an_old_entry_goes_before_others_of_another_sid_when_the_rtl_lets_it(build_root: Path) -> None:
+    settings = replace(SETTINGS, age_limit=30, timing=replace(SETTINGS.timing, tCCDR=9))
+    config = TwoSids(height=4, reads=8, writes=8, slots=8)
+    _compare(4, False, 0.5, 0.2, settings, build_root, config=config)
+
+
+def _compare(
+    seed: int,
+    in_order: bool,
+    writes: float,
+    masked: float,
+    settings: Settings,
+    build_root: Path,
+    *,
+    config: ChannelConfig,
+) -> None:
     pace = 0.06 if seed == 5 else 1.0
     given = [entries(2 * seed + index, in_order=in_order, writes=writes, masked=masked) for index in (0, 1)]
-    rtl = run_pair(CONFIG, settings, given, clocks=CLOCKS, seed=seed, pace=pace, build_root=build_root)
-    log, pcs = run_model(settings, given, seed=seed, pace=pace)
+    rtl = run_pair(config, settings, given, clocks=CLOCKS, seed=seed, pace=pace, build_root=build_root)
+    log, pcs = run_model(settings, given, seed=seed, pace=pace, config=config)
     expected = sorted((each.ck, each.name, each.pc, each.bank) for each in rtl.commands)
     # The model logs a command as it is chosen; the last ones are on the bus only after the RTL's run.
     got = [tuple(sent) for sent in log if sent.ck < 2 * CLOCKS]

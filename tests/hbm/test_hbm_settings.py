@@ -26,6 +26,12 @@ def test_latencies_beyond_the_counters_are_refused(timing: dict[str, int], most:
     Settings(timing=replace(TIMING, **{**timing, name: most}))
 
 
+def test_a_write_latency_that_the_write_path_cannot_keep_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^timing\.WL = 3: the controller takes at least 4 memory clocks$"):
+        Settings(timing=replace(TIMING, WL=3, tRTW=30))
+    Settings(timing=replace(TIMING, WL=4, tRTW=30))
+
+
 @pytest.mark.parametrize(
     ("values", "allowed"),
     [

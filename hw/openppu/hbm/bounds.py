@@ -74,14 +74,13 @@ def open_wait(timing: Timing) -> int:
     """Clocks until an access of the oldest entry whose row is open, if it is aged, its direction the target."""
     t = timing
     turn = max(t.WL + BURST + t.tWTRL, t.tRTW)
-    return 1 + max(_half(max(t.tRCDRD, t.tRCDWR) + 1), _half(turn)) + _half(t.tCCDL) + 1
+    return 1 + max(_half(max(t.tRCDRD, t.tRCDWR) + 1), _half(turn)) + _half(max(t.tCCDL, t.tCCDR)) + 1
 
 
 def oldest_wait(timing: Timing) -> int:
     """Clocks until an access of the oldest entry, if it is aged and its direction the target; without refreshes.
 
     Another row of its bank is closed, its own opened; others' ACTs and accesses keep it off for their distances alone.
-    Holds where tCCDS and tCCDR are one clock, 2 CK: else accesses of others can keep it off for ever.
     """
     t = timing
     access = max(t.WL + BURST + t.tWR, t.tRTP)
@@ -90,15 +89,29 @@ def oldest_wait(timing: Timing) -> int:
     return closing + opening + open_wait(t)
 
 
-def entry_wait(timing: Timing, *, entries: int, age_limit: int) -> int:
-    """Clocks that an entry spends in a queue of so many ``entries`` at most, without refreshes.
+def next_wait(timing: Timing) -> int:
+    """Clocks from an access of such an entry to its next one."""
+    return _half(max(timing.tCCDL, timing.tCCDR)) + 1
 
-    When it has waited for ``age_limit``, all before it have, too. Each of them becomes the oldest; then at most `TURN`
-    + 1 oldest entries of the other direction go first, each of which ages, and is served with all its accesses; then
-    the target turns, and it is served likewise.
+
+def served_wait(timing: Timing) -> int:
+    """Clocks until such an entry has had all its accesses, eight at most."""
+    return oldest_wait(timing) + (GRANULE - 1) * next_wait(timing)
+
+
+def entry_wait(timing: Timing, *, entries: int, age_limit: int) -> int:
+    """Clocks that an entry waits at most in a queue, with so many ``entries`` up to it; without refreshes.
+
+    When it has waited for ``age_limit``, all before it have, too. Then the other direction may be the target until
+    `TURN` + 1 of its oldest entries have gone, each of which ages and is served with all its accesses; then `TURN` of
+    its own direction are served, or all up to it; and so on.
+
+    Its data is there, and that of those before it: a write with old bytes to merge waits besides for its read, which
+    is an entry of the reads; and what waits for such a write is not counted.
     """
-    served = oldest_wait(timing) + (GRANULE - 1) * open_wait(timing)
-    return age_limit + entries * ((TURN + 1) * (age_limit + served) + 1 + served)
+    served = served_wait(timing)
+    turns = -(-entries // TURN)
+    return age_limit + turns * ((TURN + 1) * (age_limit + served) + 1) + entries * served
 
 
 def _half(clocks: int) -> int:

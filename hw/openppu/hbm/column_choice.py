@@ -18,7 +18,9 @@ class ColumnChoice(wiring.Component):
     """Tells the queues which banks may take an access, and sends that of the bus's present direction.
 
     A row is closed with the last access that waits for it, if another row of the bank is waited for, and else as the
-    page policy says. Latency: 1 clock to ``column``. Throughput: an access a clock.
+    page policy says. Accesses to another SID that come closer together than tCCDR would keep the reserved bank from its
+    own for ever; so if tCCDR is more than tCCDS, they wait for the oldest entry once its row is open and tRCD over.
+    Latency: 1 clock to ``column``. Throughput: an access a clock.
 
     Members
     -------
@@ -30,6 +32,8 @@ class ColumnChoice(wiring.Component):
         Banks that get no access.
     reserved : In(a bit a bank)
         The bank that serves only the oldest entry of the target's queue.
+    head_hit : In(1)
+        That entry's row is open.
     permits : Out(permits_layout), one for each queue, reads first
     works, valid : In(work_layout), In(1), likewise
         The entries that the queues choose.
@@ -58,6 +62,7 @@ class ColumnChoice(wiring.Component):
                 "states": In(states_layout(banks)),
                 "blocked": In(banks),
                 "reserved": In(banks),
+                "head_hit": In(1),
                 "permits": Out(permits_layout(banks)).array(2),
                 "works": In(work_layout(config)).array(2),
                 "valid": In(1).array(2),
@@ -79,14 +84,24 @@ class ColumnChoice(wiring.Component):
         m = Module()
         banks = self.config.organisation.banks
         states = self.states
+        timing = self.settings.timing
+        several_sids = self.config.organisation.sids > 1
+        lets_it_pass = Signal(init=several_sids)
+        if several_sids:
+            # The settings change at rest only.
+            m.d.sync += lets_it_pass.eq(timing.tCCDR > timing.tCCDS)
         for write, ready in (
             (0, states.may_read & states.may_turn_to_read),
             (1, states.may_write & states.may_turn_to_write.replicate(banks)),
         ):
             usable = Signal(banks, name="usable_for_writes" if write else "usable_for_reads")
+            passes = Signal(name="write_passes" if write else "read_passes")
             m.d.comb += [
                 usable.eq(ready & states.column_spaced & ~self.blocked),
-                self.permits[write].banks.eq(usable & ~self.reserved),
+                passes.eq(lets_it_pass & self.head_hit & (self.target == write)),
+                self.permits[write].banks.eq(
+                    Mux(passes & (ready & ~self.blocked & self.reserved).any(), 0, usable & ~self.reserved)
+                ),
                 self.permits[write].head.eq((usable & self.reserved).any() & (self.target == write)),
                 self.issue[write].eq((self.writing == write) & self.valid[write]),
             ]

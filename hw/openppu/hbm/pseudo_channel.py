@@ -162,6 +162,7 @@ class PseudoChannel(wiring.Component):
                 user.writing.eq(writing),
                 user.states.eq(banks.states),
                 user.reserved.eq(reserved),
+                user.head_hit.eq(Mux(target, writes.head_hit, reads.head_hit)),
                 user.blocked.eq(blocked),
             ]
         for index, queue in enumerate(queues):
@@ -183,7 +184,6 @@ class PseudoChannel(wiring.Component):
                 rows.wishes[index].pre_valid.eq(queue.pre_valid),
             ]
         m.d.comb += [
-            rows.head_hit.eq(Mux(target, writes.head_hit, reads.head_hit)),
             self.row_request.eq(rows.request),
             rows.grant.eq(self.row_grant),
             self.column.eq(columns.column),

@@ -41,6 +41,9 @@ _MOST = {"RL": 63, "WL": 31, "tRC": 1000, "tRFCSB": 1000} | dict.fromkeys(("tREF
 _MOST_OTHER = 240
 """The rest are summed, up to four of them, into counters of ten bits."""
 
+_LEAST = {"WL": 4, "tCCDS": BURST, "tCCDL": BURST, "tCCDR": BURST}
+"""`openppu.hbm.write_path` takes two clocks to fetch a word; the rest are at least 1."""
+
 SCRUB_INTERVAL_BITS = 24
 
 _ALLOWED = {
@@ -96,7 +99,8 @@ class Settings:
     Raises
     ------
     ConfigError
-        If a value is beyond what the controller's counters hold, or the errors of commands come too late.
+        If a value is beyond what the controller's counters hold, WL is less than its write path takes, or the errors of
+        commands come too late.
     """
 
     timing: Timing = field(default_factory=lambda: device("HBM2E_3200").timing)
@@ -123,6 +127,8 @@ class Settings:
             most = _MOST.get(name, _MOST_OTHER)
             if value > most:
                 raise ConfigError(f"timing.{name} = {value}: the controller counts at most {most} memory clocks of it")
+            if value < (least := _LEAST.get(name, 1)):
+                raise ConfigError(f"timing.{name} = {value}: the controller takes at least {least} memory clocks")
         for name, allowed in _ALLOWED.items():
             if (value := getattr(self, name)) not in allowed:
                 raise ConfigError(f"settings.{name} = {value}: give {allowed[0]} to {allowed[-1]}")
@@ -168,7 +174,9 @@ def settings_layout() -> data.StructLayout:
 
 def limits() -> dict[str, range]:
     """The values that a controller takes, by the setting's name, in the order of `settings_layout`, timing first."""
-    allowed = {name: range(1, _MOST.get(name, _MOST_OTHER) + 1) for name in Timing.__dataclass_fields__}
+    allowed = {
+        name: range(_LEAST.get(name, 1), _MOST.get(name, _MOST_OTHER) + 1) for name in Timing.__dataclass_fields__
+    }
     for name, shape in settings_layout().members.items():
         if name != "timing":
             allowed[name] = _ALLOWED.get(name, range(2 if isinstance(shape, int) else len(shape)))

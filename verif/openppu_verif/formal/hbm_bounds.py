@@ -5,16 +5,17 @@ from typing import Any
 
 from amaranth import Array, Const, Mux, Signal, Value, ValueLike
 from amaranth.hdl import Assume
+from amaranth.utils import exact_log2
 from openppu.hbm.bounds import ALONE, BESIDE
 from openppu.hbm.commands import RowCommand
 from openppu.hbm.config import ChannelConfig
-from openppu.hbm.device import BURST, Organisation
+from openppu.hbm.device import BURST, Organisation, Timing
 from openppu.hbm.row_bus import RowArbiter
-from openppu.hbm.settings import Refresh, Settings
+from openppu.hbm.settings import Refresh
 
 from openppu_verif.formal.harness import Harness
 from openppu_verif.formal.hbm_channel import ChannelHarness
-from openppu_verif.formal.hbm_timing import SMALL, TIMING
+from openppu_verif.formal.hbm_timing import SMALL, TIMING, with_timing
 from openppu_verif.formal.hbm_waiting import FEW
 
 
@@ -42,7 +43,7 @@ def half(clocks: Any) -> Any:
 
 def refresh_waits() -> Harness:
     """A refresh of a bank waits no longer than `openppu.hbm.bounds` says, its bank's last refresh not counted."""
-    h = ChannelHarness(CONFIG, settings=Settings(timing=TIMING))
+    h = ChannelHarness(CONFIG, settings=with_timing(TIMING))
     m, dut, probe = h.m, h.dut, h.probe
     t = asdict(TIMING)
     refresh, banks, rows = probe.part("refresh"), probe.part("banks"), probe.part("rows")
@@ -127,7 +128,7 @@ def refresh_waits() -> Harness:
 
 def refresh_all_waits() -> Harness:
     """A REF waits no longer than `openppu.hbm.bounds` says, from when all banks are to close."""
-    h = ChannelHarness(CONFIG, settings=Settings(timing=TIMING, refresh=Refresh(Refresh.ALL_BANK)))
+    h = ChannelHarness(CONFIG, settings=with_timing(TIMING, refresh=Refresh(Refresh.ALL_BANK)))
     m, dut, probe = h.m, h.dut, h.probe
     t, of = asdict(TIMING), FEW.banks
     refresh, banks, rows = probe.part("refresh"), probe.part("banks"), probe.part("rows")
@@ -209,15 +210,34 @@ class PairedBanks(ChannelConfig):
         return WIDE
 
 
+class PairedSids(ChannelConfig):
+    """A pseudo-channel of eight banks, four in each of two SIDs, for proofs."""
+
+    @property
+    def organisation(self) -> Organisation:
+        """As no stack has."""
+        return replace(FEW, sids=2)
+
+
 def oldest_waits() -> Harness:
     """Without refreshes, an access of the oldest entry, once aged and of the target direction, comes in so many clocks.
 
     Others may send whatever they like meanwhile: their ACTs and accesses keep this one off for their distances only.
     """
-    config = PairedBanks(height=4, reads=8, writes=8, slots=8)
-    h = ChannelHarness(config, settings=Settings(timing=TIMING, refresh_enable=False))
+    return _oldest_waits(PairedBanks(height=4, reads=8, writes=8, slots=8), TIMING)
+
+
+def oldest_waits_sids() -> Harness:
+    """Likewise with several SIDs, and accesses to different ones further apart than those to different groups."""
+    return _oldest_waits(PairedSids(height=4, reads=8, writes=8, slots=8), replace(TIMING, tCCDR=5))
+
+
+def _oldest_waits(config: ChannelConfig, timing: Timing) -> Harness:
+    h = ChannelHarness(config, settings=with_timing(timing, refresh_enable=False))
     m, dut, probe = h.m, h.dut, h.probe
-    t, of = asdict(TIMING), WIDE.banks
+    t, of = asdict(timing), config.organisation.banks
+    groups = config.organisation.sids * config.organisation.bank_groups
+    apart = max(t["tCCDL"], t["tCCDR"] if config.organisation.sids > 1 else 0)
     direction, banks, columns = probe.part("direction"), probe.part("banks"), probe.part("columns")
     request, grant = dut.row_request, dut.row_grant
     m.d.comb += [Assume(dut.enable), Assume(~dut.stop)]
@@ -248,11 +268,16 @@ def oldest_waits() -> Harness:
             m.d.comb += Assume(~(here & wants & may) | first)
     m.d.comb += Assume(~live | (direction.target == mine))
     chosen = columns.chosen
-    m.d.comb += goes.eq(live & chosen.valid & (chosen.place.bank == bank) & (chosen.write == mine))
-    m.d.sync += live.eq((live | h.free("begins")) & ~goes)
+    # It has accesses left, and has had one.
+    more, went = Signal(), Signal()
+    m.d.comb += [
+        goes.eq(live & chosen.valid & (chosen.place.bank == bank) & (chosen.write == mine)),
+        more.eq(goes & ~chosen.last),
+    ]
+    m.d.sync += [live.eq((live | h.free("begins")) & (~goes | more)), went.eq(more | (went & ~goes))]
     # The bus of the data follows as soon as it has an open row (`direction`).
     turned = Signal()
-    m.d.sync += turned.eq(live & hit & ~goes)
+    m.d.sync += turned.eq(live & hit & (~goes | more))
     m.d.comb += Assume(~turned | (direction.writing == mine))
 
     # The row bus, as `row_bus_waits` and `row_bus_spaced` say, with any small numbers.
@@ -269,7 +294,7 @@ def oldest_waits() -> Harness:
 
     access = max(t["WL"] + BURST + t["tWR"], t["tRTP"])
     turn = max(t["WL"] + BURST + t["tWTRL"], t["tRTW"])
-    column = 1 + max(half(max(t["tRCDRD"], t["tRCDWR"]) + 1), half(turn)) + half(t["tCCDL"]) + 1
+    column = 1 + max(half(max(t["tRCDRD"], t["tRCDWR"]) + 1), half(turn)) + half(apart) + 1
     spacing = half(t["tRRDL"]) + half(max(t["tRRDS"], t["tFAW"]))
     opening = bus_act + 1 + column
     closed = max(t["tRC"], access + t["tRP"])
@@ -282,32 +307,40 @@ def oldest_waits() -> Harness:
     waits_open = Signal(5)
     m.d.sync += waits_open.eq(Mux(live & hit & ~goes, waits_open + 1, 0))
     h.check(waits_open + 1 <= column, when=live & hit)
+    # Each further access comes as soon as tCCD lets it.
+    following = half(apart) + 1
+    waits_next = Signal(5)
+    m.d.sync += waits_next.eq(Mux(went & ~goes, waits_next + 1, 0))
+    h.check(waits_next + 1 <= following, when=went)
 
     # Invariants: what the counters hold at most, and with it, what is left to wait.
     def at(name: str) -> Value:
         return Array([probe.signal(f"banks.bank_{number}", name) for number in range(of)])[bank]
 
-    group = bank >> 1
+    group = bank >> exact_log2(config.organisation.banks_per_group)
     common = probe.signal("banks.row_gate", "space")
-    own = Array([probe.signal("banks.row_gate", f"space_{number}") for number in range(4)])[group]
+    own = Array([probe.signal("banks.row_gate", f"space_{number}") for number in range(groups)])[group]
     window = probe.signal("banks.row_gate", "window")
     for number in range(of):
         act, pre = (probe.signal(f"banks.bank_{number}", name) for name in ("until_act", "until_pre"))
         h.check(pre < max(t["tRAS"] + 1, access), act < closed)
         for name in ("rd", "wr"):
             h.check(probe.signal(f"banks.bank_{number}", f"until_{name}") <= max(t["tRCDRD"], t["tRCDWR"]))
-    for number in range(4):
+    for number in range(groups):
         h.check(probe.signal("banks.row_gate", f"space_{number}") < t["tRRDL"])
-        h.check(probe.signal("banks.row_gate", f"window_{number}") < t["tFAW"])
-        h.check(probe.signal("banks.column_gate", f"space_{number}") < t["tCCDL"])
+        h.check(probe.signal("banks.column_gate", f"space_{number}") < apart)
         h.check(probe.signal("banks.column_gate", f"turn_{number}") < turn)
+    for number in range(4):
+        h.check(probe.signal("banks.row_gate", f"window_{number}") < t["tFAW"])
     h.check(common < max(t["tRRDS"], t["tRREFD"]), probe.signal("banks.column_gate", "turn") < turn)
     h.check(probe.signal("banks.row_gate", "rest") == 0)
+    if config.organisation.sids > 1:
+        h.check(probe.signal("columns", "lets_it_pass"))
     h.check(probe.signal("refresh", "chosen") == 0, ~probe.signal("refresh", "closing"))
     until = Mux(mine, at("until_wr"), at("until_rd"))
-    turn_own = Array([probe.signal("banks.column_gate", f"turn_{number}") for number in range(4)])[group]
+    turn_own = Array([probe.signal("banks.column_gate", f"turn_{number}") for number in range(groups)])[group]
     turn_left = Mux(mine, probe.signal("banks.column_gate", "turn"), turn_own)
-    space = Array([probe.signal("banks.column_gate", f"space_{number}") for number in range(4)])[group]
+    space = Array([probe.signal("banks.column_gate", f"space_{number}") for number in range(groups)])[group]
 
     def clocks(left: Value) -> Value:
         return Mux(left > dut.pc, half(left - dut.pc), 0)
@@ -315,8 +348,8 @@ def oldest_waits() -> Harness:
     later = larger(clocks(until), clocks(turn_left))
     at_column = Mux(
         direction.writing != mine,
-        1 + larger(clocks(until), Const(half(turn))) + half(t["tCCDL"]) + 1,
-        Mux(later != 0, later + half(t["tCCDL"]), clocks(space)) + 1,
+        1 + larger(clocks(until), Const(half(turn))) + half(apart) + 1,
+        Mux(later != 0, later + half(apart), clocks(space)) + 1,
     )
     at_act = Mux(
         at("until_act") > 1,
@@ -328,6 +361,8 @@ def oldest_waits() -> Harness:
     h.check(waits + left <= most, when=live)
     h.check(waits_open + at_column <= column, when=live & hit)
     h.check(live & hit, when=waits_open != 0)
+    h.check(waits_next + at_column <= following, direction.writing == mine, live & hit, later == 0, when=went)
+    h.check(went, when=waits_next != 0)
     h.check(passed <= bus, passed_act <= bus_act)
     h.check(live, is_open, ~hit, request.short.valid, request.short.bank == bank, when=passed != 0)
     h.check(live, ~is_open, request.act.valid, request.act.bank == bank, when=passed_act != 0)

@@ -1,5 +1,8 @@
 """Proofs of a pseudo-channel without its queues: it stops when told; what was lost is sent again, once, in order."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from amaranth import Array, Module, Mux, Signal, Value
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Assume
@@ -14,7 +17,6 @@ from openppu.hbm.pseudo_channel import PseudoChannel
 from openppu.hbm.queue import EntryQueue
 from openppu.hbm.refresh import RefreshTimer
 from openppu.hbm.retry import DEPTH
-from openppu.hbm.settings import Settings
 
 from openppu_verif.formal.harness import Harness, ones
 from openppu_verif.formal.probe import Probe
@@ -33,11 +35,11 @@ class ChannelHarness(Harness):
     config : ChannelConfig
     *without : type
         Parts that may do anything, besides.
-    settings : Settings, optional
+    settings : mapping, optional
         Any constant ones, if none are given.
     """
 
-    def __init__(self, config: ChannelConfig, *without: type, settings: Settings | None = None) -> None:
+    def __init__(self, config: ChannelConfig, *without: type, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         m = self.m
         self.probe = probe = Probe(PseudoChannel(config))
@@ -61,7 +63,7 @@ class ChannelHarness(Harness):
         if settings is None:
             m.d.comb += dut.settings.eq(self.fixed("settings", dut.settings.shape().size))
         else:
-            m.d.comb += dut.settings.eq(dut.settings.shape().const(settings.values()))
+            m.d.comb += dut.settings.eq(dut.settings.shape().const(settings))
 
         # What the queues do (`queue_rows`), and the row bus (`row_bus`).
         def permitted(queue: EntryQueue, permits: data.View, bank: Value) -> Value:

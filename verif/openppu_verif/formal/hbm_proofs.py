@@ -181,6 +181,16 @@ HBM_PROOFS = (
         slow=True,
     ),
     Proof(
+        name="oldest_waits_sids",
+        claim="likewise with two SIDs, and a tCCDR of more than tCCDS",
+        harness=hbm_bounds.oldest_waits_sids,
+        method=Method.INDUCTION,
+        depth=2,
+        search=16,
+        faults={"others do not let it pass": "dut.columns.lets_it_pass"},
+        slow=True,
+    ),
+    Proof(
         name="queue_rows",
         claim="an entry is offered for an access only if its row is open, for an ACT or PRE only if not",
         harness=hbm_choices.queue_rows,

@@ -199,7 +199,7 @@ def row_bus_waits() -> Harness:
 
 def direction() -> Harness:
     """A direction that cannot wait is the target before the other's next nine oldest entries have left, and then the
-    bus's, as soon as it has an open row."""
+    bus's, as soon as it has an open row; and it stays the target until eight of its own have left."""
     h = Harness()
     m = h.m
     m.submodules.dut = dut = Direction()
@@ -214,4 +214,13 @@ def direction() -> Harness:
     turned = Signal()
     m.d.sync += turned.eq(waits & (dut.target == mine) & (dut.hits >> mine)[0])
     h.check(dut.writing == mine, when=turned)
+    # Since it became the target, while it waited.
+    begun, stood, served = Signal(), Signal(), Signal(range(TURN + 1))
+    stands = begun & waits & (dut.target == mine)
+    m.d.sync += [
+        begun.eq((waits & (dut.target != mine)) | stands),
+        stood.eq(stands),
+        served.eq(Mux(stands, served + ((dut.head_leaves >> mine)[0] & (served < TURN)), 0)),
+    ]
+    h.check((dut.target == mine) | (served == TURN), when=stood)
     return h

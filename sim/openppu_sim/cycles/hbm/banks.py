@@ -27,6 +27,8 @@ class Banks:
         CK from which on writes may follow the reads; ACT and REFSB the last of these; any row command the last REF.
     window : list of int
         CK of the last four ACT, the oldest first.
+    lets_it_pass : bool
+        Accesses to another SID could keep one off for ever.
     """
 
     def __init__(self, config: ChannelConfig, timing: Timing) -> None:
@@ -54,6 +56,7 @@ class Banks:
         self.space_at = 0
         self.rest_at = 0
         self.window = [-timing.tFAW] * 4
+        self.lets_it_pass = of.sids > 1 and timing.tCCDR > timing.tCCDS
         self.wr_pre = timing.WL + BURST + timing.tWR
         self.wr_rd_far = timing.WL + BURST + timing.tWTRS
         self.wr_rd_near = timing.WL + BURST + timing.tWTRL

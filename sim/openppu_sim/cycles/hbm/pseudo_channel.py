@@ -196,10 +196,12 @@ class PseudoChannel:
         best: Entry | None = None
         oldest = FAR
         if queue.hits and not self.refresher.closing and not (writing and banks.write_at > ck):
+            passes = banks.lets_it_pass and self._head_ready(reserved, ck)
             for bank, entries in queue.hits.items():
                 entry = entries[0]
                 if (
                     entry.number < oldest
+                    and (bank == reserved or not passes)
                     and ready_at[bank] <= ck
                     and column_at[group[bank]] <= ck
                     and (writing or read_at[group[bank]] <= ck)
@@ -225,6 +227,20 @@ class PseudoChannel:
             len(queue.hits[bank]) > 1
             or bank in (reads if writing else writes).hits
             or any(entry.bank == bank and entry.row == best.row for entry in (*reads.unready, *writes.unready))
+        )
+
+    def _head_ready(self, reserved: int, ck: int) -> bool:
+        """Whether the entry that has its bank for itself waits for the distance from other accesses alone."""
+        banks, direction = self.banks, self.direction
+        writing, queue = direction.writing, direction.queue
+        return (
+            reserved >= 0
+            and writing == direction.target
+            and reserved in queue.hits
+            and not self._head_misses(reserved)
+            and not self.blocks(reserved)
+            and (banks.wr_at if writing else banks.rd_at)[reserved] <= ck
+            and (writing or banks.read_at[banks.group[reserved]] <= ck)
         )
 
     def _wait_for_column(self, clock: int, queue: Queue, ready_at: list[int]) -> None:
