@@ -1,11 +1,14 @@
 """Area and clock of the memory controller: parts are counted with what is in them, and the page shows all rows."""
 
+import json
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from openppu.hbm.device import organisation
+from openppu.hbm.gates import ColumnGate
 from openppu_sim.errors import SimulationError
 from openppu_sim.report.json_report import benchmark_json, make_folder
 from openppu_sim.synthesis import __main__ as job
@@ -72,6 +75,26 @@ def test_page_shows_areas_parts_and_clocks(tmp_path: Path, capsys: pytest.Captur
     assert "`small`: 16 banks a pseudo-channel (4-high), 1 port of 1 tag, without ECC." in text
 
 
+def test_page_names_what_took_too_long(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reports(tmp_path)
+    path = tmp_path / "synth-hbm" / "synth-hbm.json"
+    report = json.loads(path.read_text())
+    report["rows"] = [row for row in report["rows"] if (row["config"], row["entries"]) != ("small", 64)]
+    for row in report["rows"]:
+        if (row["config"], row["entries"]) == ("full", 32):
+            row.pop("gates", None)
+            row.pop("gate_ff", None)
+    path.write_text(json.dumps(report))
+    assert job.main(["--build-dir", str(tmp_path), "page-hbm"]) == 0
+    text = capsys.readouterr().out
+    assert (
+        "Not mapped within 40 minutes, and so left out: `small` with 64 entries; "
+        "the scheduler of `full` with 32 entries, to gates." in text
+    )
+    assert "| full | 32 | 12,345 | 678 | 901 | 2 | 3 |  |  |" in text
+    assert "Not placed and routed within 60 minutes, and so left out: the scheduler of `small` with 8 entries." in text
+
+
 def test_missing_report_of_the_area_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert job.main(["--build-dir", str(tmp_path), "page-hbm"]) == 2
     assert "run make synth-hbm first" in capsys.readouterr().err
@@ -104,6 +127,45 @@ def test_what_takes_too_long_is_left_out(
     assert [part for part, *_ in hbm.CLOCKS] == ["scheduler", "channel"]
     assert "channel small 8: left out: nextpnr did not end" in capsys.readouterr().out
     assert report.read_text().count("31.41") == 1
+
+
+def test_a_map_that_takes_too_long_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mapped(component: Any, script: str, kind: str, *, top: str, folder: Path, seconds: float) -> Any:
+        if top in ("small_64", "full_32_scheduler"):
+            raise OutOfTimeError(f"{top} did not end")
+        cells = {"": Counter({"LUT4": 7} if kind == "ecp5" else {"$_AND_": 5})}
+        return cells, cells[""]
+
+    monkeypatch.setattr(hbm, "map_modules", mapped)
+    report = hbm.run_area(tmp_path)
+    printed = capsys.readouterr().out
+    assert "channel small 64: left out: small_64 did not end" in printed
+    assert "gates of the scheduler full, 32 entries: left out" in printed
+    found = [(row["config"], row["entries"], "gates" in row) for row in json.loads(report.read_text())["rows"]]
+    every = [(name, entries, True) for entries in hbm.ENTRIES for name in hbm.CONFIGS]
+    assert found == [(*row[:2], row[:2] != ("full", 32)) for row in every if row[:2] != ("small", 64)]
+
+
+def test_what_was_mapped_before_is_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = []
+
+    def yosys(tool: str, arguments: Any, *, folder: Path, results: Any, seconds: float | None) -> None:
+        runs.append((tool, seconds))
+        stat = {"modules": {"\\gate": {"num_cells_by_type": {"LUT4": len(runs)}}}}
+        for name in results:
+            (folder / name).write_text(json.dumps(stat))
+
+    monkeypatch.setattr(hbm, "run_tool", yosys)
+
+    def mapped(script: str, kind: str) -> int:
+        component = ColumnGate(organisation(4))
+        return int(hbm.map_modules(component, script, kind, top="gate", folder=tmp_path, seconds=9.0)[1]["LUT4"])
+
+    assert [mapped(hbm.ECP5, "ecp5"), mapped(hbm.GATES, "gates"), mapped(hbm.ECP5, "ecp5")] == [1, 2, 1]
+    assert mapped(f"{hbm.ECP5}opt_clean\n", "ecp5") == 3
+    assert runs == [("yosys", 9.0)] * 3
 
 
 def test_every_channel_has_its_entries() -> None:

@@ -1,5 +1,6 @@
 """``make synth-hbm`` and ``make pnr-hbm``: area and clock of the memory controller, by the entries of its queues."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -32,8 +33,9 @@ CONFIGS = {
 CLOCKS = (("scheduler", "small", 8), ("channel", "small", 8))
 """What is placed and routed: a part, its configuration and entries."""
 
+AREA_SECONDS = 2400.0
 CLOCK_SECONDS = 3600.0
-"""For one of them, after which it is left out."""
+"""For one map, and to place and route one of `CLOCKS`; after which it is left out."""
 
 PRESET = "ecp5"
 TARGET = 50.0
@@ -49,7 +51,7 @@ AREA_COMMAND, CLOCK_COMMAND = "make synth-hbm", "make pnr-hbm"
 ECP5 = """\
 read_verilog {top}.v
 synth_ecp5 -noflatten -top {top}
-tee -q -o {top}.parts.json stat -json
+tee -q -o {top}.ecp5.parts.json stat -json
 flatten
 delete t:$scopeinfo
 opt_clean
@@ -59,7 +61,7 @@ tee -q -o {top}.ecp5.json stat -json
 GATES = """\
 read_verilog {top}.v
 synth -top {top}
-tee -q -o {top}.parts.json stat -json
+tee -q -o {top}.gates.parts.json stat -json
 flatten
 delete t:$scopeinfo
 opt_clean
@@ -104,24 +106,58 @@ def parts(stat: Any, top: str, *, source: Path) -> dict[str, Counter[str]]:
         raise SimulationError(f"{source}: not what `stat -json` of Yosys writes") from None
 
 
-def map_modules(component: wiring.Component, script: str, kind: str, *, top: str, folder: Path) -> tuple[Any, Any]:
-    """Map a component; the statistics of its modules, and of the flat whole without what nobody uses."""
+def map_modules(
+    component: wiring.Component, script: str, kind: str, *, top: str, folder: Path, seconds: float | None = None
+) -> tuple[Any, Any]:
+    """Map a component; the statistics of its modules, and of the flat whole without what nobody uses.
+
+    What the same Verilog and script have given before in ``folder`` is taken again.
+
+    Raises
+    ------
+    OutOfTimeError
+        If Yosys was stopped after so many ``seconds``.
+    SimulationError
+        If it does not write whole results.
+    """
     make_folder(folder)
-    emit(component, top=top, config=load(PRESET)).write(folder / f"{top}.v")
-    (folder / "map.ys").write_text(script.format(top=top), encoding="ascii")
-    names = [f"{top}.parts.json", f"{top}.{kind}.json"]
-    run_tool("yosys", ["-Q", "-q", "map.ys"], folder=folder, results=names)
+    source = folder / f"{top}.v"
+    emit(component, top=top, config=load(PRESET)).write(source)
+    asked = f"{script.format(top=top)}# {hashlib.sha256(source.read_bytes()).hexdigest()}\n"
+    done, steps = folder / f"{top}.{kind}.done", folder / f"{top}.{kind}.ys"
+    names = [f"{top}.{kind}.parts.json", f"{top}.{kind}.json"]
+    if not (done.is_file() and done.read_text(encoding="ascii") == asked):
+        done.unlink(missing_ok=True)
+        steps.write_text(asked, encoding="ascii")
+        run_tool("yosys", ["-Q", "-q", steps.name], folder=folder, results=names, seconds=seconds)
+        done.write_text(asked, encoding="ascii")
     modules, flat = (read_result(folder / name, blame="run again") for name in names)
     return parts(modules, top, source=folder / names[0]), parts(flat, top, source=folder / names[1])[""]
 
 
 def area_rows(name: str, entries: int, folder: Path) -> list[dict[str, Any]]:
-    """Map a channel to ECP5, and its scheduler to gates; the rows of the report: the whole, then its parts."""
+    """Map a channel to ECP5, and its scheduler to gates; the rows of the report: the whole, then its parts.
+
+    The gates are left out if they take too long.
+
+    Raises
+    ------
+    OutOfTimeError
+        If the channel takes too long.
+    """
     config, top = with_entries(name, entries), f"{name}_{entries}"
+    limit: dict[str, Any] = {"folder": folder, "seconds": AREA_SECONDS}
     with step(f"synthesis of channel {name}, {entries} entries"):
-        modules, flat = map_modules(Channel(config), ECP5, "ecp5", top=top, folder=folder)
-        _, gates = map_modules(PseudoChannel(config), GATES, "gates", top=f"{top}_scheduler", folder=folder)
-    whole, logic = ecp5_area(flat), gate_area(gates)
+        modules, flat = map_modules(Channel(config), ECP5, "ecp5", top=top, **limit)
+        logic = {}
+        try:
+            _, cells = map_modules(PseudoChannel(config), GATES, "gates", top=f"{top}_scheduler", **limit)
+        except OutOfTimeError as error:
+            print(f"gates of the scheduler {name}, {entries} entries: left out: {error}")
+        else:
+            gates = gate_area(cells)
+            logic = {"gates": gates.gates, "gate_ff": gates.ff}
+    whole = ecp5_area(flat)
     areas = {WHOLE: whole} | {part: ecp5_area(cells) for part, cells in modules.items() if part}
     rows = [
         {
@@ -136,7 +172,7 @@ def area_rows(name: str, entries: int, folder: Path) -> list[dict[str, Any]]:
         }
         for part, area in areas.items()
     ]
-    rows[0] |= {"gates": logic.gates, "gate_ff": logic.ff}
+    rows[0] |= logic
     return rows
 
 
@@ -173,7 +209,7 @@ def area_table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[
     wholes = [row for row in rows if row["part"] == WHOLE]
     return (
         ["channel", "entries", *AREA_HEADERS],
-        [[row["config"], row["entries"], *(row[key] for key in AREA_KEYS)] for row in wholes],
+        [[row["config"], row["entries"], *(row.get(key) for key in AREA_KEYS)] for row in wholes],
     )
 
 
@@ -187,7 +223,7 @@ def clock_table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list
 
 
 def run_area(folder: Path) -> Path:
-    """Map all channels, print the table and return the path of the JSON report.
+    """Map all channels, print the table and return the path of the JSON report; what takes too long is left out.
 
     Raises
     ------
@@ -197,7 +233,13 @@ def run_area(folder: Path) -> Path:
         If Yosys does not write whole results.
     """
     make_folder(folder)
-    rows = [row for name in CONFIGS for entries in ENTRIES for row in area_rows(name, entries, folder / "work")]
+    rows = []
+    for entries in ENTRIES:
+        for name in CONFIGS:
+            try:
+                rows += area_rows(name, entries, folder / "work")
+            except OutOfTimeError as error:
+                print(f"channel {name} {entries}: left out: {error}")
     print_table(*area_table(rows))
     return benchmark_json("synth-hbm", rows, folder=folder)
 

@@ -23,7 +23,7 @@ nobody uses; and the scheduler of one of its two pseudo-channels, which holds no
 
 {area}
 
-Cells are explained [there](synthesis.md#area).
+Cells are explained [there](synthesis.md#area).{left_out}
 
 Of `full`, one of each part, its own parts within it, before what nobody uses is removed (LUT4 / CCU2C / FF):
 
@@ -44,8 +44,7 @@ CLOCK = """
 
 `make pnr-hbm` puts a channel, or the scheduler of one of its pseudo-channels, into the harness of
 [the tile's](synthesis.md#clock), and has nextpnr place and route it for an LFE5UM-85F ({package}, speed grade {speed}),
-aiming at {target:g} MHz, with one seed. What is not routed within an hour is left out: so far, any
-whole channel.
+aiming at {target:g} MHz, with one seed.{left_out}
 
 {clock}
 
@@ -93,6 +92,7 @@ def page(build: Path) -> str:
         full=_describe("full"),
         small=_describe("small"),
         area=markdown(*hbm.area_table(area)),
+        left_out=_left_out(_unmapped(area), "mapped", hbm.AREA_SECONDS),
         parts=markdown(*_parts_table(full, sizes)),
         most=most,
         entry=round(full["entry_queue", most]["lut4"] / most),
@@ -108,6 +108,7 @@ def page(build: Path) -> str:
         speed=SPEED_GRADE,
         target=hbm.TARGET,
         clock=markdown(*hbm.clock_table(clock)),
+        left_out=_left_out(_unrouted(clock), "placed and routed", hbm.CLOCK_SECONDS),
         paths="\n".join(
             f"- {row['name']}: the slowest path runs from `{row['from']}` to `{row['to']}`." for row in clock
         ),
@@ -119,6 +120,32 @@ def _describe(name: str) -> str:
     ecc = "without ECC" if config.ecc == "none" else f"ECC `{config.ecc}`"
     ports = f"{config.ports} port{'s' * (config.ports > 1)} of {config.tags} tag{'s' * (config.tags > 1)}"
     return f"{config.organisation.banks} banks a pseudo-channel ({config.height}-high), {ports}, {ecc}"
+
+
+def _unmapped(area: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Channels without a row, and those whose scheduler has no gates."""
+    found = {(row["config"], row["entries"]): row for row in area if row["part"] == hbm.WHOLE}
+    every = [(name, entries) for entries in hbm.ENTRIES for name in hbm.CONFIGS]
+    missing = [f"`{name}` with {entries} entries" for name, entries in every if (name, entries) not in found]
+    return missing + [
+        f"the scheduler of `{name}` with {entries} entries, to gates"
+        for name, entries in every
+        if "gates" not in found.get((name, entries), {"gates": None})
+    ]
+
+
+def _unrouted(clock: Sequence[Mapping[str, Any]]) -> list[str]:
+    found = {(row["part"], row["config"], row["entries"]) for row in clock}
+    return [
+        f"the {part} of `{name}` with {entries} entries" if part == "scheduler" else f"`{name}` with {entries} entries"
+        for part, name, entries in hbm.CLOCKS
+        if (part, name, entries) not in found
+    ]
+
+
+def _left_out(names: Sequence[str], done: str, seconds: float) -> str:
+    """A sentence on what took too long, if something did."""
+    return f" Not {done} within {seconds / 60:.0f} minutes, and so left out: {'; '.join(names)}." if names else ""
 
 
 def _parts_table(
