@@ -14,9 +14,11 @@ from openppu.hbm.bounds import (
     all_banks_wait,
     due,
     entry_wait,
+    entry_wait_beside_refreshes,
     next_wait,
     oldest_wait,
     open_wait,
+    refresh_disturbs,
     refresh_wait,
     rests,
     served_wait,
@@ -130,6 +132,37 @@ def test_the_wait_of_an_entry_is_the_sum_of_its_parts() -> None:
     assert served == 113 + 7 * 3
     assert entry_wait(TIMING, entries=64, age_limit=2000) == 2000 + 8 * (9 * (2000 + served) + 1) + 64 * served
     assert entry_wait(TIMING, entries=9, age_limit=16) == 16 + 2 * (9 * (16 + served) + 1) + 9 * served
+
+
+def test_refreshes_add_their_share_to_the_wait_of_an_entry() -> None:
+    queue = {"entries": 64, "age_limit": 2000}
+    assert refresh_disturbs(TIMING) == 6 + 7 + 3 + 2 * (7 + 8 + 1)
+    calm, oldest = entry_wait(TIMING, **queue), 8 * 9 + 64
+    anew = refresh_wait(TIMING) + rests(TIMING) + 16 + oldest_wait(TIMING)
+    wait = entry_wait_beside_refreshes(TIMING, banks=32, **queue)
+    assert wait is not None
+    # As many refreshes as become due in this time, and those that may be owed; each bank's is every 32nd.
+    refreshes = Fraction(wait, due(TIMING, banks=32)) + 8 * 32 + 2
+    most = calm + refreshes * refresh_disturbs(TIMING) + (2 * oldest + 1 + (refreshes - 2) / 32) * anew
+    assert wait - 1 <= most <= wait
+    assert entry_wait_beside_refreshes(TIMING, banks=32, rate=2, **queue) is None
+    of_all = all_banks_wait(TIMING) + TIMING.tRFC // 2 + oldest_wait(TIMING)
+    wait = entry_wait_beside_refreshes(TIMING, banks=32, all_banks=True, **queue)
+    assert wait is not None
+    assert wait - 1 <= calm + (Fraction(wait, TIMING.tREFI // 2) + 8 + 2) * of_all <= wait
+
+
+@pytest.mark.parametrize("height", HEIGHTS)
+@pytest.mark.parametrize("name", DEVICES)
+def test_there_is_a_bound_beside_refreshes(name: str, height: int) -> None:
+    queue: dict[str, Any] = {"entries": 64, "age_limit": 2000, "banks": organisation(height).banks}
+    timing = device(name).timing
+    assert (entry_wait_beside_refreshes(timing, **queue) is None) == (name.startswith("HBM2_") and height > 4)
+    cold, hot = (entry_wait_beside_refreshes(timing, rate=rate, **queue) for rate in (Fraction(1, 4), 4))
+    assert cold is not None
+    assert hot is None
+    for rate in (1, 2, 4):
+        assert entry_wait_beside_refreshes(timing, all_banks=True, rate=rate, **queue) is not None
 
 
 def test_the_oldest_entry_under_full_load_waits_long_but_no_longer_than_the_bound() -> None:

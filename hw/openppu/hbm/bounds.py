@@ -10,6 +10,7 @@ from fractions import Fraction
 from openppu.hbm.config import GRANULE
 from openppu.hbm.device import BURST, Timing
 from openppu.hbm.direction import TURN
+from openppu.hbm.refresh import LIMIT
 
 BESIDE = (21, 17, 5, 3)
 """Clocks for which a command that takes one slot waits for the row bus at most, if after each ACT so many clocks
@@ -37,6 +38,16 @@ def refresh_wait(timing: Timing) -> int:
     closing = _half(max(t.tRAS + 1, t.WL + BURST + t.tWR, t.tRTP))
     settled = max(closing + BESIDE[gap] + 1 + _half(t.tRP), _half(t.tRC))
     return settled + _half(max(t.tRRDS, t.tRRDL, t.tRREFD)) + ALONE[gap] + 1
+
+
+def refresh_disturbs(timing: Timing) -> int:
+    """Clocks for which a refresh of one bank keeps off the commands of an entry of another one at most.
+
+    It could go, or the PRE before it could, and both need the row bus; and after each, tRREFD and the bus.
+    """
+    t, gap = timing, act_gap(timing)
+    could_go = BESIDE[gap] + 1 + _half(max(t.tRRDS, t.tRRDL, t.tRREFD)) + ALONE[gap] + 1
+    return could_go + 2 * _after_refresh(timing)
 
 
 def rests(timing: Timing) -> int:
@@ -85,7 +96,7 @@ def oldest_wait(timing: Timing) -> int:
     t = timing
     access = max(t.WL + BURST + t.tWR, t.tRTP)
     closing = _half(max(t.tRAS + 1, access)) + BESIDE[act_gap(t)] + 1
-    opening = _half(max(t.tRC, access + t.tRP)) + _half(t.tRRDL) + _half(max(t.tRRDS, t.tFAW)) + ACT + 1
+    opening = _half(max(t.tRC, access + t.tRP)) + _half(t.tRRDL) + _half(max(t.tRRDS, t.tFAW, t.tRREFD)) + ACT + 1
     return closing + opening + open_wait(t)
 
 
@@ -112,6 +123,42 @@ def entry_wait(timing: Timing, *, entries: int, age_limit: int) -> int:
     served = served_wait(timing)
     turns = -(-entries // TURN)
     return age_limit + turns * ((TURN + 1) * (age_limit + served) + 1) + entries * served
+
+
+def entry_wait_beside_refreshes(
+    timing: Timing, *, entries: int, age_limit: int, banks: int, all_banks: bool = False, rate: Fraction | int = 1
+) -> int | None:
+    """`entry_wait`, and what refreshes add: of one of so many ``banks``, or of all, at ``rate`` times those of tREFI.
+
+    In so many clocks no more of them are sent than become due, and the eight tREFI that may be owed. Each of one bank
+    keeps entries of others off for `refresh_disturbs`. An oldest entry whose own bank is refreshed begins anew; that
+    happens twice to each of them, and beyond that no more often than rounds pass. A REF makes any begin anew.
+
+    Returns
+    -------
+    int or None
+        None if more may be owed, or refreshes could take all the time.
+    """
+    turns = -(-entries // TURN)
+    oldest = turns * (TURN + 1) + entries
+    calm = entry_wait(timing, entries=entries, age_limit=age_limit)
+    if all_banks:
+        keeps_up = all_banks_keep_up(timing, banks=banks, rate=rate)
+        anew = all_banks_wait(timing) + _half(timing.tRFC) + oldest_wait(timing)
+        share = anew / (Fraction(timing.tREFI, 2) / rate)
+        once = (LIMIT + 2) * anew
+    else:
+        keeps_up = single_bank_keeps_up(timing, banks=banks, rate=rate)
+        disturbs, often = refresh_disturbs(timing), due(timing, banks=banks, rate=rate)
+        anew = refresh_wait(timing) + rests(timing) + _after_refresh(timing) + oldest_wait(timing)
+        share = Fraction(disturbs, often) + Fraction(anew, banks * often)
+        once = (LIMIT * banks + 2) * disturbs + (2 * oldest + LIMIT + 1) * anew
+    return math.ceil((calm + once) / (1 - share)) if keeps_up and share < 1 else None
+
+
+def _after_refresh(timing: Timing) -> int:
+    """Clocks after a refresh in which an entry's command may wait for the same things again."""
+    return _half(timing.tRREFD) + max(ACT, BESIDE[act_gap(timing)]) + 1
 
 
 def _half(clocks: int) -> int:

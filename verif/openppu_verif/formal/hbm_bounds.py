@@ -42,7 +42,10 @@ def half(clocks: Any) -> Any:
 
 
 def refresh_waits() -> Harness:
-    """A refresh of a bank waits no longer than `openppu.hbm.bounds` says, its bank's last refresh not counted."""
+    """A refresh of a bank waits no longer than `openppu.hbm.bounds` says, its bank's last refresh not counted.
+
+    Nor could it go, and disturb others, for longer than that says.
+    """
     h = ChannelHarness(CONFIG, settings=with_timing(TIMING))
     m, dut, probe = h.m, h.dut, h.probe
     t = asdict(TIMING)
@@ -80,6 +83,12 @@ def refresh_waits() -> Harness:
     goes = grant.short & rows.refresh.valid & (refresh.command == RowCommand.REFSB)
     m.d.sync += waits.eq(Mux(goes | ~chosen.any(), 0, waits + counts))
     h.check(waits + counts <= most)
+    # For so many of them it, or the PRE before it, could go, and disturbs others.
+    disturbs = Signal(6)
+    could_go = rows.refresh.valid | refresh.hold
+    m.d.sync += disturbs.eq(Mux(goes | ~chosen.any(), 0, disturbs + could_go))
+    h.check(disturbs + could_go <= bus + 1 + spacing + alone)
+    h.check(~could_go, when=~chosen.any())
 
     # After an ACT, none for as long as `row_bus_spaced` wants.
     gone = h.history(grant.act, 3, "act")
@@ -121,6 +130,8 @@ def refresh_waits() -> Harness:
         Mux(resting, after, Mux(until_act > 1, half(until_act) + after, spaced + alone - passed)),
     )
     h.check(waits + left <= most, when=chosen.any())
+    still = Mux(opened, bus - passed + 1 + after, Mux(until_act > 1, after, spaced + alone - passed))
+    h.check(disturbs + still <= bus + 1 + after, when=chosen.any())
     h.check(passed <= Mux(refresh.hold, bus_alone, bus))
     h.check(chosen.any(), rows.refresh.valid, when=passed != 0)
     return h
@@ -232,8 +243,17 @@ def oldest_waits_sids() -> Harness:
     return _oldest_waits(PairedSids(height=4, reads=8, writes=8, slots=8), replace(TIMING, tCCDR=5))
 
 
-def _oldest_waits(config: ChannelConfig, timing: Timing) -> Harness:
-    h = ChannelHarness(config, settings=with_timing(timing, refresh_enable=False))
+def oldest_waits_refreshes() -> Harness:
+    """Likewise beside refreshes of one bank, but for the clocks in which these disturb it.
+
+    That is while a refresh, or the PRE before it, could go; while its own bank is refreshed, after which it begins
+    anew; and for tRREFD and the waits for the row bus afterwards.
+    """
+    return _oldest_waits(PairedBanks(height=4, reads=8, writes=8, slots=8), TIMING, refreshes=True)
+
+
+def _oldest_waits(config: ChannelConfig, timing: Timing, *, refreshes: bool = False) -> Harness:
+    h = ChannelHarness(config, settings=with_timing(timing, refresh_enable=refreshes))
     m, dut, probe = h.m, h.dut, h.probe
     t, of = asdict(timing), config.organisation.banks
     groups = config.organisation.sids * config.organisation.bank_groups
@@ -274,7 +294,14 @@ def _oldest_waits(config: ChannelConfig, timing: Timing) -> Harness:
         goes.eq(live & chosen.valid & (chosen.place.bank == bank) & (chosen.write == mine)),
         more.eq(goes & ~chosen.last),
     ]
-    m.d.sync += [live.eq((live | h.free("begins")) & (~goes | more)), went.eq(more | (went & ~goes))]
+    refresh, rows = probe.part("refresh"), probe.part("rows")
+    refreshed = probe.signal("refresh", "chosen")
+    resting = Value.cast(banks.states.refreshing)
+    taken = ((refreshed | resting) >> bank)[0]
+    m.d.sync += [
+        live.eq((live | h.free("begins")) & (~goes | more)),
+        went.eq((more | (went & ~goes)) & ~taken),
+    ]
     # The bus of the data follows as soon as it has an open row (`direction`).
     turned = Signal()
     m.d.sync += turned.eq(live & hit & (~goes | more))
@@ -292,26 +319,33 @@ def _oldest_waits(config: ChannelConfig, timing: Timing) -> Harness:
         waits_of.append(passed)
     passed_act, passed = waits_of
 
+    # Clocks that refreshes disturb.
+    quiet = Signal(4, init=15)
+    refreshing = rows.refresh.valid | refresh.hold | taken
+    m.d.sync += quiet.eq(Mux(refreshing, 0, quiet + ~quiet.all()))
+    disturbed = refreshing | (quiet < half(t["tRREFD"]) + larger(bus, bus_act) + 1)
+
     access = max(t["WL"] + BURST + t["tWR"], t["tRTP"])
     turn = max(t["WL"] + BURST + t["tWTRL"], t["tRTW"])
     column = 1 + max(half(max(t["tRCDRD"], t["tRCDWR"]) + 1), half(turn)) + half(apart) + 1
-    spacing = half(t["tRRDL"]) + half(max(t["tRRDS"], t["tFAW"]))
+    crowd = half(max(t["tRRDS"], t["tFAW"], t["tRREFD"]))
+    spacing = half(t["tRRDL"]) + crowd
     opening = bus_act + 1 + column
     closed = max(t["tRC"], access + t["tRP"])
     closing = half(max(t["tRAS"] + 1, access))
     most = closing + bus + 1 + half(closed) + spacing + opening
     waits = Signal(8)
-    m.d.sync += waits.eq(Mux(live & ~goes, waits + 1, 0))
-    h.check(waits + 1 <= most, when=live)
+    m.d.sync += waits.eq(Mux(live & ~goes & ~taken, waits + ~disturbed, 0))
+    h.check(waits + 1 <= most, when=live & ~disturbed)
     # Once its row is open, it is sooner.
     waits_open = Signal(5)
-    m.d.sync += waits_open.eq(Mux(live & hit & ~goes, waits_open + 1, 0))
-    h.check(waits_open + 1 <= column, when=live & hit)
+    m.d.sync += waits_open.eq(Mux(live & hit & ~goes & ~taken, waits_open + 1, 0))
+    h.check(waits_open + 1 <= column, when=live & hit & ~taken)
     # Each further access comes as soon as tCCD lets it.
     following = half(apart) + 1
     waits_next = Signal(5)
-    m.d.sync += waits_next.eq(Mux(went & ~goes, waits_next + 1, 0))
-    h.check(waits_next + 1 <= following, when=went)
+    m.d.sync += waits_next.eq(Mux(went & ~goes & ~taken, waits_next + 1, 0))
+    h.check(waits_next + 1 <= following, when=went & ~taken)
 
     # Invariants: what the counters hold at most, and with it, what is left to wait.
     def at(name: str) -> Value:
@@ -323,7 +357,9 @@ def _oldest_waits(config: ChannelConfig, timing: Timing) -> Harness:
     window = probe.signal("banks.row_gate", "window")
     for number in range(of):
         act, pre = (probe.signal(f"banks.bank_{number}", name) for name in ("until_act", "until_pre"))
-        h.check(pre < max(t["tRAS"] + 1, access), act < closed)
+        rests = resting[number]
+        h.check(pre < max(t["tRAS"] + 1, access), Mux(rests, act < t["tRFCSB"], act < closed))
+        h.check(~(Value.cast(banks.states.open)[number] & rests))
         for name in ("rd", "wr"):
             h.check(probe.signal(f"banks.bank_{number}", f"until_{name}") <= max(t["tRCDRD"], t["tRCDWR"]))
     for number in range(groups):
@@ -336,7 +372,10 @@ def _oldest_waits(config: ChannelConfig, timing: Timing) -> Harness:
     h.check(probe.signal("banks.row_gate", "rest") == 0)
     if config.organisation.sids > 1:
         h.check(probe.signal("columns", "lets_it_pass"))
-    h.check(probe.signal("refresh", "chosen") == 0, ~probe.signal("refresh", "closing"))
+    h.check((refreshed & (refreshed - 1)[:of]) == 0, ~probe.signal("refresh", "closing"))
+    if not refreshes:
+        h.check(refreshed == 0, resting == 0, quiet.all())
+    h.check((common < t["tRRDS"]) | (common + (quiet << 1) < t["tRREFD"]) | refreshing)
     until = Mux(mine, at("until_wr"), at("until_rd"))
     turn_own = Array([probe.signal("banks.column_gate", f"turn_{number}") for number in range(groups)])[group]
     turn_left = Mux(mine, probe.signal("banks.column_gate", "turn"), turn_own)
@@ -354,16 +393,31 @@ def _oldest_waits(config: ChannelConfig, timing: Timing) -> Harness:
     at_act = Mux(
         at("until_act") > 1,
         half(at("until_act")) + spacing,
-        Mux(own > 1, half(own) + half(max(t["tRRDS"], t["tFAW"])), half(larger(common, window))),
+        Mux(own > 1, half(own) + crowd, half(larger(common, window))),
     )
     at_pre = half(at("until_pre")) + bus - passed + 1 + half(closed) + spacing + opening
     left = Mux(hit, at_column, Mux(is_open, at_pre, at_act + opening - passed_act))
-    h.check(waits + left <= most, when=live)
-    h.check(waits_open + at_column <= column, when=live & hit)
+    # What is left falls in each clock that is not disturbed, and in the first one after others it is as if they had not
+    # been: what was about to be sent is granted before.
+    counts = live & ~taken
+    best = Signal(8)
+    m.d.sync += best.eq(Mux(counts & ~goes, Mux(disturbed, best, left - 1), most))
+    sends_pre = (at("until_pre") <= 1) & (refreshing | (passed >= quiet))
+    spaced = (half(window) + opening <= best) | (
+        (window <= 1) & (refreshing | (passed_act + half(t["tRREFD"]) >= quiet))
+    )
+    sends_act = (at("until_act") <= 1) & (own <= 1) & spaced
+    as_before = (left <= best) | Mux(is_open, ~hit & sends_pre, sends_act)
+    h.check(waits + left <= most, when=counts & ~disturbed)
+    h.check(waits + best <= most, as_before, when=counts & disturbed)
+    h.check(best >= half(closed) + spacing + opening, when=counts & is_open & ~hit)
+    h.check(best >= column, when=counts & ~is_open)
+    h.check(waits_open + at_column <= column, when=counts & hit)
     h.check(live & hit, when=waits_open != 0)
-    h.check(waits_next + at_column <= following, direction.writing == mine, live & hit, later == 0, when=went)
+    h.check(waits_next + at_column <= following, direction.writing == mine, hit, later == 0, when=went & ~taken)
+    h.check(live, when=went)
     h.check(went, when=waits_next != 0)
     h.check(passed <= bus, passed_act <= bus_act)
-    h.check(live, is_open, ~hit, request.short.valid, request.short.bank == bank, when=passed != 0)
-    h.check(live, ~is_open, request.act.valid, request.act.bank == bank, when=passed_act != 0)
+    h.check(live, is_open, ~hit, request.short.valid, request.short.bank == bank, when=(passed != 0) & ~refreshing)
+    h.check(live, ~is_open, request.act.valid, request.act.bank == bank, when=(passed_act != 0) & ~refreshing)
     return h

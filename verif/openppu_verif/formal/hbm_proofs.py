@@ -191,6 +191,16 @@ HBM_PROOFS = (
         slow=True,
     ),
     Proof(
+        name="oldest_waits_refreshes",
+        claim="likewise beside refreshes, but for clocks in which these disturb it",
+        harness=hbm_bounds.oldest_waits_refreshes,
+        method=Method.INDUCTION,
+        depth=3,
+        search=12,
+        faults={"its bank is not reserved": "dut.reserved", "rows are closed at any time": "dut.rows.held"},
+        slow=True,
+    ),
+    Proof(
         name="queue_rows",
         claim="an entry is offered for an access only if its row is open, for an ACT or PRE only if not",
         harness=hbm_choices.queue_rows,
