@@ -12,7 +12,7 @@ from openppu.hbm.gates import ColumnGate
 from openppu_sim.errors import SimulationError
 from openppu_sim.report.json_report import benchmark_json, make_folder
 from openppu_sim.synthesis import __main__ as job
-from openppu_sim.synthesis import hbm, hbm_page
+from openppu_sim.synthesis import hbm, hbm_page, yowasp
 from openppu_sim.synthesis.area import Ecp5Area
 from openppu_sim.synthesis.yowasp import OutOfTimeError
 
@@ -157,7 +157,7 @@ def test_what_was_mapped_before_is_taken_again(tmp_path: Path, monkeypatch: pyte
         for name in results:
             (folder / name).write_text(json.dumps(stat))
 
-    monkeypatch.setattr(hbm, "run_tool", yosys)
+    monkeypatch.setattr(yowasp, "run_tool", yosys)
 
     def mapped(script: str, kind: str) -> int:
         component = ColumnGate(organisation(4))

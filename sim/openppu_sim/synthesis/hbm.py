@@ -1,6 +1,5 @@
 """``make synth-hbm`` and ``make pnr-hbm``: area and clock of the memory controller, by the entries of its queues."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -21,7 +20,7 @@ from openppu_sim.report.table import print_table
 from openppu_sim.synthesis.area import ecp5_area, gate_area
 from openppu_sim.synthesis.harness import Harness
 from openppu_sim.synthesis.place import place
-from openppu_sim.synthesis.yowasp import OutOfTimeError, read_result, require_tool, run_tool
+from openppu_sim.synthesis.yowasp import OutOfTimeError, read_result, require_tool, run_once
 
 ENTRIES = (8, 16, 32, 64)
 """Reads, writes and slots alike, of both configurations."""
@@ -121,16 +120,19 @@ def map_modules(
         If it does not write whole results.
     """
     make_folder(folder)
-    source = folder / f"{top}.v"
-    emit(component, top=top, config=load(PRESET)).write(source)
-    asked = f"{script.format(top=top)}# {hashlib.sha256(source.read_bytes()).hexdigest()}\n"
-    done, steps = folder / f"{top}.{kind}.done", folder / f"{top}.{kind}.ys"
+    emit(component, top=top, config=load(PRESET)).write(folder / f"{top}.v")
+    steps = folder / f"{top}.{kind}.ys"
+    steps.write_text(script.format(top=top), encoding="ascii")
     names = [f"{top}.{kind}.parts.json", f"{top}.{kind}.json"]
-    if not (done.is_file() and done.read_text(encoding="ascii") == asked):
-        done.unlink(missing_ok=True)
-        steps.write_text(asked, encoding="ascii")
-        run_tool("yosys", ["-Q", "-q", steps.name], folder=folder, results=names, seconds=seconds)
-        done.write_text(asked, encoding="ascii")
+    run_once(
+        "yosys",
+        ["-Q", "-q", steps.name],
+        folder=folder,
+        source=f"{top}.v",
+        results=[*names, *([f"{top}.netlist.json"] if "netlist" in script else [])],
+        options=script,
+        seconds=seconds,
+    )
     modules, flat = (read_result(folder / name, blame="run again") for name in names)
     return parts(modules, top, source=folder / names[0]), parts(flat, top, source=folder / names[1])[""]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from openppu_sim.errors import SimulationError
-from openppu_sim.synthesis.yowasp import read_result, run_tool
+from openppu_sim.synthesis.yowasp import read_result, run_once
 
 DEVICE = "um-85k"
 PACKAGE = "CABGA756"
@@ -38,7 +38,7 @@ class Placement:
 
 
 def place(top: str, *, folder: Path, seed: int, target: float, seconds: float | None = None) -> Placement:
-    """Place and route ``<top>.netlist.json`` in ``folder``.
+    """Place and route ``<top>.netlist.json`` in ``folder``; what the same one gave before is taken again.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def place(top: str, *, folder: Path, seed: int, target: float, seconds: float | 
     """
     report = f"{top}.seed{seed}.json"
     line = arguments(top, report, seed=seed, target=target)
-    run_tool("nextpnr_ecp5", line, folder=folder, results=[report], seconds=seconds)
+    run_once("nextpnr_ecp5", line, folder=folder, source=f"{top}.netlist.json", results=[report], seconds=seconds)
     return read_report(read_result(folder / report, blame="run again"), source=folder / report)
 
 

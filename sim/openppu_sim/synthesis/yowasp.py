@@ -4,6 +4,7 @@ They are WebAssembly: they see the files below their working folder only, and Yo
 first call of ABC, while the exit code stays 0. So a run's results are files, deleted before and checked after it.
 """
 
+import hashlib
 import importlib.util
 import json
 import subprocess
@@ -61,6 +62,33 @@ def run_tool(
             raise OutOfTimeError(f"{PACKAGES[tool]} did not end within {seconds:.0f} s; see {log}") from None
     for name in results:
         read_result(folder / name, blame=f"{PACKAGES[tool]} ended with exit code {code}; see {log}")
+
+
+def run_once(
+    tool: str,
+    arguments: Sequence[str],
+    *,
+    folder: Path,
+    source: str,
+    results: Sequence[str],
+    options: str = "",
+    seconds: float | None = None,
+) -> None:
+    """`run_tool`, unless it made these results before from the same ``source``, a file in ``folder``.
+
+    ``options`` is whatever else they depend on. Raises what `run_tool` raises, and a `SimulationError` without source.
+    """
+    try:
+        content = (folder / source).read_bytes()
+    except FileNotFoundError:
+        raise SimulationError(f"{folder / source} was not written: run again") from None
+    asked = "\n".join([PACKAGES[tool], *arguments, options, hashlib.sha256(content).hexdigest()])
+    done = folder / f"{results[0]}.done"
+    if done.is_file() and done.read_text(encoding="utf-8") == asked and all((folder / n).is_file() for n in results):
+        return
+    done.unlink(missing_ok=True)
+    run_tool(tool, arguments, folder=folder, results=results, seconds=seconds)
+    done.write_text(asked, encoding="utf-8")
 
 
 def require_tool(tool: str) -> None:
