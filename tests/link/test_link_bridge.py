@@ -102,7 +102,8 @@ def test_users_of_a_port_see_their_own_answers():
     share = MemoryShare((2, 1, 3))
     memory = MemoryModel(share.memory, chance, rate=0.7, delay=4)
     ends, expected, found = [], [], []
-    for number, (user, tags) in enumerate(zip(share.user, share.users, strict=True)):
+    for number, tags in enumerate(share.users):
+        user = share.user(number)
         requests, words = Put(user.requests, chance, 0.6), Put(user.words, chance, 0.6)
         responses, acknowledges = Take(user.responses, chance, 0.6), Take(user.acknowledges, chance, 0.6)
         base = number << 20

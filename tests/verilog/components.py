@@ -109,7 +109,8 @@ class Table(wiring.Component):
 
 
 class Memories(wiring.Component):
-    """A memory with initial words and part writes, a queue of Amaranth's, and an asynchronous read."""
+    """A memory with initial words and part writes, queues of Amaranth's, one of them with a memory of one row, a choice
+    among values of no bits, and an asynchronous read."""
 
     address: In(3)
     value: In(8)
@@ -118,9 +119,17 @@ class Memories(wiring.Component):
     now: Out(8)
     taken: Out(5)
     ready: Out(1)
+    little: Out(3)
+    chosen: Out(3)
 
     def elaborate(self, platform):
         m = Module()
+        m.submodules.little_queue = short = fifo.SyncFIFOBuffered(width=3, depth=2)
+        m.d.comb += [short.w_data.eq(self.value), short.w_en.eq(self.enable[1]), short.r_en.eq(self.value[6])]
+        m.d.comb += [
+            self.little.eq(short.r_data),
+            self.chosen.eq(Cat(Array([C(0, 0), C(0, 0)])[self.value[0]], self.value[:3])),
+        ]
         m.submodules.store = store = memory.Memory(shape=8, depth=8, init=[3, 1, 4, 1, 5])
         m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=5, depth=3)
         write = store.write_port(granularity=4)

@@ -1,5 +1,7 @@
 """Several users of one memory port."""
 
+from typing import Any
+
 from amaranth import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, fifo, wiring
 from amaranth.lib.wiring import In, Out
@@ -27,8 +29,8 @@ class MemoryShare(wiring.Component):
 
     Members
     -------
-    user : In(MemorySignature), array
-        ``user[n]`` uses ``users[n]`` tags; those of the port's signature are as many as any has.
+    user_0, user_1, ... : In(MemorySignature)
+        ``user_n`` has ``users[n]`` tags.
     memory : Out(MemorySignature)
         With as many tags as all users have.
 
@@ -44,14 +46,18 @@ class MemoryShare(wiring.Component):
         self.users = tuple(users)
         super().__init__(
             {
-                "user": In(MemorySignature(tags=max(users))).array(len(users)),
+                **{f"user_{number}": In(MemorySignature(tags=tags)) for number, tags in enumerate(users)},
                 "memory": Out(MemorySignature(tags=sum(users))),
             }
         )
 
+    def user(self, number: int) -> Any:
+        """The port of a user."""
+        return getattr(self, f"user_{number}")
+
     def elaborate(self, platform):
         m = Module()
-        memory, users = self.memory, self.user
+        memory, users = self.memory, [self.user(number) for number in range(len(self.users))]
         bases = [sum(self.users[:number]) for number in range(len(users))]
         turns = RoundRobin(len(users))
         m.submodules.turns = shared(turns, platform)
@@ -64,20 +70,22 @@ class MemoryShare(wiring.Component):
         pick = Signal.like(holder)
         offered = Signal()
         taken = Signal()
-        asked = Array(user.requests.payload.as_value() for user in users)[pick]
-        request = users[0].requests.payload.shape()(asked)
+        asked = {
+            name: Array(user.requests.payload[name] for user in users)[pick]
+            for name in ("write", "address", "last", "tag")
+        }
         m.d.comb += [
             turns.requests.eq(Cat(user.requests.valid for user in users)),
             pick.eq(Mux(held, holder, turns.pick)),
-            offered.eq(turns.valid & (~request.write | writes.w_rdy)),
+            offered.eq(turns.valid & (~asked["write"] | writes.w_rdy)),
             taken.eq(offered & memory.requests.ready),
             turns.served.eq(taken),
             memory.requests.valid.eq(offered),
-            *(memory.requests.payload[name].eq(request[name]) for name in ("write", "address", "last")),
-            memory.requests.payload.tag.eq(request.tag + Array(bases)[pick]),
+            *(memory.requests.payload[name].eq(asked[name]) for name in ("write", "address", "last")),
+            memory.requests.payload.tag.eq(asked["tag"] + Array(bases)[pick]),
             *(user.requests.ready.eq(taken & (pick == number)) for number, user in enumerate(users)),
-            writes.w_en.eq(taken & request.write),
-            writes.w_data.eq(Cat(pick, request.last)),
+            writes.w_en.eq(taken & asked["write"]),
+            writes.w_data.eq(Cat(pick, asked["last"])),
         ]
         m.d.sync += [held.eq(offered & ~taken), holder.eq(pick)]
 
@@ -98,7 +106,8 @@ class MemoryShare(wiring.Component):
             port = getattr(memory, name)
             for number, user in enumerate(users):
                 seen, base = getattr(user, name), bases[number]
-                mine = (port.payload.tag >= base) & (port.payload.tag < base + self.users[number])
+                tag, end = port.payload.tag, base + self.users[number]
+                mine = (tag >= base if base else 1) & (tag < end if number + 1 < len(users) else 1)
                 m.d.comb += [
                     *(seen.payload[key].eq(port.payload[key]) for key, _ in port.payload.shape() if key != "tag"),
                     seen.payload.tag.eq(port.payload.tag - base),

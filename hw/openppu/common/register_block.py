@@ -128,13 +128,15 @@ class RegisterBlock(wiring.Component):
                         m.d.comb += [least.eq(register.allowed[0]), most.eq(register.allowed[-1])]
 
         merged = Signal(REGISTER_BITS)
+        # Most blocks allow zeros everywhere.
+        reaches = (merged >= least) if any(each.allowed and each.allowed[0] for each in self.registers) else 1
         reads, writes = Signal(), Signal()
         for byte in range(REGISTER_BITS // 8):
             bits = slice(8 * byte, 8 * byte + 8)
             m.d.comb += merged[bits].eq(Mux(request.strobes[byte], request.data[bits], found[bits]))
         m.d.comb += [
             reads.eq(~request.write & readable),
-            writes.eq(request.write & writable & (merged >= least) & (merged <= most)),
+            writes.eq(request.write & writable & reaches & (merged <= most)),
         ]
         with m.If(leave):
             m.d.sync += [

@@ -45,7 +45,10 @@ def build(module: Module, output_ports: dict[str, list[str]]) -> Netlist:
         aliases[_whole(target).wire] = value
     processes = {}
     for body in module.processes:
-        driven = _place(next(targets(body))).wire
+        first = next(targets(body), None)
+        if first is None:  # it chooses among values of no bits
+            continue
+        driven = _place(first).wire
         plain = [statement for statement in body if isinstance(statement, Assign)]
         if len(plain) == len(body):
             aliases[driven] = _assigned(plain)

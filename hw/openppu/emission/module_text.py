@@ -246,7 +246,7 @@ class _Writer:
     def target(self, update: Update) -> str:
         if update.index is None:
             return self.text.slice(Slice(update.wire, update.low, update.width))
-        word = f"{self.names[update.wire]}[{self.text.expression(update.index)}]"
+        word = self.text.row(update.wire, update.index)
         if update.width == self.netlist.memories[update.wire].width:
             return word
         return f"{word}[{update.low + update.width - 1}:{update.low}]"

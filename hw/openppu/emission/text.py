@@ -47,7 +47,7 @@ class Text:
             after = self.expression(last) if chain else self.operand(no)
             return f"{self.operand(test)} ? {self.operand(yes)} : {after}"
         if operator == INDEX:
-            return f"{self.names[operands[0][0].wire]}[{self.expression(operands[1])}]"  # type: ignore[index,union-attr]
+            return self.row(operands[0][0].wire, operands[1])  # type: ignore[index,union-attr]
         if len(operands) == 1:
             sign = {"neg": "-"}.get(operator, operator[0])
             return f"{sign}{self._sized(expression, 0)}"
@@ -61,6 +61,10 @@ class Text:
         if expression.signed and operator in ("*", "<", ">", "<=", ">="):
             return f"$signed({left}) {operator} $signed({right})"
         return f"{left} {operator} {right}"
+
+    def row(self, memory: str, index: Expression) -> str:
+        """A row of a memory; the address of one that has a single row has no bits."""
+        return f"{self.names[memory]}[{self.expression(index) if index else 0}]"
 
     def operand(self, expression: Expression, in_sign: bool = False) -> str:
         """The text, in brackets if it is more than a name, a constant or (outside of another) a sign before one."""

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from html import escape
 
 from openppu.command import registers as command_registers
-from openppu.common.register_map import Register, c_header
+from openppu.common.register_map import Register, c_header, markdown_row
 from openppu.config import PRESET_FOLDER, ChipConfig, load
 from openppu.hbm import registers as hbm_registers
 from openppu.link import registers as link_registers
+from openppu.link.collective.config import CollectiveConfig
+from openppu.link.unit import registers as collective_registers
 
 SLOT_BITS = 16
 """Of an address in bytes within a part's slot."""
@@ -21,7 +23,7 @@ SLOT_BITS = 16
 ADDRESS_BITS = 22
 """Of an address in bytes."""
 
-COMMAND_SLOT, LINK_SLOT, HBM_SLOT = 1, 2, 16
+COMMAND_SLOT, LINK_SLOT, COLLECTIVE_SLOT, HBM_SLOT = 1, 2, 3, 16
 CHIP_BITS = 8
 IDENTITY = 0x50505531
 """What the first register reads: "PPU1" in ASCII."""
@@ -101,6 +103,13 @@ def _blocks(chip: ChipConfig, queues: Sequence[str]) -> Iterator[Block]:
             registers=tuple(link_registers.registers(chip.link)),
             meaning="the link to other chips",
         )
+        yield Block(
+            name="collective",
+            slot=COLLECTIVE_SLOT,
+            address_bits=collective_registers.ADDRESS_BITS,
+            registers=collective_registers.registers(CollectiveConfig(link=chip.link)),
+            meaning="the collective engine",
+        )
     for number in range(chip.hbm.stacks * chip.hbm.channels):
         yield Block(
             name=f"hbm{number}",
@@ -130,6 +139,19 @@ def page(chip: ChipConfig, queues: Sequence[str] = command_registers.QUEUES) -> 
         kind = block.name.rstrip("0123456789")
         where = f"[{kind}]({pages[kind]})" if kind in pages else "below"
         lines.append(f"| {block.base:#08x} | `{block.name}` | {block.meaning} | {where} |")
+    lines += [
+        "",
+        "## collective",
+        "",
+        "| offset | name | bits | access | after reset | allowed | meaning |",
+        "|---|---|---|---|---|---|---|",
+        *(
+            markdown_row(each)
+            for block in blocks(chip, queues)
+            if block.name == "collective"
+            for each in block.registers
+        ),
+    ]
     lines += ["", "## chip", "", "| offset | name | value | meaning |", "|---|---|---|---|"]
     lines += [
         f"| {each.offset:#05x} | `{each.name}` | {_shown(each)} | {each.meaning} |" for each in chip_registers(chip)

@@ -2,13 +2,14 @@
 
 from amaranth import Module
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In
+from amaranth.lib.wiring import In, Out
 
 from openppu.common.axi import AxiLiteSignature
 from openppu.common.axi_lite import AxiLitePort
 from openppu.common.register_block import RegisterBlock
 from openppu.link.config import LinkConfig
 from openppu.link.fabric import Fabric
+from openppu.link.layouts import CHIP_BITS
 from openppu.link.registers import (
     ADDRESS_BITS,
     PULSES,
@@ -42,6 +43,8 @@ class LinkController(wiring.Component):
     -------
     axi : In(AxiLiteSignature)
         The registers; 32 data bits.
+    number : Out(CHIP_BITS)
+        This chip's number, as the registers have it.
     serdes, requests, answers, memory, mail, semaphores, lower, collectives, to_collectives, engines
         As of `Fabric`.
     """
@@ -54,6 +57,7 @@ class LinkController(wiring.Component):
         super().__init__(
             {
                 "axi": In(AxiLiteSignature(address_bits=ADDRESS_BITS, data_bits=32)),
+                "number": Out(CHIP_BITS),
                 **{name: member for name, member in members.items() if name not in BY_REGISTERS},
             }
         )
@@ -74,7 +78,8 @@ class LinkController(wiring.Component):
         wiring.connect(m, port.requests, block.requests)
         wiring.connect(m, block.responses, port.responses)
 
-        outside = wiring.Signature({name: member for name, member in self.signature.members.items() if name != "axi"})
+        own = ("axi", "number")
+        outside = wiring.Signature({name: member for name, member in self.signature.members.items() if name not in own})
         for path, member, value in outside.flatten(self):
             inner = fabric
             for name in path:
@@ -84,6 +89,7 @@ class LinkController(wiring.Component):
         control, status, strobes = block.control, block.status, block.strobes
         m.d.comb += [
             *(getattr(fabric, name).eq(control[name]) for name in ("chip", "timeout", "period", "look", "settings")),
+            self.number.eq(control.chip),
             fabric.memory_bytes.eq(control.memory_bytes),
             fabric.reopen.eq(strobes.reopen),
             fabric.routes.write.eq(strobes.write_route),

@@ -31,12 +31,19 @@ class WordAccesses(wiring.Component):
         Two tags.
     wrong : Out(1)
         For a cycle: the memory refused a write.
+    settled : Out(1)
+        All writes are in memory.
     """
 
     def __init__(self, config: LinkConfig):
         self.config = config
         super().__init__(
-            {"link": In(LinkMemorySignature(config)), "memory": Out(MemorySignature(tags=2)), "wrong": Out(1)}
+            {
+                "link": In(LinkMemorySignature(config)),
+                "memory": Out(MemorySignature(tags=2)),
+                "wrong": Out(1),
+                "settled": Out(1),
+            }
         )
 
     def elaborate(self, platform):
@@ -47,11 +54,11 @@ class WordAccesses(wiring.Component):
         m.submodules.writes = shared(writes, platform)
         m.submodules.share = shared(share, platform)
         wiring.connect(m, share.memory, wiring.flipped(self.memory))
-        wiring.connect(m, reads.requests, share.user[0].requests)
-        wiring.connect(m, share.user[0].responses, reads.responses)
+        wiring.connect(m, reads.requests, share.user(0).requests)
+        wiring.connect(m, share.user(0).responses, reads.responses)
         for name in ("requests", "words"):
-            wiring.connect(m, getattr(writes, name), getattr(share.user[1], name))
-        wiring.connect(m, share.user[1].acknowledges, writes.acknowledges)
+            wiring.connect(m, getattr(writes, name), getattr(share.user(1), name))
+        wiring.connect(m, share.user(1).acknowledges, writes.acknowledges)
 
         accesses, results = self.link.accesses, self.link.results
         given = accesses.payload
@@ -73,5 +80,6 @@ class WordAccesses(wiring.Component):
             results.payload.eq(reads.beat.payload),
             reads.beat.ready.eq(results.ready),
             self.wrong.eq(writes.wrong),
+            self.settled.eq(writes.idle),
         ]
         return m

@@ -27,9 +27,7 @@ class Sender(wiring.Component):
     Parameters
     ----------
     config : LinkConfig
-        With a beat of 128 bytes at most.
-    tag_base : int
-        The first of the `TAGS` tags of its writes.
+        Its writes have the first `TAGS` tags.
 
     Members
     -------
@@ -44,9 +42,8 @@ class Sender(wiring.Component):
         A write has ended.
     """
 
-    def __init__(self, config: LinkConfig, *, tag_base: int = 0):
+    def __init__(self, config: LinkConfig):
         self.config = config
-        self.tag_base = tag_base
         super().__init__(
             {
                 "command": In(stream.Signature(send_layout())),
@@ -100,10 +97,8 @@ class Sender(wiring.Component):
         own_tag = Signal(range(TAGS))
         self._packets(m, chunk_shape(chunks.r_data), chunks, chip, tag, ~in_use[tag], begins, ends)
         m.d.comb += [
-            own_tag.eq(self.answer.tag - self.tag_base),
-            answered.eq(
-                self.answer.valid & (self.answer.tag >= self.tag_base) & (self.answer.tag < self.tag_base + TAGS)
-            ),
+            own_tag.eq(self.answer.tag),
+            answered.eq(self.answer.valid & (self.answer.tag < TAGS)),
         ]
         with m.If(begins):
             m.d.sync += in_use[tag].eq(1)
@@ -158,7 +153,7 @@ class Sender(wiring.Component):
             packet.count.eq(width - 1),
             packet.header.operation.eq(Operation.WRITE),
             packet.header.destination.eq(chip),
-            packet.header.tag.eq(tag + self.tag_base),
+            packet.header.tag.eq(tag),
             packet.header.length.eq((chunk.words << 5) - 1),
             packet.header.address.eq(chunk.target),
             moves.eq(self.packets.valid & self.packets.ready),
