@@ -11,6 +11,7 @@ from openppu_verif.formal.hbm_proofs import HBM_PROOFS
 from openppu_verif.formal.link_layer_proofs import LINK_LAYER_PROOFS
 from openppu_verif.formal.link_router_proofs import LINK_ROUTER_PROOFS
 from openppu_verif.formal.proof import Method, Proof
+from openppu_verif.formal.scratchpad_proofs import SCRATCHPAD_PROOFS
 
 
 def _of_fetchers(size: str, config: TileConfig) -> tuple[Proof, ...]:
@@ -169,4 +170,5 @@ PROOFS = (
     *LINK_LAYER_PROOFS,
     *LINK_ROUTER_PROOFS,
     *COMMAND_PROOFS,
+    *SCRATCHPAD_PROOFS,
 )
