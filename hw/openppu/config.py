@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from openppu.command.config import CommandConfig
-from openppu.dma.config import DmaConfig
 from openppu.hbm.stacks import HbmConfig
 from openppu.link.config import LinkConfig
 from openppu.scratchpad.config import WORD_BYTES, ScratchpadConfig
 from openppu.section import ConfigError as ConfigError
 from openppu.section import Section, allowed_values, cut, option, show, shown
 from openppu.section import options as options
+from openppu.vector.config import VectorConfig
 
 PRESET_FOLDER = Path(__file__).parent / "configs"
 FORMATS = ("int8", "fp8_e4m3", "fp8_e5m2", "fp16", "bf16")
@@ -118,7 +118,7 @@ class ChipConfig(Section):
     link: LinkConfig = dataclasses.field(default_factory=LinkConfig)
     command: CommandConfig = dataclasses.field(default_factory=CommandConfig)
     scratchpad: ScratchpadConfig = dataclasses.field(default_factory=ScratchpadConfig)
-    dma: DmaConfig = dataclasses.field(default_factory=DmaConfig)
+    vector: VectorConfig = dataclasses.field(default_factory=VectorConfig)
     source: str = dataclasses.field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -150,7 +150,7 @@ class ChipConfig(Section):
 
 SECTIONS: dict[str, type[Section]] = {
     cls.SECTION: cls
-    for cls in (ChipConfig, TileConfig, HbmConfig, LinkConfig, CommandConfig, ScratchpadConfig, DmaConfig)
+    for cls in (ChipConfig, TileConfig, HbmConfig, LinkConfig, CommandConfig, ScratchpadConfig, VectorConfig)
 }
 
 

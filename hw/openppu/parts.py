@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from amaranth.lib import wiring
 
 from openppu.config import ChipConfig, ConfigError
-from openppu.dma.load_engine import LoadEngine
-from openppu.dma.store_engine import StoreEngine
 from openppu.formats.add32 import Add32
 from openppu.formats.binary32_to_int32 import Binary32ToInt32
 from openppu.formats.fma32 import FusedMultiplyAdd
@@ -30,6 +28,7 @@ from openppu.link.port import Port
 from openppu.scratchpad.scratchpad import Scratchpad
 from openppu.tile.cell import Cell
 from openppu.tile.tile import Tile
+from openppu.vector.engine import MOST_WORD_BYTES, VectorEngine
 from openppu.vector.lane import Lane
 from openppu.verilog import Verilog, emit
 
@@ -71,6 +70,11 @@ def hbm_start(chip: ChipConfig) -> PowerUp:
 def has_link(chip: ChipConfig) -> bool:
     """Whether a chip has a port to others."""
     return chip.link.ports > 0
+
+
+def has_vector(chip: ChipConfig) -> bool:
+    """Whether there may be a lane for all of a scratchpad word."""
+    return chip.scratchpad.word_bytes <= MOST_WORD_BYTES
 
 
 def link_port(chip: ChipConfig) -> Port:
@@ -116,12 +120,11 @@ PARTS = {
     ),
     "widen": Part("the tile's float formats to binary32", lambda chip: Widen(formats=floats(chip)), has_float),
     "requantise": Part("int32 or binary32, scaled to int8", lambda chip: Requantise()),
+    "vector": Part("the vector unit of a compute unit", VectorEngine, has_vector),
     "vector_lane": Part("the arithmetic of one lane of a vector unit", lambda chip: Lane()),
     "scratchpad": Part(
         "the memory of a compute unit", lambda chip: Scratchpad(chip.scratchpad, ports=SCRATCHPAD_PORTS)
     ),
-    "dma_load": Part("the DMA engine from memory to a scratchpad", LoadEngine),
-    "dma_store": Part("the DMA engine from a scratchpad to memory", StoreEngine),
     "hbm": Part(
         "the controller of one HBM2e channel", lambda chip: Controller(chip.hbm.channel, start=hbm_start(chip))
     ),

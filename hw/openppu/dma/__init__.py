@@ -1,1 +1,0 @@
-"""The DMA: moves data between a chip's memory and a scratchpad."""

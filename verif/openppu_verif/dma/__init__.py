@@ -1,1 +1,0 @@
-"""How the DMA is checked."""
