@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from openppu.command.config import CommandConfig
+from openppu.dma.config import DmaConfig
 from openppu.hbm.stacks import HbmConfig
 from openppu.link.config import LinkConfig
 from openppu.scratchpad.config import WORD_BYTES, ScratchpadConfig
@@ -118,6 +119,7 @@ class ChipConfig(Section):
     link: LinkConfig = dataclasses.field(default_factory=LinkConfig)
     command: CommandConfig = dataclasses.field(default_factory=CommandConfig)
     scratchpad: ScratchpadConfig = dataclasses.field(default_factory=ScratchpadConfig)
+    dma: DmaConfig = dataclasses.field(default_factory=DmaConfig)
     vector: VectorConfig = dataclasses.field(default_factory=VectorConfig)
     source: str = dataclasses.field(default="", compare=False)
 
@@ -150,7 +152,7 @@ class ChipConfig(Section):
 
 SECTIONS: dict[str, type[Section]] = {
     cls.SECTION: cls
-    for cls in (ChipConfig, TileConfig, HbmConfig, LinkConfig, CommandConfig, ScratchpadConfig, VectorConfig)
+    for cls in (ChipConfig, TileConfig, HbmConfig, LinkConfig, CommandConfig, ScratchpadConfig, DmaConfig, VectorConfig)
 }
 
 

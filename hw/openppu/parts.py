@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from amaranth.lib import wiring
 
 from openppu.config import ChipConfig, ConfigError
+from openppu.dma.load_engine import LoadEngine
+from openppu.dma.store_engine import StoreEngine
 from openppu.formats.add32 import Add32
 from openppu.formats.binary32_to_int32 import Binary32ToInt32
 from openppu.formats.fma32 import FusedMultiplyAdd
@@ -125,6 +127,8 @@ PARTS = {
     "scratchpad": Part(
         "the memory of a compute unit", lambda chip: Scratchpad(chip.scratchpad, ports=SCRATCHPAD_PORTS)
     ),
+    "dma_load": Part("the DMA engine from memory to a scratchpad", LoadEngine),
+    "dma_store": Part("the DMA engine from a scratchpad to memory", StoreEngine),
     "hbm": Part(
         "the controller of one HBM2e channel", lambda chip: Controller(chip.hbm.channel, start=hbm_start(chip))
     ),

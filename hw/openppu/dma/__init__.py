@@ -1,0 +1,1 @@
+"""The DMA: moves data between a chip's memory and a scratchpad."""
