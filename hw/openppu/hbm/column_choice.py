@@ -33,7 +33,7 @@ class ColumnChoice(wiring.Component):
     reserved : In(a bit a bank)
         The bank that serves only the oldest entry of the target's queue.
     head_hit : In(1)
-        That entry's row is open.
+        That entry's row is open. With several SIDs only.
     permits : Out(permits_layout), one for each queue, reads first
     works, valid : In(work_layout), In(1), likewise
         The entries that the queues choose.
@@ -62,7 +62,7 @@ class ColumnChoice(wiring.Component):
                 "states": In(states_layout(banks)),
                 "blocked": In(banks),
                 "reserved": In(banks),
-                "head_hit": In(1),
+                **({"head_hit": In(1)} if config.organisation.sids > 1 else {}),
                 "permits": Out(permits_layout(banks)).array(2),
                 "works": In(work_layout(config)).array(2),
                 "valid": In(1).array(2),
@@ -86,25 +86,31 @@ class ColumnChoice(wiring.Component):
         states = self.states
         timing = self.settings.timing
         several_sids = self.config.organisation.sids > 1
-        lets_it_pass = Signal(init=several_sids)
         if several_sids:
             # The settings change at rest only.
+            lets_it_pass = Signal(init=1)
             m.d.sync += lets_it_pass.eq(timing.tCCDR > timing.tCCDS)
         for write, ready in (
             (0, states.may_read & states.may_turn_to_read),
             (1, states.may_write & states.may_turn_to_write.replicate(banks)),
         ):
             usable = Signal(banks, name="usable_for_writes" if write else "usable_for_reads")
-            passes = Signal(name="write_passes" if write else "read_passes")
             m.d.comb += [
                 usable.eq(ready & states.column_spaced & ~self.blocked),
-                passes.eq(lets_it_pass & self.head_hit & (self.target == write)),
-                self.permits[write].banks.eq(
-                    Mux(passes & (ready & ~self.blocked & self.reserved).any(), 0, usable & ~self.reserved)
-                ),
+                self.permits[write].banks.eq(usable & ~self.reserved),
                 self.permits[write].head.eq((usable & self.reserved).any() & (self.target == write)),
                 self.issue[write].eq((self.writing == write) & self.valid[write]),
             ]
+            if several_sids:
+                passes = Signal(name="write_passes" if write else "read_passes")
+                m.d.comb += passes.eq(
+                    lets_it_pass
+                    & self.head_hit
+                    & (self.target == write)
+                    & (ready & ~self.blocked & self.reserved).any()
+                )
+                with m.If(passes):
+                    m.d.comb += self.permits[write].banks.eq(0)
 
         work = Signal(self.works[0].shape())
         access = self.chosen

@@ -162,9 +162,10 @@ class PseudoChannel(wiring.Component):
                 user.writing.eq(writing),
                 user.states.eq(banks.states),
                 user.reserved.eq(reserved),
-                user.head_hit.eq(Mux(target, writes.head_hit, reads.head_hit)),
                 user.blocked.eq(blocked),
             ]
+        if config.organisation.sids > 1:
+            m.d.comb += columns.head_hit.eq(rows.head_hit)
         for index, queue in enumerate(queues):
             m.d.comb += [
                 queue.column_ok.eq(columns.permits[index]),
@@ -184,6 +185,7 @@ class PseudoChannel(wiring.Component):
                 rows.wishes[index].pre_valid.eq(queue.pre_valid),
             ]
         m.d.comb += [
+            rows.head_hit.eq(Mux(target, writes.head_hit, reads.head_hit)),
             self.row_request.eq(rows.request),
             rows.grant.eq(self.row_grant),
             self.column.eq(columns.column),
