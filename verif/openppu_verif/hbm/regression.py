@@ -11,7 +11,7 @@ from pathlib import Path
 
 from openppu.hbm.accounts import IDLE_CAUSES
 from openppu.hbm.config import ChannelConfig
-from openppu.hbm.device import Timing
+from openppu.hbm.device import Timing, device
 from openppu.hbm.hammer_table import least_threshold
 from openppu.hbm.settings import Mapping, Page, Refresh, Settings
 from openppu_sim.errors import SimulationError
@@ -51,6 +51,10 @@ SLOWER = Timing(
 QUICK = {"WL": 4, "tRRDS": 1, "tRRDL": 1, "tFAW": 5, "tRTW": 25, "tWTRS": 2, "tWTRL": 3, "tRTP": 2, "tWR": 3,
          "tCCDL": 2, "tXP": 2, "tCKE": 2, "tRREFD": 2}  # fmt: skip
 """As short as a counter can be told."""
+
+
+HAMMERED = replace(device("HBM2E_3200").timing, tRC=24, tRAS=15, tRCDRD=8, tRCDWR=8, tRP=8, tRTP=4, tRFC=100, tXS=100)
+"""A row can be activated as often as the tables count."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +209,11 @@ def _timing(config: ChannelConfig) -> Iterator[Run]:
         events += [(200, "pause", [100]), (800, "pause", [300])]
         busy = [BUSY] * config.ports
         yield Run(label=f"refresh {code}", settings=settings, patterns=busy, events=events, seed=3)
+    # Nothing rests until seven tREFI are owed; then each REF comes when it must.
+    load = Pattern(order="random", lengths=(8, 8), reads=0.7, tags=4)
+    heat: list[Event] = [(300, "temperature", [6])]
+    owed = replace(PLAIN, refresh=Refresh(1), timing=often)
+    yield Run(label="refreshes owed", settings=owed, patterns=[load] * config.ports, events=heat, clocks=3000, seed=15)
 
 
 def _two(chance: random.Random) -> list[int]:
@@ -274,3 +283,8 @@ def _events(config: ChannelConfig) -> Iterator[Run]:
         others = replace(each, order="random", base=0, size=16 * row)
         patterns = [each, others][:ports]
         yield Run(label="all banks hammered", settings=settings, patterns=patterns, clocks=5000, seed=14)
+        # Two rows whose numbers differ in every bit, activated hundreds of times.
+        stride = config.organisation.rows // 3 * row
+        far = Pattern(order="stride", base=stride, stride=stride, size=2 * stride, lengths=(1, 1), outstanding=2)
+        settings = replace(PLAIN, page=CLOSED, timing=HAMMERED, hammer_threshold=300, hammer_window=8)
+        yield Run(label="hammered for long", settings=settings, patterns=[far] * ports, clocks=12_000, seed=16)
