@@ -19,6 +19,7 @@ from openppu.command.config import CommandConfig
 from openppu.dma.config import DmaConfig
 from openppu.hbm.stacks import HbmConfig
 from openppu.link.config import LinkConfig
+from openppu.matmul.config import MatmulConfig
 from openppu.scratchpad.config import WORD_BYTES, ScratchpadConfig
 from openppu.section import ConfigError as ConfigError
 from openppu.section import Section, allowed_values, cut, option, show, shown
@@ -121,6 +122,7 @@ class ChipConfig(Section):
     scratchpad: ScratchpadConfig = dataclasses.field(default_factory=ScratchpadConfig)
     dma: DmaConfig = dataclasses.field(default_factory=DmaConfig)
     vector: VectorConfig = dataclasses.field(default_factory=VectorConfig)
+    matmul: MatmulConfig = dataclasses.field(default_factory=MatmulConfig)
     source: str = dataclasses.field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -152,7 +154,10 @@ class ChipConfig(Section):
 
 SECTIONS: dict[str, type[Section]] = {
     cls.SECTION: cls
-    for cls in (ChipConfig, TileConfig, HbmConfig, LinkConfig, CommandConfig, ScratchpadConfig, DmaConfig, VectorConfig)
+    for cls in (
+        *(ChipConfig, TileConfig, HbmConfig, LinkConfig, CommandConfig),
+        *(ScratchpadConfig, DmaConfig, VectorConfig, MatmulConfig),
+    )
 }
 
 

@@ -27,6 +27,7 @@ from openppu.hbm.status import PowerUp
 from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.engine import CollectiveEngine
 from openppu.link.port import Port
+from openppu.matmul.engine import MatmulEngine
 from openppu.scratchpad.scratchpad import Scratchpad
 from openppu.tile.cell import Cell
 from openppu.tile.tile import Tile
@@ -62,6 +63,11 @@ def floats(chip: ChipConfig) -> tuple[Format, ...]:
 def has_float(chip: ChipConfig) -> bool:
     """Whether a chip's tile has a float format."""
     return chip.tile.has_float
+
+
+def has_even_tile(chip: ChipConfig) -> bool:
+    """Whether a chip's tile has powers of two of rows and columns."""
+    return chip.tile.rows.bit_count() == chip.tile.columns.bit_count() == 1
 
 
 def hbm_start(chip: ChipConfig) -> PowerUp:
@@ -129,6 +135,7 @@ PARTS = {
     ),
     "dma_load": Part("the DMA engine from memory to a scratchpad", LoadEngine),
     "dma_store": Part("the DMA engine from a scratchpad to memory", StoreEngine),
+    "matmul": Part("the tile, fed from the scratchpad", lambda chip: MatmulEngine(chip), has_even_tile),
     "hbm": Part(
         "the controller of one HBM2e channel", lambda chip: Controller(chip.hbm.channel, start=hbm_start(chip))
     ),

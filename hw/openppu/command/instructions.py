@@ -4,12 +4,13 @@ from openppu.command.controls import CONTROLS
 from openppu.command.instruction import Instruction, InstructionSet
 from openppu.command.layouts import COMMAND_BYTES
 from openppu.link.unit.instructions import LINK_INSTRUCTIONS
+from openppu.matmul.instruction import MATMUL
 from openppu.vector.instructions import VECTOR_INSTRUCTIONS
 
 
 def instructions() -> InstructionSet:
     """Every command that a chip may have."""
-    return InstructionSet((*CONTROLS, *LINK_INSTRUCTIONS, *VECTOR_INSTRUCTIONS))
+    return InstructionSet((*CONTROLS, *LINK_INSTRUCTIONS, MATMUL, *VECTOR_INSTRUCTIONS))
 
 
 def page() -> str:

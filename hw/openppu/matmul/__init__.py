@@ -1,0 +1,1 @@
+"""Matrix products out of the scratchpad."""
