@@ -7,6 +7,9 @@ from amaranth.lib.wiring import In, Out
 from openppu.formats.operand import require_operand_floats
 from openppu.formats.spec import BINARY32, Format
 
+STEPS = 16
+"""Random bits of stochastic rounding."""
+
 
 class Narrow(wiring.Component):
     """Rounds a binary32 number to a float format chosen cycle by cycle, to nearest, ties to even.
@@ -20,6 +23,9 @@ class Narrow(wiring.Component):
     ----------
     formats : tuple of Format
         Float operand formats that are built in.
+    stochastic : bool
+        Whether stochastic rounding is built in: away from zero if the first bits of the part of a step that is cut off
+        (16, or as many as binary32 has more than the format) and ``random``, both as fractions, make 1 or more.
 
     Members
     -------
@@ -29,6 +35,8 @@ class Narrow(wiring.Component):
         The format's code; must be one of ``formats``.
     saturate : In(1)
         OFP8's saturating mode.
+    stochastic, random : In(1), In(16)
+        Round stochastically, with these random bits; if it is built in.
     result : Out(n)
         The encoded number, in the low bits; n is the widest format's width.
 
@@ -40,14 +48,16 @@ class Narrow(wiring.Component):
 
     LATENCY = 2
 
-    def __init__(self, *, formats: tuple[Format, ...]):
+    def __init__(self, *, formats: tuple[Format, ...], stochastic: bool = False):
         require_operand_floats(formats, "Narrow")
         self.formats = formats
+        self.can_be_stochastic = stochastic
         super().__init__(
             {
                 "bits": In(32),
                 "format": In(3),
                 "saturate": In(1),
+                **({"stochastic": In(1), "random": In(STEPS)} if stochastic else {}),
                 "result": Out(max(fmt.bits for fmt in formats)),
             }
         )
@@ -95,21 +105,29 @@ class Narrow(wiring.Component):
             code.eq(self.format),
             saturate.eq(self.saturate),
         ]
+        chance = None
+        if self.can_be_stochastic:
+            chance = Signal(1 + STEPS, reset_less=True)
+            m.d.sync += chance.eq(Cat(self.stochastic, self.random))
 
         result = Signal(self.result.shape(), reset_less=True)
         m.d.comb += self.result.eq(result)
         with m.Switch(code):
             for fmt in self.formats:
                 with m.Case(fmt.code):
-                    m.d.sync += result.eq(self._round(m, fmt, kept, base, sign, infinite, nan, saturate))
+                    m.d.sync += result.eq(self._round(m, fmt, kept, base, sign, infinite, nan, saturate, chance))
         return m
 
-    def _round(self, m, fmt, kept, base, sign, infinite, nan, saturate):
+    def _round(self, m, fmt, kept, base, sign, infinite, nan, saturate, chance):
         drop = BINARY32.fraction_bits - fmt.fraction_bits
         rest = kept[: drop + 1]  # with the bit that stands for all that were lost
         significand = kept[drop + 1 :]
         magnitude = Signal(8 + fmt.fraction_bits + 1, name=f"{fmt.name}_magnitude")
         up = rest[-1] & (rest[:-1].any() | significand[0])
+        if chance is not None:
+            part = rest[1:][-STEPS:]
+            total = Cat(Const(0, STEPS - len(part)), part) + chance[1:]
+            up = Mux(chance[0], total[STEPS], up)
         m.d.comb += magnitude.eq(Cat(Const(0, fmt.fraction_bits), base) + significand + up)
         beyond = Signal(name=f"{fmt.name}_beyond")
         m.d.comb += beyond.eq(infinite | (magnitude > fmt.max_finite_bits))

@@ -82,7 +82,7 @@ class Check(wiring.Component):
                 | (command.addend.as_value() > Addend.SCRATCHPAD.value)
                 | (command.result.as_value() > Result.CONVERTED.value)
                 | (command.reserved != 0)
-                | command.stochastic
+                | (command.stochastic & (not sizes.stochastic))
             ),
             wrong_format.eq(~known | ((command.result == Result.CONVERTED) & ~has_result)),
         ]

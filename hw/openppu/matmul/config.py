@@ -18,3 +18,4 @@ class MatmulConfig(Section):
     SECTION = "matmul"
 
     commands: int = option("commands that an engine works on at a time", least=2, most=64, default=16)
+    stochastic: bool = option("stochastic rounding of float results", choices=(False, True), default=False)

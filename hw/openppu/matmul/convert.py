@@ -9,20 +9,26 @@ from openppu.common.shared import shared
 from openppu.formats.narrow import Narrow
 from openppu.formats.requantise import Requantise
 from openppu.formats.spec import INT8
-from openppu.matmul.sizes import Sizes
+from openppu.matmul.position_random import PositionRandom
+from openppu.matmul.sizes import COUNT_BITS, Sizes
 
 
 def conversion_layout() -> data.StructLayout:
-    """How sums are converted: negative ones to 0 first (``relu``), then nothing, or to the ``format``."""
+    """How sums are converted: negative ones to 0 first (``relu``), then nothing, or to the ``format``.
+
+    ``scale`` is the seed of ``stochastic`` rounding, too; ``rows``: of the result.
+    """
     return data.StructLayout(
         {
             "relu": 1,
             "convert": 1,
             "format": 3,
             "saturate": 1,
+            "stochastic": 1,
             "is_integer": 1,
             "zero_point": signed(8),
             "scale": 32,
+            "rows": COUNT_BITS,
         }
     )
 
@@ -38,6 +44,8 @@ class Convert(wiring.Component):
     Members
     -------
     how : In(conversion_layout)
+    row, column : In(16)
+        The sum's place in the result, if there is stochastic rounding.
     total : In(32)
     result : Out(32)
         In the low bits.
@@ -45,12 +53,20 @@ class Convert(wiring.Component):
 
     def __init__(self, sizes: Sizes):
         self.sizes = sizes
-        super().__init__({"how": In(conversion_layout()), "total": In(32), "result": Out(32)})
+        super().__init__(
+            {
+                "how": In(conversion_layout()),
+                **({"row": In(COUNT_BITS), "column": In(COUNT_BITS)} if sizes.stochastic else {}),
+                "total": In(32),
+                "result": Out(32),
+            }
+        )
 
     @staticmethod
     def latency(sizes: Sizes) -> int:
         """Cycles from ``total`` to ``result``."""
-        return 1 + (Requantise.LATENCY if sizes.tile.has_int else Narrow.LATENCY)
+        to_float = Narrow.LATENCY + (PositionRandom.LATENCY if sizes.stochastic else 0)
+        return 1 + max(to_float, Requantise.LATENCY if sizes.tile.has_int else 0)
 
     def elaborate(self, platform):
         m = Module()
@@ -63,14 +79,16 @@ class Convert(wiring.Component):
         result = delayed(m, total, inside, name="as_it_is")
         converts = delayed(m, how.convert, inside, name="converts")
         if sizes.tile.has_float:
-            narrow = Narrow(formats=sizes.floats)
+            narrow = Narrow(formats=sizes.floats, stochastic=sizes.stochastic)
             m.submodules.narrow = shared(narrow, platform)
+            wait = self._draw(m, platform, how, narrow) if sizes.stochastic else 0
             m.d.comb += [
-                narrow.bits.eq(total),
-                narrow.format.eq(how.format),
-                narrow.saturate.eq(how.saturate),
+                narrow.bits.eq(delayed(m, total, wait, name="total")),
+                narrow.format.eq(delayed(m, how.format, wait, name="format")),
+                narrow.saturate.eq(delayed(m, how.saturate, wait, name="saturate")),
             ]
-            result = Mux(converts, delayed(m, narrow.result, inside - Narrow.LATENCY, name="narrowed"), result)
+            narrowed = delayed(m, narrow.result, inside - wait - Narrow.LATENCY, name="narrowed")
+            result = Mux(converts, narrowed, result)
         if sizes.tile.has_int:
             requantise = Requantise()
             m.submodules.requantise = shared(requantise, platform)
@@ -85,3 +103,19 @@ class Convert(wiring.Component):
             result = Mux(delayed(m, to_int8, inside, name="to_int8"), requantise.result.as_unsigned(), result)
         m.d.comb += self.result.eq(result)
         return m
+
+    def _draw(self, m, platform, how, narrow):
+        """Random bits for the sum; the cycles that they take."""
+        source = PositionRandom()
+        m.submodules.source = shared(source, platform)
+        row = Signal.like(self.row, reset_less=True)
+        column = Signal.like(self.column, reset_less=True)
+        m.d.sync += [row.eq(self.row), column.eq(self.column)]
+        m.d.comb += [
+            source.row.eq(row),
+            source.column.eq(column),
+            source.seed.eq(how.scale),
+            narrow.random.eq(source.random),
+            narrow.stochastic.eq(delayed(m, how.stochastic, source.LATENCY, name="stochastic")),
+        ]
+        return source.LATENCY

@@ -251,4 +251,6 @@ class MatmulEngine(wiring.Component):
             how.is_integer.eq(command.format == INT8.code),
             how.zero_point.eq(command.zero_point),
             how.scale.eq(command.scale),
+            how.stochastic.eq(command.stochastic),
+            how.rows.eq(command.m),
         ]

@@ -8,7 +8,7 @@ from openppu.common.delayed import delayed
 from openppu.common.shared import shared
 from openppu.matmul.convert import Convert, conversion_layout
 from openppu.matmul.operand_fetch import NESTS
-from openppu.matmul.sizes import Sizes, result_grain
+from openppu.matmul.sizes import COUNT_BITS, Sizes, result_grain
 from openppu.matmul.walk import Walk, nest_layout
 from openppu.scratchpad.port import request_layout
 from openppu.tile.tag_queue import TagQueue
@@ -84,14 +84,26 @@ class ResultStore(wiring.Component):
             how_queue.o.ready.eq(takes & self.results.payload.last),
         ]
         m.d.sync += held.eq(held + takes - written)
+        # Where in the result a row is that comes.
+        how = how_queue.o.payload
+        row = Signal(COUNT_BITS)
+        first_column = Signal(COUNT_BITS)
+        with m.If(takes):
+            m.d.sync += row.eq(row + 1)
+            with m.If(row + 1 == how.rows):
+                m.d.sync += [row.eq(0), first_column.eq(first_column + columns)]
+            with m.If(self.results.payload.last):
+                m.d.sync += first_column.eq(0)
         for column in range(columns):
             convert = Convert(sizes)
             m.submodules[f"convert_{column}"] = shared(convert, platform)
             m.d.comb += [
-                convert.how.eq(how_queue.o.payload),
+                convert.how.eq(how),
                 convert.total.eq(self.results.payload.row[column]),
                 converted.i.payload[column].eq(convert.result),
             ]
+            if sizes.stochastic:
+                m.d.comb += [convert.row.eq(row), convert.column.eq(first_column + column)]
         m.d.comb += converted.i.valid.eq(delayed(m, takes, Convert.latency(sizes), name="taken", reset=True))
 
         # Writing: the row at its place in the word, and nothing but it.

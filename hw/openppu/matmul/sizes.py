@@ -36,12 +36,15 @@ class Sizes:
         Width of a word's number.
     commands : int
         Commands that are worked on at a time.
+    stochastic : bool
+        Stochastic rounding is built in.
     """
 
     tile: TileConfig
     word_bytes: int
     port_address_bits: int
     commands: int
+    stochastic: bool
 
     @classmethod
     def of(cls, chip: ChipConfig) -> Self:
@@ -63,6 +66,7 @@ class Sizes:
             word_bytes=chip.scratchpad.word_bytes,
             port_address_bits=chip.scratchpad.address_bits,
             commands=chip.matmul.commands,
+            stochastic=chip.matmul.stochastic and tile.has_float,
         )
 
     @property

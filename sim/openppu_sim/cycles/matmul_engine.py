@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from openppu.config import ChipConfig
-from openppu.formats.narrow import Narrow
-from openppu.formats.requantise import Requantise
+from openppu.matmul.convert import Convert
+from openppu.matmul.sizes import Sizes
 
 from openppu_sim.lowering.matmul import Addend, MatmulCommand, Result
 
@@ -172,7 +172,7 @@ class _Engine:
         self.b = _Operand(max(rows, columns), latency, chip.tile.outstanding)
         self.c = _Nests()
         self.addends: deque[int] = deque([-1] * ADDENDS, maxlen=ADDENDS)
-        self.convert = 1 + (Requantise.LATENCY if chip.tile.has_int else Narrow.LATENCY)
+        self.convert = Convert.latency(Sizes.of(chip))
         self.pops: deque[int] = deque([-1] * chip.matmul.commands, maxlen=chip.matmul.commands)
         self.dispatched = 0
         self.taken: list[int] = []

@@ -9,6 +9,7 @@ from openppu_sim.lowering.matmul import Addend, Ending, MatmulCommand, Result
 from openppu_sim.reference.formats import Bits32, bits_dtype, from_binary32
 from openppu_sim.reference.matmul import matmul
 from openppu_sim.reference.quantise import binary32_to_int8, int32_to_int8
+from openppu_sim.reference.stochastic import narrow_stochastically, position_random
 
 GRAIN = 8
 """Bytes: what every address and stride is a multiple of, and what rows of D are filled up to."""
@@ -28,6 +29,7 @@ class MatmulEngineReference:
 
     def __init__(self, chip: ChipConfig, scratchpad: NDArray[np.uint8]) -> None:
         self.tile = chip.tile
+        self.can_be_stochastic = chip.matmul.stochastic and chip.tile.has_float
         self.scratchpad = scratchpad
         self.accumulators = np.zeros((chip.tile.accumulators, chip.tile.columns), np.uint32)
 
@@ -46,7 +48,7 @@ class MatmulEngineReference:
             and command.addend in tuple(Addend)
             and command.result in tuple(Result)
             and not command.reserved
-            and not command.stochastic
+            and (not command.stochastic or self.can_be_stochastic)
         )
         if not good_fields:
             return Ending.FIELD
@@ -163,6 +165,10 @@ def convert(total: Bits32, command: MatmulCommand) -> NDArray:
     if command.result == Result.SUMS:
         return total
     fmt = _format(command.result_format)
+    if fmt.is_float and command.stochastic:
+        rows, columns = np.indices(total.shape)
+        random = position_random(rows, columns, command.scale)
+        return narrow_stochastically(total, fmt, random, saturate=bool(command.saturate))
     if fmt.is_float:
         return from_binary32(total, fmt, saturate=bool(command.saturate))
     requantise = binary32_to_int8 if _format(command.format).is_float else int32_to_int8
