@@ -29,7 +29,6 @@ def compare(engine: NativeEngine, commands: list[MatmulCommand], latency: int) -
     start = run.taken[0]
     assert tuple(cycle - start for cycle in run.taken) == report.taken
     assert tuple(cycle - start for cycle in run.finished) == report.finished
-    assert run.causes["compute"] == report.rows
 
 
 def test_random_commands_take_the_cycles_that_are_predicted(engine):
