@@ -2,7 +2,8 @@
 
 Every event happens in the first cycle that the rules allow, and in a fixed order, so its cycle is the maximum of a few
 earlier ones plus constants. Exact for streams and ports that are always ready (a scratchpad without conflicts), with
-`tile.outstanding` of 4 or more and a scratchpad that answers within 15 cycles. About 3 microseconds a row.
+`tile.outstanding` of 4 or more and a scratchpad that answers within 15 cycles. As soon as a K block of a command leaves
+things as it found them, all but the last are taken in one step.
 """
 
 from collections import deque
@@ -149,6 +150,22 @@ class _Operand:
         self.taken = cycle
         self.consumed.append(cycle)
 
+    def state(self, now: int) -> tuple[object, ...]:
+        """All that decides what comes next; cycles relative to ``now``, rows to those in use."""
+        releases = tuple((until - self.used, cycle - now) for until, cycle in self.releases)
+        consumed = tuple(cycle - now for cycle in self.consumed)
+        times = (self.nests.last_step - now, self.offered - now, self.taken - now, self.asked - now)
+        return self.used % self.side, self.used - self.released, releases, consumed, times
+
+    def later(self, cycles: int) -> None:
+        """Move all that has happened by so many cycles."""
+        self.releases = deque((until, cycle + cycles) for until, cycle in self.releases)
+        self.consumed = deque((cycle + cycles for cycle in self.consumed), maxlen=self.consumed.maxlen)
+        self.nests.last_step += cycles
+        self.offered += cycles
+        self.taken += cycles
+        self.asked += cycles
+
 
 class _Tile:
     """Accumulators, and when rows are issued and read out."""
@@ -211,49 +228,85 @@ class _Engine:
         self.bound += k_blocks * n_blocks * max(m, rows)
         tile.rows += k_blocks * n_blocks * m
 
-        for k_block in range(k_blocks):
-            last_k = k_block == k_blocks - 1
-            depth = k_last if last_k else rows
-            for n_block in range(n_blocks):
-                # Weights: not before the block before is in use.
-                readable = b.block(n_last if n_block == n_blocks - 1 else columns) if command.transpose_b else 0
-                for row in range(depth):
-                    if not command.transpose_b:
-                        readable = b.plain()
-                    offered = b.offer(readable, not command.transpose_b or row == depth - 1)
-                    b.take(max(offered, b.taken + 1, tile.last_swap if row == 0 else 0))
-                loaded = b.taken + 1
-
-                for row in range(m):
-                    if not command.transpose_a:
-                        readable = a.plain()
-                    elif row % rows == 0:
-                        readable = a.block(depth)
-                    ends_block = not command.transpose_a or row % rows == rows - 1 or row == m - 1
-                    issue = max(a.offer(readable, ends_block), tile.last_issue + 1)
-                    if row == 0:
-                        issue = max(issue, loaded)
-                    place = (command.accumulator + n_block * m + row) % tile.accumulators
-                    if adds and k_block == 0:
-                        issue = max(issue, self._addend(add_from))
-                    issue = max(issue, tile.free[place])
-                    if row == 0:
-                        tile.last_swap = issue
-                    if adds and k_block == 0:
-                        self.addends.append(issue)
-                    a.take(issue)
-                    tile.last_issue = issue
-                    if writes and last_k:
-                        tile.last_read_out = max(issue + tile.readable, tile.last_read_out + 1)
-                        tile.free[place] = tile.last_read_out + 1
-                    else:
-                        tile.free[place] = issue + tile.returned
+        k_block = 0
+        before: tuple[object, ...] = ()
+        while k_block < k_blocks:
+            started = tile.last_issue
+            depth = k_last if k_block == k_blocks - 1 else rows
+            self._k_block(command, depth, n_last, adds and k_block == 0, writes and k_block == k_blocks - 1, add_from)
+            k_block += 1
+            # K blocks but the last follow each other in the same pattern, as soon as one leaves what it found.
+            if k_blocks - k_block > 2:
+                state, before = before, self._state(command)
+                if state == before:
+                    times = k_blocks - k_block - 1
+                    self._later(command, times * (tile.last_issue - started))
+                    k_block += times
         ends = [a.nests.last_step + self.latency + 1, b.nests.last_step + self.latency + 1]
         if adds:
             ends.append(self.c.last_step + self.latency + 1)
         if writes:
             ends.append(tile.last_read_out + 1 + self.convert + 1 + 1)
         return ends
+
+    def _k_block(
+        self, command: MatmulCommand, depth: int, n_last: int, adds: bool, writes: bool, add_from: int
+    ) -> None:
+        """A turn of the outermost loop: ``depth`` rows of weights a block; it ``adds`` C, or ``writes`` results."""
+        a, b, tile = self.a, self.b, self.tile
+        rows, columns = self.config.rows, self.config.columns
+        n_blocks = -(-command.n // columns)
+        for n_block in range(n_blocks):
+            # Weights: not before the block before is in use.
+            readable = b.block(n_last if n_block == n_blocks - 1 else columns) if command.transpose_b else 0
+            for row in range(depth):
+                if not command.transpose_b:
+                    readable = b.plain()
+                offered = b.offer(readable, not command.transpose_b or row == depth - 1)
+                b.take(max(offered, b.taken + 1, tile.last_swap if row == 0 else 0))
+            loaded = b.taken + 1
+
+            for row in range(command.m):
+                if not command.transpose_a:
+                    readable = a.plain()
+                elif row % rows == 0:
+                    readable = a.block(depth)
+                ends_block = not command.transpose_a or row % rows == rows - 1 or row == command.m - 1
+                issue = max(a.offer(readable, ends_block), tile.last_issue + 1, loaded)
+                place = (command.accumulator + n_block * command.m + row) % tile.accumulators
+                issue = max(issue, tile.free[place])
+                if adds:
+                    issue = max(issue, self._addend(add_from))
+                    self.addends.append(issue)
+                if row == 0:
+                    tile.last_swap = issue
+                a.take(issue)
+                tile.last_issue = issue
+                if writes:
+                    tile.last_read_out = max(issue + tile.readable, tile.last_read_out + 1)
+                    tile.free[place] = tile.last_read_out + 1
+                else:
+                    tile.free[place] = issue + tile.returned
+
+    def _places(self, command: MatmulCommand) -> list[int]:
+        """The command's rows of accumulators."""
+        count = min(command.m * -(-command.n // self.config.columns), self.tile.accumulators)
+        return [(command.accumulator + row) % self.tile.accumulators for row in range(count)]
+
+    def _state(self, command: MatmulCommand) -> tuple[object, ...]:
+        """All that decides what comes next, relative to the last issue."""
+        now, tile = self.tile.last_issue, self.tile
+        free = tuple(tile.free[place] - now for place in self._places(command))
+        return self.a.state(now), self.b.state(now), tile.last_swap - now, free
+
+    def _later(self, command: MatmulCommand, cycles: int) -> None:
+        """Let time pass in which everything repeats."""
+        self.a.later(cycles)
+        self.b.later(cycles)
+        self.tile.last_issue += cycles
+        self.tile.last_swap += cycles
+        for place in self._places(command):
+            self.tile.free[place] += cycles
 
     def _addend(self, earliest: int) -> int:
         """Fetch a row of C; the cycle from which the tile is offered it."""

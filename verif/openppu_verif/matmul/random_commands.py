@@ -16,6 +16,8 @@ REGION = 48 << 7
 """Bytes for matrices A, for B, for C, for D, and for D of commands that read the D of earlier ones, after them. So no
 command reads what one that may still run writes."""
 
+USUAL = {"a": 0, "b": 1, "c": 2, "d": 3}
+
 
 def random_memory(seed: int) -> np.ndarray:
     """A scratchpad full of numbers, small ones mostly, so that sums differ in every bit."""
@@ -101,15 +103,15 @@ class RandomCommands:
             after=int(chance.random() < 0.15),
         )
         # After all others a command may read what they wrote.
-        regions = {"a": 0, "b": 1, "c": 2, "d": 3}
+        regions = dict(USUAL)
         if command.after and chance.random() < 0.5:
             regions[chance.choice("abc")] = 3
             if command.result != Result.NONE:
                 regions["d"] = 4
-        return self._placed(command, regions)
+        return self.placed(command, regions)
 
-    def _placed(self, command: MatmulCommand, regions: dict[str, int]) -> MatmulCommand:
-        """Addresses and strides, now that the sizes are known."""
+    def placed(self, command: MatmulCommand, regions: dict[str, int] = USUAL) -> MatmulCommand:
+        """A command with addresses and strides, now that its sizes are known, each matrix in its region."""
         chance = self.chance
         given: dict[str, int] = {}
         for name, (_, _, rows, row_bytes, align) in self.reference.ranges(command).items():
@@ -129,7 +131,7 @@ class RandomCommands:
         last = self.last
         assert last is not None
         shape = dict(m=last.m, n=last.n, accumulator=last.accumulator, addend=Addend.ACCUMULATORS, after=0)
-        return self._placed(replace(command, **shape), {"a": 0, "b": 1, "c": 2, "d": 3})
+        return self.placed(replace(command, **shape))
 
     def _broken(self, command: MatmulCommand) -> MatmulCommand:
         chance = self.chance
