@@ -120,7 +120,10 @@ def map_modules(
         If it does not write whole results.
     """
     make_folder(folder)
-    emit(component, top=top, config=load(PRESET)).write(folder / f"{top}.v")
+    verilog = emit(component, top=top, config=load(PRESET))
+    verilog.write(folder / f"{top}.v")
+    # Its comments name the configuration's fingerprint, which changes with parts that are not mapped here.
+    code = "\n".join(line for line in verilog.text.splitlines() if not line.startswith("//"))
     steps = folder / f"{top}.{kind}.ys"
     steps.write_text(script.format(top=top), encoding="ascii")
     names = [f"{top}.{kind}.parts.json", f"{top}.{kind}.json"]
@@ -128,9 +131,8 @@ def map_modules(
         "yosys",
         ["-Q", "-q", steps.name],
         folder=folder,
-        source=f"{top}.v",
+        content=(script + code).encode(),
         results=[*names, *([f"{top}.netlist.json"] if "netlist" in script else [])],
-        options=script,
         seconds=seconds,
     )
     modules, flat = (read_result(folder / name, blame="run again") for name in names)

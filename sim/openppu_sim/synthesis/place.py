@@ -62,7 +62,12 @@ def place(top: str, *, folder: Path, seed: int, target: float, seconds: float | 
     """
     report = f"{top}.seed{seed}.json"
     line = arguments(top, report, seed=seed, target=target)
-    run_once("nextpnr_ecp5", line, folder=folder, source=f"{top}.netlist.json", results=[report], seconds=seconds)
+    netlist = folder / f"{top}.netlist.json"
+    try:
+        content = netlist.read_bytes()
+    except FileNotFoundError:
+        raise SimulationError(f"{netlist} was not written: run again") from None
+    run_once("nextpnr_ecp5", line, folder=folder, content=content, results=[report], seconds=seconds)
     return read_report(read_result(folder / report, blame="run again"), source=folder / report)
 
 

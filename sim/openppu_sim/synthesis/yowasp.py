@@ -69,20 +69,12 @@ def run_once(
     arguments: Sequence[str],
     *,
     folder: Path,
-    source: str,
+    content: bytes,
     results: Sequence[str],
-    options: str = "",
     seconds: float | None = None,
 ) -> None:
-    """`run_tool`, unless it made these results before from the same ``source``, a file in ``folder``.
-
-    ``options`` is whatever else they depend on. Raises what `run_tool` raises, and a `SimulationError` without source.
-    """
-    try:
-        content = (folder / source).read_bytes()
-    except FileNotFoundError:
-        raise SimulationError(f"{folder / source} was not written: run again") from None
-    asked = "\n".join([PACKAGES[tool], *arguments, options, hashlib.sha256(content).hexdigest()])
+    """`run_tool`, unless it made these results before from the same arguments and ``content``: all that it reads."""
+    asked = "\n".join([PACKAGES[tool], *arguments, hashlib.sha256(content).hexdigest()])
     done = folder / f"{results[0]}.done"
     if done.is_file() and done.read_text(encoding="utf-8") == asked and all((folder / n).is_file() for n in results):
         return
