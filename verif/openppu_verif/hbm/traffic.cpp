@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace hbm {
 
@@ -150,7 +151,9 @@ void Traffic::response(uint32_t tag, bool last, bool error, bool corrected, cons
   Reading& reading = reading_[tag].front();
   const Seen seen = reading.beats.front();
   reading.beats.pop_front();
-  if (too_hot_ && error && !reading.begun && !reading.refused) reading.refused = reading.turned_away = true;
+  // Any other error is of a word that was lost or wrong.
+  const bool may_be_refused = too_hot_ && !reading.kept && !reading.begun;
+  if (may_be_refused && error && !reading.refused) reading.refused = reading.turned_away = true;
   reads_answered += !reading.begun;
   reading.begun = true;
   if (reading.refused) {
@@ -190,6 +193,14 @@ void Traffic::acknowledged(uint32_t tag, bool error) {
   }
   writing_[tag].pop_front();
   --outstanding_;
+}
+
+void Traffic::overheat() {
+  if (std::exchange(too_hot_, true)) return;
+  for (auto& of_tag : reading_) {
+    for (Reading& each : of_tag) each.kept = true;
+  }
+  if (offering_ && !next_.write) reading_[next_.tag].back().kept = false;
 }
 
 void Traffic::forget() {

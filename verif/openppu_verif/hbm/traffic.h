@@ -66,8 +66,8 @@ class Traffic {
   void response(uint32_t tag, bool last, bool error, bool corrected, const uint8_t* data);
   void acknowledged(uint32_t tag, bool error);
 
-  // From now on, requests may be refused whatever they ask for.
-  void overheat() { too_hot_ = true; }
+  // From now on, requests may be refused whatever they ask for; what was taken before is done.
+  void overheat();
 
   // The channel was reset: nothing that was asked for is answered.
   void forget();
@@ -90,7 +90,7 @@ class Traffic {
     std::deque<Seen> beats;
     uint64_t offered;
     bool measured, refused;
-    bool begun = false, turned_away = false;
+    bool begun = false, turned_away = false, kept = false;
   };
   struct Writing {
     uint64_t address;
