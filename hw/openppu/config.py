@@ -20,6 +20,7 @@ from openppu.dma.config import DmaConfig
 from openppu.hbm.stacks import HbmConfig
 from openppu.link.config import LinkConfig
 from openppu.matmul.config import MatmulConfig
+from openppu.noc.config import NocConfig
 from openppu.scratchpad.config import WORD_BYTES, ScratchpadConfig
 from openppu.section import ConfigError as ConfigError
 from openppu.section import Section, allowed_values, cut, option, show, shown
@@ -123,6 +124,7 @@ class ChipConfig(Section):
     dma: DmaConfig = dataclasses.field(default_factory=DmaConfig)
     vector: VectorConfig = dataclasses.field(default_factory=VectorConfig)
     matmul: MatmulConfig = dataclasses.field(default_factory=MatmulConfig)
+    noc: NocConfig = dataclasses.field(default_factory=NocConfig)
     source: str = dataclasses.field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -156,7 +158,7 @@ SECTIONS: dict[str, type[Section]] = {
     cls.SECTION: cls
     for cls in (
         *(ChipConfig, TileConfig, HbmConfig, LinkConfig, CommandConfig),
-        *(ScratchpadConfig, DmaConfig, VectorConfig, MatmulConfig),
+        *(ScratchpadConfig, DmaConfig, VectorConfig, MatmulConfig, NocConfig),
     )
 }
 

@@ -28,6 +28,8 @@ from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.engine import CollectiveEngine
 from openppu.link.port import Port
 from openppu.matmul.engine import MatmulEngine
+from openppu.noc.noc import Noc
+from openppu.noc.plan import Plan
 from openppu.scratchpad.scratchpad import Scratchpad
 from openppu.tile.cell import Cell
 from openppu.tile.tile import Tile
@@ -112,6 +114,37 @@ def collective_engine(chip: ChipConfig) -> CollectiveEngine:
 SCRATCHPAD_PORTS = 9
 """Of a compute unit: three of the matmul engine, three of the vector unit, load and store, the network."""
 
+
+def noc_plan(chip: ChipConfig) -> Plan:
+    """A chip's network: each compute unit loads, stores and can be reached; one more port for all the rest."""
+    units = chip.compute_units
+    return Plan(noc=chip.noc, hbm=chip.hbm, scratchpad=chip.scratchpad, initiators=2 * units + 1, units=units)
+
+
+def is_small(chip: ChipConfig) -> bool:
+    """Whether the ports of a chip's network fit a module of their own: Amaranth knows 65,536 bits of inputs."""
+    return chip.compute_units <= MOST_UNITS
+
+
+def noc(chip: ChipConfig) -> Noc:
+    """The network of a chip.
+
+    Raises
+    ------
+    ConfigError
+        If it is too large for a module of its own.
+    """
+    if not is_small(chip):
+        raise ConfigError(
+            f"chip.compute_units = {chip.compute_units}: the network's ports are too many for a module of their own; "
+            f"give at most {MOST_UNITS}"
+        )
+    return Noc(noc_plan(chip))
+
+
+MOST_UNITS = 16
+"""Compute units of a network that is emitted by itself."""
+
 HBM_ID_BITS = 6
 """Width of AXI's IDs."""
 
@@ -145,6 +178,7 @@ PARTS = {
             stacks=chip.hbm.stacks, channels=chip.hbm.channels, accesses=chip.hbm.channel.accesses, tag_bits=HBM_ID_BITS
         ),
     ),
+    "noc": Part("the network between engines and memories", noc, is_small),
     "link_port": Part("one port of the link to other chips", link_port, has_link),
     "collective_engine": Part("the engine of collectives over the link", collective_engine, has_link),
     "hbm_axi": Part(

@@ -1,0 +1,1 @@
+"""The network between a chip's engines and its memories."""
