@@ -29,7 +29,7 @@ BAD_OVERRIDES = {
     "tile.latency=6": "tile.latency = 6: give an integer from 1 to 5",
     "tile.row=4": "tile.row = 4: unknown key, did you mean rows?; allowed in [tile]: rows, columns,",
     "tiles.rows=4": "[tiles]: unknown section, did you mean tile?; allowed: chip, tile, hbm, link",
-    "noc.width=4": "[noc]: unknown section; allowed: chip, tile, hbm, link",
+    "dram.width=4": "[dram]: unknown section; allowed: chip, tile, hbm, link",
     "hbm.stacks=0": "hbm.stacks = 0: give one of 1, 2, 3, 4, 5, 6, 7, 8",
     "hbm.stacks=true": "hbm.stacks = true: give one of 1, 2",
     "hbm.channels=3": "hbm.channels = 3: give one of 1, 2, 4, 8",
