@@ -3,6 +3,7 @@
 import random
 from collections import deque
 
+from amaranth import signed
 from amaranth.lib import data
 from openppu.command.controls import CONTROLS
 from openppu.command.instruction import Instruction, InstructionSet
@@ -21,7 +22,7 @@ SUM = Instruction(
     name="SUM",
     opcode=20,
     engine="adder",
-    layout=data.StructLayout({"count": 20, "a": 24, "b": 24, "c": 24, "to": 30}),
+    layout=data.StructLayout({"count": signed(20), "a": 24, "b": 24, "c": 24, "to": 30}),
     addresses=("a", "b", "c", "to"),
     meaning="adds",
     meanings={"count": "how many", "a": "one", "b": "two", "c": "three", "to": "where"},

@@ -37,8 +37,23 @@ class Operand:
     meaning: str
 
     @property
+    def signed(self) -> bool:
+        """Whether it may be negative: then its bits are two's complement."""
+        return bool(Shape.cast(self.shape).signed)
+
+    @property
+    def least(self) -> int:
+        """The smallest value."""
+        return -(1 << self.bits - 1) if self.signed else 0
+
+    @property
     def most(self) -> int:
         """The largest value."""
+        return (1 << self.bits - self.signed) - 1
+
+    @property
+    def mask(self) -> int:
+        """Ones in all its bits."""
         return (1 << self.bits) - 1
 
     @property
@@ -136,21 +151,26 @@ class Instruction:
         for name, value in values.items():
             if name not in known:
                 raise ValueError(f"{self.name} {name}: no such field; it has {', '.join(known) or 'none'}")
-            if not 0 <= value <= known[name].most:
-                raise ValueError(f"{self.name} {name} = {value}: give 0 to {known[name].most}")
-            word |= value << known[name].low
+            operand = known[name]
+            if not operand.least <= value <= operand.most:
+                raise ValueError(f"{self.name} {name} = {value}: give {operand.least} to {operand.most}")
+            word |= (value & operand.mask) << operand.low
         return word
 
     def unpack(self, word: int) -> dict[str, int]:
         """All fields of operands."""
-        return {operand.name: word >> operand.low & operand.most for operand in self.operands}
+        found = {}
+        for operand in self.operands:
+            value = word >> operand.low & operand.mask
+            found[operand.name] = value - (1 << operand.bits) if value > operand.most else value
+        return found
 
     @property
     def unused(self) -> int:
         """A mask of the operands' bits that are of no field."""
         mask = (1 << OPERAND_BITS) - 1
         for operand in self.operands:
-            mask &= ~(operand.most << operand.low)
+            mask &= ~(operand.mask << operand.low)
         return mask
 
 

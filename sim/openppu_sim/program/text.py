@@ -95,7 +95,7 @@ def _parse(words: list[str], instructions: InstructionSet) -> Command:
             given[word] = (int(found[2]), int(value))
             if found[1]:
                 given["chip"] = int(found[1])
-        elif found := re.fullmatch(r"(\w+)=(\w+)(?:\+r(\d+))?", word):
+        elif found := re.fullmatch(r"(\w+)=(-?\w+)(?:\+r(\d+))?", word):
             name, text, register = found.groups()
             given["fields"][name] = _number(text, choices.get(name, {}), f"{instruction.name} {name}")
             if register is not None:
