@@ -15,7 +15,11 @@ from openppu_sim.program.text import parse_program, print_program
 
 def random_command(chance):
     instruction = chance.choice(INSTRUCTIONS.instructions)
-    fields = {each.name: chance.randrange(each.least, each.most + 1) or 1 for each in instruction.operands if chance.random() < 0.7}
+    fields = {
+        each.name: chance.randrange(each.least, each.most + 1) or 1
+        for each in instruction.operands
+        if chance.random() < 0.7
+    }
     return Command(
         name=instruction.name,
         fields=fields,

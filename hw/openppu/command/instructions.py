@@ -3,6 +3,7 @@
 from openppu.command.controls import CONTROLS
 from openppu.command.instruction import Instruction, InstructionSet
 from openppu.command.layouts import COMMAND_BYTES
+from openppu.dma.instructions import LOAD_INSTRUCTIONS, STORE_INSTRUCTIONS
 from openppu.link.unit.instructions import LINK_INSTRUCTIONS
 from openppu.matmul.instruction import MATMUL
 from openppu.vector.instructions import VECTOR_INSTRUCTIONS
@@ -10,7 +11,8 @@ from openppu.vector.instructions import VECTOR_INSTRUCTIONS
 
 def instructions() -> InstructionSet:
     """Every command that a chip may have."""
-    return InstructionSet((*CONTROLS, *LINK_INSTRUCTIONS, MATMUL, *VECTOR_INSTRUCTIONS))
+    engines = (*LOAD_INSTRUCTIONS, *STORE_INSTRUCTIONS, MATMUL, *VECTOR_INSTRUCTIONS, *LINK_INSTRUCTIONS)
+    return InstructionSet((*CONTROLS, *engines))
 
 
 def page() -> str:
@@ -40,9 +42,8 @@ def _lines(instruction: Instruction) -> list[str]:
         choices = ", ".join(f"{value} {name}" for name, value in operand.choices.items())
         slot = "" if operand.slot is None else str(operand.slot)
         places = f"{operand.low}-{operand.low + operand.bits - 1}" if operand.bits > 1 else str(operand.low)
-        lines.append(
-            f"| `{operand.name}` | {places} | {slot} | {choices or f'0 to {operand.most}'} | {operand.meaning} |"
-        )
+        values = choices or f"{operand.least} to {operand.most}"
+        lines.append(f"| `{operand.name}` | {places} | {slot} | {values} | {operand.meaning} |")
     return lines
 
 
