@@ -17,6 +17,8 @@ from openppu_verif.link.native import DARK, NO_TRAFFIC, Faults, Lane, Traffic, b
 
 NARROW = load("tiny").link
 COVERED = 0.95
+MUST = ("FAILED", "gone", "tunnel", "in use")
+LAST_RESORTS = ("tunnel.active", "gone")
 WRITES = Traffic(sizes=(200, 200), operations=(Operation.WRITE,))
 STREAM = [[WRITES] + [NO_TRAFFIC] * (CHANNELS - 1)] * 2
 
@@ -30,6 +32,11 @@ def test_random_runs_deliver_each_packet_once_in_order_whole_and_cover_what_ther
     runs = [soak.play("narrow", seed, build_root, clocks=20_000) for seed in range(100, 160)]
     share, left = missing(runs, NARROW)
     assert share >= COVERED, f"{share:.1%} of the bins; not: {', '.join(left)}"
+    assert not [name for name in left if name.endswith(MUST)], "ways that few runs take"
+    # Those that neither fail over nor give up are too little.
+    quiet = [run for run in runs if not any(value for _, name, value in run.notes if name.endswith(LAST_RESORTS))]
+    assert 0 < len(quiet) < len(runs)
+    assert missing(quiet, NARROW)[0] < COVERED
 
 
 @pytest.mark.slow

@@ -10,22 +10,25 @@ from openppu.link.training import Cause, State
 
 from openppu_verif.link.native import SIDES, Run
 
-UNSEEN_STATES = ("FAILED",)
-"""Of ports whose lanes come back in time."""
+TUNNEL = ("sent", "received")
+"""Flits that went through a tunnel."""
 
 
 def all_bins(config: LinkConfig) -> set[str]:
     """Everything that runs of a configuration can come to.
 
     Operations of whole packets by virtual channel; states of the training, causes of it, and widths, on each side;
-    what the link layer counts; and faults of the channel.
+    what the link layer counts; flits through tunnels; a port that has given up; and faults of the channel. That a beat
+    is missing is no bin: `openppu_verif.link.soak` calls it an error.
     """
     bins = {f"{name}, channel {channel}" for name in Operation.__members__ for channel in range(CHANNELS)}
     for side in SIDES:
-        bins |= {f"{side}: state {name}" for name in State.__members__ if name not in UNSEEN_STATES}
+        bins |= {f"{side}: state {name}" for name in State.__members__}
         bins |= {f"{side}: cause {name}" for name in Cause.__members__}
         bins |= {f"{side}: sends on {1 << width} lanes" for width in range(config.lanes.bit_length())}
         bins |= {f"{side}: {name}" for name in COUNTS if config.fec or name != "corrected"}
+        bins |= {f"{side}: {name} by tunnel" for name in TUNNEL} | {f"{side}: tunnel in use", f"{side}: gone"}
+        bins.add(f"{side}: back from the tunnel")
     return bins | {"wrong bits", "lost words", "packets lost to a reset"}
 
 
@@ -36,9 +39,14 @@ def bins_of(done: Run) -> set[str]:
         for name, operation in Operation.__members__.items():
             if flow.operations >> Operation(operation).value & 1:
                 found.add(f"{name}, channel {number % CHANNELS}")
-    for _, path, value in done.notes:
-        side, _, name = path.partition(".physical.")
-        if name == "state":
+    for clock, path, value in done.notes:
+        side, _, name = path.partition(".")
+        name = name.removeprefix("physical.")
+        if name == "tunnel.active":
+            found |= {f"{side}: tunnel in use" if value else f"{side}: back from the tunnel"} if clock > 1 else set()
+        elif name == "gone":
+            found |= {f"{side}: gone"} if value else set()
+        elif name == "state":
             found.add(f"{side}: state {State(value).name}")
         elif name == "cause":
             found.add(f"{side}: cause {Cause(value).name}")
@@ -48,6 +56,7 @@ def bins_of(done: Run) -> set[str]:
     for side in SIDES:
         status = layout.from_bits(int.from_bytes(done.pins[f"{side}.status"], "little"))
         found |= {f"{side}: {name}" for name in COUNTS if status.link.counts[name]}
+        found |= {f"{side}: {name} by tunnel" for name in TUNNEL if status.tunnel[name]}
     found |= {"wrong bits"} if done.wrong_bits else set()
     found |= {"lost words"} if done.lost_words else set()
     return found | ({"packets lost to a reset"} if any(flow.lost for flow in done.flows) else set())

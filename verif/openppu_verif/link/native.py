@@ -11,9 +11,11 @@ from typing import Any
 
 from amaranth.lib import data
 from openppu.link.config import CHANNELS, HEADER_BYTES, LinkConfig
+from openppu.link.failover import Failover
 from openppu.link.layouts import BRINGS_DATA, Header, Operation, packet_layout
 from openppu.link.port import Port, port_status_layout
 from openppu.link.settings import TrainingSettings, settings_layout
+from openppu.link.tunnel import tunnel_control_layout
 from openppu_sim.errors import SimulationError
 
 from openppu_verif.native.model import build_bench, build_model
@@ -178,6 +180,11 @@ def run(
     faults: Sequence[Faults] = (Faults(), Faults()),
     ppm: tuple[int, int] = (0, 0),
     jitter: float = 0.0,
+    rx_rate: float = 1.0,
+    gaps: float = 0.0,
+    gap_words: int = 0,
+    failover: Failover | None = None,
+    tunnel: bool = False,
     warmup: int = 2_000,
     clocks: int = 20_000,
     drain: int = 100_000,
@@ -209,6 +216,14 @@ def run(
         Of each side's clock, parts per million off. Only with `LinkConfig.recovered_clock`, as is
     jitter : float
         Share of a half period by which words come later than they might.
+    rx_rate : float
+        Clocks in which words are received, of those in which they are sent; likewise.
+    gaps : float, gap_words : int
+        Share of clocks in which a lane has no word, each for itself, as long as not so many words wait.
+    failover : Failover, optional
+        What becomes of a port without lanes, on both sides.
+    tunnel : bool
+        What the ports send into their tunnels arrives at the other one.
     warmup, clocks, drain : int
         Clocks before the measuring window, within it, and at most for the last packets.
     events : sequence of (int, str, words)
@@ -234,7 +249,8 @@ def run(
     layout, header = packet_layout(config), Header.as_shape()
     lines = [f"seed {seed}", f"lane_bits {config.lane_bits}", f"warmup {warmup}", f"clocks {clocks}", f"drain {drain}"]
     lines[3] = f"clocks {'recovered' if config.recovered_clock else 'common'}"
-    lines += [f"window {clocks}", f"jitter_percent {math.floor(100 * jitter)}"]
+    lines += [f"window {clocks}", f"jitter_percent {math.floor(100 * jitter)}", f"tunnel {int(tunnel)}"]
+    lines += [f"rx_rate_percent {round(100 * rx_rate)}", f"gap_share {round(gaps * WHOLE)}", f"gap_words {gap_words}"]
     lines += [f"brings_data {sum(1 << Operation(operation).value for operation in BRINGS_DATA)}"]
     for name in ("header", "data", "count", "filled", "cut", "first", "last"):
         lines.append(f"field.packet.{name} {layout[name].offset} {layout[name].width}")
@@ -242,9 +258,9 @@ def run(
         place = header[name]
         lines.append(f"field.packet.{name} {layout['header'].offset + place.offset} {place.width}")
     status = port_status_layout(config)
-    for path in ("resets", *note):
+    for path in ("resets", "gone", *note):
         offset, width = _place(status, path)
-        lines.append(f"field.{'status.' if path == 'resets' else ''}{path} {offset} {width}")
+        lines += [f"field.status.{path} {offset} {width}", f"field.{path} {offset} {width}"]
     for number, side in enumerate(SIDES):
         lines += [f"ppm.{side} {ppm[number]}"]
         for lane in (lanes or (straight(config), straight(config)))[number]:
@@ -258,6 +274,9 @@ def run(
         lines.append(
             _pin(side, "settings", settings_layout().const((settings or TrainingSettings()).values()).as_bits())
         )
+    if failover is not None:
+        value = tunnel_control_layout().const(failover.values()).as_bits()
+        lines += [_pin(side, "tunnel", value) for side in SIDES]
     lines += [_pin(*each) for each in pins]
     lines += [f"watch {name}" for name in watch] + [f"note {name}" for name in note]
     lines += [f"file {flow} {path.absolute()}" for flow, path in files.items()]

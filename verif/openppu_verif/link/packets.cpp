@@ -37,7 +37,8 @@ Flow::Flow(std::string name, const WordLayout& layout, const Traffic& traffic, u
 
 void Flow::begin_packet() {
   Packet packet;
-  for (uint8_t& byte : packet.header) byte = static_cast<uint8_t>(random_.next() >> 24);
+  for (size_t i = 0; i < HEADER_BYTES; ++i)
+    packet.header[i] = static_cast<uint8_t>((random_.next() >> 24 & 0xff & ~mask_[i]) | fixed_[i]);
   std::vector<uint64_t> choices;
   for (uint64_t code = 0; code < 64; ++code)
     if (traffic_.operations >> code & 1) choices.push_back(code);
@@ -180,7 +181,8 @@ void Flow::wrong_word(const std::string& what) {
 
 bool Flow::empty() const {
   const auto lost = [](const Packet& packet) { return packet.may_be_lost; };
-  return !sending_ && carried_ == file_.size() && std::all_of(expected_.begin(), expected_.end(), lost);
+  // One of which a part has come out must come to an end, if only to be cut off.
+  return !sending_ && !receiving_ && carried_ == file_.size() && std::all_of(expected_.begin(), expected_.end(), lost);
 }
 
 void Flow::link_reset() {

@@ -64,7 +64,10 @@ class Flow {
   void sender_reset();    // what it had taken may be lost, and the packet that it was given is gone
   void receiver_reset();
   void link_reset();      // what is on its way may be lost
-  bool empty() const;     // nothing is on its way, but for what a reset may have lost
+  bool empty() const;     // nothing is on its way or half delivered, but for what a reset may have lost
+
+  using Header = std::array<uint8_t, HEADER_BYTES>;
+  void fix(const Header& mask, const Header& value) { mask_ = mask, fixed_ = value; }  // bits of every header
 
   void carry(std::vector<uint8_t> file) { file_ = std::move(file), carried_ = 0; }  // as data, packet by packet
   const std::vector<uint8_t>& arrived() const { return arrived_; }                  // of what is carried
@@ -93,6 +96,7 @@ class Flow {
   bool offered_ = false;
   uint64_t begun_packets_ = 0;
 
+  Header mask_{}, fixed_{};
   std::vector<uint8_t> file_, arrived_;
   size_t carried_ = 0;
 

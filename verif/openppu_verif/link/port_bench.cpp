@@ -3,11 +3,16 @@
 // usage (by model_main.cpp): bench_main PARAMETERS RESULT
 //
 // With `clocks recovered`, each port has its own clock (parts per million off), and takes in what it receives in the
-// clock of the other one, some part of a period later, with jitter.
+// clock of the other one, some part of a period later, with jitter; or in one that is faster by `rx_rate_percent`, and
+// has no word now and then. Each lane pauses for itself, by `gap_words` words at most in all.
+//
+// With `tunnel 1`, what one port sends into its tunnel comes out of the other one's, later, with pauses.
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
+#include <deque>
 #include <exception>
 #include <fstream>
 #include <memory>
@@ -24,11 +29,21 @@ namespace link {
 namespace {
 
 constexpr const char* NAMES[] = {"a", "b"};
+constexpr size_t TUNNEL_WORDS = 256;
+constexpr uint64_t TUNNEL_CLOCKS = 100;
 
 int side_of(const std::string& name) {
   if (name != "a" && name != "b") throw std::runtime_error("a port is a or b, not " + name);
   return name == "b";
 }
+
+// Words of packets from one port's tunnel to the other's.
+struct Tunnel {
+  native::Pin valid, ready, payload, out_valid, out_payload;
+  std::deque<std::pair<uint64_t, std::vector<uint8_t>>> words;  // and when they may come out
+  bool offered = false, ready_now = false;
+  bool within_in = false, within_out = false;  // a packet that has begun
+};
 
 // A Verilated port.
 struct Side {
@@ -68,7 +83,9 @@ class Bench {
  public:
   Bench(const native::Factory& factory, const native::Parameters& parameters)
       : parameters_(parameters), layout_(parameters), recovered_(parameters.text("clocks") == "recovered"),
-        random_(static_cast<uint64_t>(parameters.number("seed"))), resets_(parameters.field("status.resets")) {
+        random_(static_cast<uint64_t>(parameters.number("seed"))), resets_(parameters.field("status.resets")),
+        gone_(parameters.field("status.gone")), gap_(static_cast<uint32_t>(parameters.number("gap_share"))),
+        gap_words_(static_cast<size_t>(parameters.number("gap_words"))), lane_bytes_(static_cast<size_t>(parameters.number("lane_bits")) / 8) {
     const auto seed = static_cast<uint64_t>(parameters.number("seed"));
     const auto lane_bits = static_cast<int>(parameters.number("lane_bits"));
     for (int from = 0; from < 2; ++from) {
@@ -82,9 +99,17 @@ class Bench {
         lanes.push_back(lane);
       }
       channels_.emplace_back(lane_bits, lanes, seed * 2 + static_cast<uint64_t>(from));
-      valid_ = (uint64_t{1} << lanes.size()) - 1;
-      waiting_.emplace_back();
+      waiting_.emplace_back(lanes.size());
     }
+    if (parameters.number("tunnel"))
+      for (int from = 0; from < 2; ++from) {
+        const native::Model &a = sides_[from]->model, &b = sides_[1 - from]->model;
+        Tunnel tunnel;
+        tunnel.valid = a.port("tunnel_send.valid"), tunnel.ready = a.port("tunnel_send.ready");
+        tunnel.payload = a.port("tunnel_send.payload");
+        tunnel.out_valid = b.port("tunnel_receive.valid"), tunnel.out_payload = b.port("tunnel_receive.payload");
+        tunnels_.push_back(tunnel);
+      }
     for (int from = 0; from < 2; ++from) {
       const auto& lines = parameters.all(std::string("traffic.") + NAMES[from]);
       for (size_t channel = 0; channel < lines.size(); ++channel) {
@@ -134,6 +159,7 @@ class Bench {
         each.period = 1.0 / (1.0 + parameters.number(std::string("ppm.") + NAMES[side]) * 1e-6);
         each.next = 0.37 * side;
       }
+      rx_rate_ = static_cast<double>(parameters.number("rx_rate_percent")) / 100;
       for (int side = 0; side < 2; ++side)
         sides_[1 - side]->next_receive = sides_[side]->next + 0.25 * sides_[side]->period;
       jitter_ = static_cast<double>(parameters.number("jitter_percent")) / 100;
@@ -213,7 +239,7 @@ class Bench {
     more = more && now_ >= paused_until_;
     if (!recovered_) {
       for (int side = 0; side < 2; ++side) drive(side, more);
-      for (int side = 0; side < 2; ++side) take_in(side, channels_[1 - side].received(), channels_[1 - side].signal());
+      for (int side = 0; side < 2; ++side) arrive(1 - side), take_in(side);
       for (int side = 0; side < 2; ++side) sides_[side]->tick(sides_[side]->clk);
       for (int side = 0; side < 2; ++side) sample(side);
     } else {
@@ -234,27 +260,20 @@ class Bench {
     }
     Side& it = *sides_[side];
     if (receives) {
-      auto& words = waiting_[1 - side];
-      if (!words.empty()) {
-        take_in(side, words.front().first.data(), words.front().second);
-        words.erase(words.begin());
-      }
+      take_in(side);
       it.rx_rst.set(it.reset_until > now_);
       it.tick(it.rx_clk);
       rx_ticks_[side] += 1;
-      const double at = sides_[1 - side]->period * static_cast<double>(rx_ticks_[side]) + (side ? 0 : 0.37) +
-                        (0.25 + 0.5 * jitter_ * static_cast<double>(random_.below(1024)) / 1024) *
-                            sides_[1 - side]->period;
+      const double period = sides_[1 - side]->period / rx_rate_;
+      const double at = period * static_cast<double>(rx_ticks_[side]) + (side ? 0 : 0.37) +
+                        (0.25 + 0.5 * jitter_ * static_cast<double>(random_.below(1024)) / 1024) * period;
       it.next_receive = at;
       return false;
     }
     drive(side, more);
     it.tick(it.clk);
     sample(side);
-    auto& words = waiting_[side];
-    const Channel& channel = channels_[side];
-    words.push_back({std::vector<uint8_t>(channel.received(), channel.received() + it.receive.bytes),
-                     channel.signal()});
+    arrive(side);
     ticks_[side] += 1;
     it.next = it.period * static_cast<double>(ticks_[side]) + 0.37 * side;
     return side == 0;
@@ -268,22 +287,98 @@ class Bench {
       if (from == side) flow->drive_in(more && !reset);
       if (from != side) flow->drive_out();
     }
+    drive_tunnels(side);
+    if (reset)
+      for (Tunnel& tunnel : tunnels_) {
+        if (&tunnel == &tunnels_[static_cast<size_t>(side)]) tunnel.ready.set(tunnel.ready_now = false);
+        else tunnel.out_valid.set(tunnel.offered = false);
+      }
   }
 
-  void take_in(int side, const uint8_t* words, uint64_t signal) {
+  // What a side has sent comes to the other one, lane for lane.
+  void arrive(int from) {
+    auto& lanes = waiting_[static_cast<size_t>(from)];
+    for (size_t lane = 0; lane < lanes.size(); ++lane) {
+      const uint8_t* word = channels_[static_cast<size_t>(from)].received() + lane * lane_bytes_;
+      lanes[lane].emplace_back(word, word + lane_bytes_);
+    }
+  }
+
+  // A clock of the receiving side: a word of each lane that has one, and does not pause.
+  void take_in(int side) {
     const Side& it = *sides_[side];
-    std::memcpy(it.receive.at, words, it.receive.bytes);
-    it.receive_valid.set(valid_);
-    it.signal.set(signal);
+    auto& lanes = waiting_[static_cast<size_t>(1 - side)];
+    uint64_t valid = 0;
+    for (size_t lane = 0; lane < lanes.size(); ++lane) {
+      auto& words = lanes[lane];
+      if (words.empty() || (words.size() <= gap_words_ && random_.chance(gap_))) continue;
+      std::memcpy(it.receive.at + lane * lane_bytes_, words.front().data(), lane_bytes_);
+      words.pop_front();
+      valid |= uint64_t{1} << lane;
+    }
+    it.receive_valid.set(valid);
+    it.signal.set(channels_[static_cast<size_t>(1 - side)].signal());
+  }
+
+  void drive_tunnels(int side) {
+    for (int from = 0; from < static_cast<int>(tunnels_.size()); ++from) {
+      Tunnel& tunnel = tunnels_[static_cast<size_t>(from)];
+      if (from == side) {
+        tunnel.ready_now = tunnel.words.size() < TUNNEL_WORDS && random_.below(8) != 0;
+        tunnel.ready.set(tunnel.ready_now);
+      } else {
+        tunnel.offered = !tunnel.words.empty() && tunnel.words.front().first <= now_ && random_.below(8) != 0;
+        tunnel.out_valid.set(tunnel.offered);
+        if (tunnel.offered) std::memcpy(tunnel.out_payload.at, tunnel.words.front().second.data(), tunnel.out_payload.bytes);
+      }
+    }
+  }
+
+  // Those that arrive never wait.
+  void sample_tunnels(int side) {
+    for (int from = 0; from < static_cast<int>(tunnels_.size()); ++from) {
+      Tunnel& tunnel = tunnels_[static_cast<size_t>(from)];
+      if (from == side && tunnel.ready_now && tunnel.valid.number()) {
+        std::vector<uint8_t> word(tunnel.payload.at, tunnel.payload.at + tunnel.payload.bytes);
+        word.resize(word.size() + 8);
+        if ((layout_.first.get(word.data()) != 0) == tunnel.within_in) throw std::runtime_error("a tunnel's packet is in pieces");
+        tunnel.within_in = !layout_.last.get(word.data());
+        tunnel.words.emplace_back(now_ + TUNNEL_CLOCKS, std::move(word));
+      } else if (from != side && tunnel.offered) {
+        tunnel.within_out = !layout_.last.get(tunnel.words.front().second.data());
+        tunnel.words.pop_front();
+      }
+    }
+  }
+
+  // The way to the other port lives on: it cuts off a packet whose rest does not come, and drops one that has begun.
+  void reset_tunnels(int side) {
+    for (int from = 0; from < static_cast<int>(tunnels_.size()); ++from) {
+      Tunnel& tunnel = tunnels_[static_cast<size_t>(from)];
+      if (from == side && tunnel.within_in) {
+        std::vector<uint8_t> word(tunnel.payload.bytes + 8, 0);
+        layout_.cut.set(word.data(), 1), layout_.last.set(word.data(), 1);
+        tunnel.words.emplace_back(now_ + TUNNEL_CLOCKS, std::move(word));
+        tunnel.within_in = false;
+      } else if (from != side) {
+        while (tunnel.within_out && !tunnel.words.empty()) {
+          tunnel.within_out = !layout_.last.get(tunnel.words.front().second.data());
+          tunnel.words.pop_front();
+        }
+        tunnel.out_valid.set(0), tunnel.offered = false;
+      }
+    }
   }
 
   void sample(int side) {
     const Side& it = *sides_[side];
-    if (it.reset_until <= now_)
+    if (it.reset_until <= now_) {
       for (auto& [from, flow] : flows_) {
         if (from == side) flow->sample_in(now_);
         if (from != side) flow->sample_out(now_);
       }
+      sample_tunnels(side);
+    }
     channels_[side].step(it.send.at, it.send_idle.number());
   }
 
@@ -299,6 +394,7 @@ class Bench {
       const int side = side_of(word(0));
       sides_[side]->reset_until = now_ + static_cast<uint64_t>(number(1));
       for (auto& [from, flow] : flows_) from == side ? flow->sender_reset() : flow->receiver_reset();
+      reset_tunnels(side);
     } else if (event.name == "pin") {
       sides_[side_of(word(0))]->model.port(word(1)).set(static_cast<uint64_t>(number(2)));
     } else if (event.name == "pause") {
@@ -308,12 +404,12 @@ class Bench {
     }
   }
 
-  // A port's link layer that was reset has lost what was on its way, both ways. Notes when fields of
-  // the status change.
+  // A port's link layer that was reset has lost what was on its way, both ways, and one that has given up loses all.
+  // Notes when fields of the status change.
   void watch() {
     for (int side = 0; side < 2; ++side) {
       const uint64_t resets = resets_.get(sides_[side]->status.at);
-      if (resets != seen_resets_[side])
+      if (resets != seen_resets_[side] || gone_.get(sides_[side]->status.at))
         for (auto& [from, flow] : flows_) flow->link_reset();
       seen_resets_[side] = resets;
     }
@@ -352,17 +448,20 @@ class Bench {
   WordLayout layout_;
   bool recovered_;
   native::Random random_;
-  native::Field resets_;
+  native::Field resets_, gone_;
+  uint32_t gap_;
+  size_t gap_words_, lane_bytes_;
   uint64_t seen_resets_[2] = {0, 0};
   std::vector<std::unique_ptr<Side>> sides_;
   std::vector<Channel> channels_;  // from a, from b
-  std::vector<std::vector<std::pair<std::vector<uint8_t>, uint64_t>>> waiting_;
+  std::vector<std::vector<std::deque<std::vector<uint8_t>>>> waiting_;  // from a, from b: by lane
+  std::vector<Tunnel> tunnels_;                                         // from a, from b
   std::vector<std::pair<int, std::unique_ptr<Flow>>> flows_;
   std::vector<Event> events_;
   size_t next_event_ = 0;
-  uint64_t now_ = 0, paused_until_ = 0, valid_ = 0, window_flips_ = 0;
+  uint64_t now_ = 0, paused_until_ = 0, window_flips_ = 0;
   uint64_t ticks_[2] = {0, 0}, rx_ticks_[2] = {0, 0};
-  double jitter_ = 0;
+  double jitter_ = 0, rx_rate_ = 1;
   std::vector<uint64_t> window_;
   std::vector<std::pair<std::string, native::Field>> noted_fields_;  // of `status`
   std::map<std::string, uint64_t> noted_;
