@@ -44,6 +44,7 @@ class End:
         self.put, self.take = Put(self.port.send[0], chance), Take(self.port.receive[0], chance, 0.8)
         self.reader = PacketReader(CONFIG)
         self.given = 0
+        self.fails_over = True
         self.got: list[int] = []
 
     def offer(self, count: int) -> range:
@@ -66,7 +67,7 @@ class End:
     def step(self, ctx: Any) -> None:
         """One cycle."""
         ctx.set(self.port.settings, SETTINGS.values())
-        ways = {"enable": 1, "way": way_of((1,), 0), "chip": self.number, "far_chip": 1 - self.number}
+        ways = {"enable": self.fails_over, "way": way_of((1,), 0), "chip": self.number, "far_chip": 1 - self.number}
         ctx.set(self.port.tunnel, ways | {"patience": PATIENCE})
         self.put.drive(ctx)
         self.take.drive(ctx)
@@ -225,3 +226,29 @@ def test_a_hot_reset_during_a_tunnel_reaches_the_other_port() -> None:
     bench.run(script)
     for end in bench.ends:
         assert end.got == list(range(3 * BATCH))
+
+
+def test_a_port_that_gives_up_cuts_off_what_it_has_half_received_and_begins_anew_with_its_lanes() -> None:
+    bench = Bench(5)
+    a, b = bench.ends
+    for end in bench.ends:
+        end.fails_over = False
+
+    def script(ctx: Any) -> Any:
+        ctx.set(bench.alive, 1)
+        long = Packet(operation=WRITE, length=4096, data=bench.chance.randbytes(4096))
+        a.put.waiting.extend(words_of(long, CONFIG, bench.chance))
+        yield lambda: len(b.reader.data) > 1000
+        ctx.set(bench.alive, 0)
+        yield lambda: b.reader.cut
+        assert ctx.get(b.port.status.gone)
+        # What is offered meanwhile is thrown away.
+        a.offer(1)
+        yield lambda: not a.put.waiting and ctx.get(a.port.status.gone)
+        ctx.set(bench.alive, 1)
+        yield lambda: not any(ctx.get(end.port.status.gone) for end in bench.ends)
+        more = [end.offer(BATCH) for end in bench.ends]
+        yield lambda: bench.arrived(more)
+
+    bench.run(script)
+    assert (a.got, b.got) == (list(range(BATCH)), list(range(1, 1 + BATCH)))

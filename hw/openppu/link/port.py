@@ -141,8 +141,18 @@ class Port(wiring.Component):
             wiring.connect(m, unpacker.packets[channel], wiring.flipped(self.receive[channel]))
 
         reset = Signal()
-        m.d.comb += reset.eq(physical.fresh_far | physical.link_reset | tunnel.far_is_new | self.reset_link | gone)
-        for part in (link, packer, unpacker, tunnel):
+        gives_up = Signal()
+        was_gone = Signal()
+        begins_anew = Signal()
+        m.d.sync += was_gone.eq(gone)
+        m.d.comb += [
+            gives_up.eq(gone & ~was_gone),
+            begins_anew.eq(physical.fresh_far | physical.link_reset | tunnel.far_is_new | self.reset_link),
+            reset.eq(begins_anew | gone),
+            # Held only for a cycle: a packet that is half received is to be cut off at once.
+            unpacker.reset_link.eq(begins_anew | gives_up),
+        ]
+        for part in (link, packer, tunnel):
             m.d.comb += part.reset_link.eq(reset)
         was_reset = Signal()
         m.d.sync += was_reset.eq(reset)
