@@ -39,8 +39,11 @@ class Slots(wiring.Component):
         offered = Signal()
         chosen = lowest(m, idle, name="chosen")
         m.d.comb += [self.free.valid.eq(offered), self.free.payload.eq(offer)]
+        # Masks, since one assignment a slot would be a chain of conditions as long as there are slots.
+        taken, returned = Signal(self.count), Signal(self.count)
+        m.d.comb += returned.eq(self.released << self.slot)
         with m.If(~offered | self.free.ready):
-            m.d.sync += [offered.eq(idle.any()), offer.eq(chosen), idle.bit_select(chosen, 1).eq(0)]
-        with m.If(self.released):
-            m.d.sync += idle.bit_select(self.slot, 1).eq(1)
+            m.d.comb += taken.eq(1 << chosen)
+            m.d.sync += [offered.eq(idle.any()), offer.eq(chosen)]
+        m.d.sync += idle.eq(idle & ~taken | returned)
         return m

@@ -4,6 +4,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
+from openppu.common.ones import ones
 from openppu.link.shift_register import product, steps
 
 
@@ -121,7 +122,7 @@ class PrbsChecker(wiring.Component):
             difference.eq(expected ^ word),
             self.locked.eq(self.enable & (right == LOCK_WORDS - 1)),
         ]
-        m.d.sync += [counted.eq(0), self.wrong.eq(sum(counted))]
+        m.d.sync += [counted.eq(0), self.wrong.eq(ones(counted))]
         with m.If(~self.enable):
             m.d.sync += [right.eq(0), wrong.eq(0)]
         with m.Elif(self.valid):

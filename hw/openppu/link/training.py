@@ -4,6 +4,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
+from openppu.common.ones import ones
 from openppu.link.block import EPOCH_BITS, Fields
 from openppu.link.config import LinkConfig
 from openppu.link.receive_side import receive_report_layout
@@ -243,7 +244,7 @@ class Training(wiring.Component):
             m.d.sync += dirty.eq(1)
         usable = Signal(range(lanes + 1))
         m.d.sync += [
-            usable.eq(sum(heard | in_data)),
+            usable.eq(ones(heard | in_data)),
             waiting.eq(Mux(up & (usable >= 2 << report.active_width), waiting + 1, 0)),
         ]
 

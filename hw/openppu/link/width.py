@@ -4,6 +4,8 @@ from amaranth import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from openppu.common.ones import ones
+
 
 class WidthChoice(wiring.Component):
     """The lowest healthy lanes, numbered in their order. Latency: 2 clocks. Throughput: a choice a clock.
@@ -42,8 +44,8 @@ class WidthChoice(wiring.Component):
         count = Signal(range(self.lanes + 1))
         m.d.sync += [
             healthy.eq(self.healthy),
-            count.eq(sum(self.healthy)),
-            *(ranks[lane].eq(sum(self.healthy[:lane])) for lane in range(self.lanes)),
+            count.eq(ones(self.healthy)),
+            *(ranks[lane].eq(ones(self.healthy[:lane])) for lane in range(self.lanes)),
         ]
         m.d.sync += [self.any.eq(count != 0), self.active.eq(0), self.logical.eq(ranks)]
         for width in range(self.lanes.bit_length()):
