@@ -15,7 +15,7 @@ CELLS = Ecp5Area(cells=20_000, lut4=12_345, ccu2c=678, dsp=0, ff=901, dpr16x4=2,
 
 @pytest.fixture
 def no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "map_modules", lambda *_, **__: ({}, {}))
+    monkeypatch.setattr(link, "mapped", lambda *_, **__: {})
     monkeypatch.setattr(link, "ecp5_area", lambda _: CELLS)
     monkeypatch.setattr(link, "gate_area", lambda _: GateArea(gates=55_555, ff=44))
     monkeypatch.setattr(link, "require_tool", lambda _: None)
@@ -23,13 +23,15 @@ def no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_page_shows_every_port(no_tools: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert job.main(["--build-dir", str(tmp_path), "synth-link"]) == 0
-    assert capsys.readouterr().out.count("12,345") == len(link.PORTS)
+    assert capsys.readouterr().out.count("12,345") == len(link.PORTS) + len(link.PARTS)
     assert job.main(["--build-dir", str(tmp_path), "page-link"]) == 0
     page = capsys.readouterr().out
     assert "## Clock" not in page
     for name, config in link.PORTS.items():
         assert f"| {name} | 12,345 | 678 | 901 | 2 | 3 | 55,555 | 44 |" in page
         assert f"- `{name}`: {link.described(config)}." in page
+    for part in link.PARTS:
+        assert f"| {part.replace('  ', '- ')} | 12,345 | 678 | 901 | 2 | 3 |" in page
 
     used = {"comb": 1234, "ff": 2, "ebr": 4, "from": "first", "to": "second", "logic_ns": 2.0, "routing_ns": 3.0}
     row = {"name": "port tiny", "value": 31.41, "unit": "MHz", "port": "tiny", **used, "command": link.CLOCK_COMMAND}

@@ -1,31 +1,72 @@
 """``make synth-link`` and ``make pnr-link``: area and clock of a port of the link, and the page of both."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from amaranth.back import rtlil
+from amaranth.lib import wiring
 from openppu.config import load
 from openppu.link.config import LinkConfig
+from openppu.link.deskew import Deskew
+from openppu.link.flit_buffer import FlitBuffer
+from openppu.link.flit_receive import FlitReceive
+from openppu.link.flit_transmit import FlitTransmit
+from openppu.link.lane_receive import LaneReceive
+from openppu.link.lane_transmit import LaneTransmit
+from openppu.link.link_layer import LinkLayer
+from openppu.link.packer import Packer
+from openppu.link.physical import PhysicalLayer
 from openppu.link.port import Port
+from openppu.link.receive_window import ReceiveWindow
+from openppu.link.replay import Replay
+from openppu.link.retry import Retry
+from openppu.link.training import Training
+from openppu.link.tunnel import Tunnel
+from openppu.link.unpacker import Unpacker
 
 from openppu_sim.progress import step
 from openppu_sim.report.json_report import benchmark_json, make_folder
 from openppu_sim.report.table import print_table
-from openppu_sim.synthesis.area import ecp5_area, gate_area
+from openppu_sim.synthesis.area import Ecp5Area, cells_by_type, ecp5_area, gate_area
 from openppu_sim.synthesis.harness import Harness
-from openppu_sim.synthesis.hbm import ECP5, GATES, map_modules
 from openppu_sim.synthesis.page import markdown, rows
 from openppu_sim.synthesis.place import PACKAGE, SPEED_GRADE, place
-from openppu_sim.synthesis.yowasp import OutOfTimeError, require_tool
+from openppu_sim.synthesis.yowasp import OutOfTimeError, read_result, require_tool, run_tool
 
 PORTS = {
     "one lane": LinkConfig(ports=1, lanes=1, lane_bits=16, window=16, credits=8, skew_words=8),
     "tiny": load("tiny").link,
     "demo": load("demo").link,
 }
+PARTS: Mapping[str, Callable[[LinkConfig], wiring.Component]] = {
+    "physical layer": PhysicalLayer,
+    "  a lane sent": lambda config: LaneTransmit(config.lane_bits),
+    "  a lane received": lambda config: LaneReceive(config.lane_bits),
+    "  deskew": Deskew,
+    "  training": Training,
+    "link layer": LinkLayer,
+    "  framer, with CRC": FlitTransmit,
+    "  check of what is received, with CRC": FlitReceive,
+    "  replay buffer": Replay,
+    "  retry": Retry,
+    "  receive window": ReceiveWindow,
+    "  receive buffer": FlitBuffer,
+    "packer": Packer,
+    "unpacker": Unpacker,
+    "tunnel": Tunnel,
+}
+"""Each mapped alone; those that are set off are within the one before."""
+
+PARTED = "tiny"
+"""The port whose parts are mapped."""
+
 PLACED = ("one lane", "tiny")
 """What is placed and routed."""
+
+WHOLE = "all"
+"""As a part's name: the port itself."""
 
 SEED = 1
 TARGET = 60.0
@@ -33,6 +74,21 @@ TARGET = 60.0
 
 CLOCK_SECONDS = 1800.0
 """For one of them, after which it is left out."""
+
+# From Amaranth's own netlist: Yosys's reader of Verilog unrolls the loops that clear memories, which takes longer than
+# all the rest.
+ECP5 = """\
+read_rtlil {top}.il
+synth_ecp5 -top {top} -json {top}.netlist.json
+delete t:$scopeinfo
+tee -q -o {top}.ecp5.json stat -json
+"""
+GATES = """\
+read_rtlil {top}.il
+synth -flatten -top {top}
+delete t:$scopeinfo
+tee -q -o {top}.gates.json stat -json
+"""
 
 AREA_COMMAND, CLOCK_COMMAND = "make synth-link", "make pnr-link"
 AREA_KEYS = ("lut4", "ccu2c", "ff", "dpr16x4", "ebr", "gates", "gate_ff")
@@ -56,14 +112,21 @@ The replay buffer and the receive buffer are block memories (EBR, 18 kbit each);
 about 3,000 six-input LUT and 2,500 FF, and neither retries nor has credits.
 
 {area}
+
+Of `{parted}`, one of each part, mapped alone; with a dash: within the one before.
+
+{parts}
 """
 CLOCK = """
 ## Clock
 
 `make pnr-link` puts a port into the harness of [the tile's](synthesis.md#clock), and has nextpnr place and route it for
-an LFE5UM-85F ({package}, speed grade {speed}), aiming at {target:g} MHz, with one seed.
+an LFE5UM-85F ({package}, speed grade {speed}), aiming at {target:g} MHz, with one seed. What is not routed within half
+an hour is left out.
 
 {clock}
+
+{paths}
 """
 
 
@@ -79,20 +142,42 @@ def described(config: LinkConfig) -> str:
     )
 
 
-def area_row(name: str, folder: Path) -> dict[str, Any]:
-    """Map a port to ECP5 and to gates; the row of the report."""
-    port, top = PORTS[name], f"port_{_name(name)}"
+def mapped(component: wiring.Component, script: str, kind: str, *, top: str, folder: Path) -> Mapping[str, int]:
+    """Map a component, flat; its cells by type."""
+    make_folder(folder)
+    text = rtlil.convert(component, name=top, emit_src=False)
+    (folder / f"{top}.il").write_text(text, encoding="utf-8")
+    (folder / "map.ys").write_text(script.format(top=top), encoding="ascii")
+    result = f"{top}.{kind}.json"
+    run_tool("yosys", ["-Q", "-q", "map.ys"], folder=folder, results=[result])
+    return cells_by_type(read_result(folder / result, blame="run again"), source=folder / result)
+
+
+def area_rows(name: str, folder: Path) -> list[dict[str, Any]]:
+    """Map a port to ECP5 and to gates, and its parts to ECP5 if they are wanted; the rows of the report."""
+    config, top = PORTS[name], f"port_{_name(name)}"
     with step(f"synthesis of a port, {name}"):
-        area = ecp5_area(map_modules(Port(port), ECP5, "ecp5", top=top, folder=folder)[1])
-        gates = gate_area(map_modules(Port(port), GATES, "gates", top=top, folder=folder)[1])
+        area = ecp5_area(mapped(Port(config), ECP5, "ecp5", top=top, folder=folder))
+        gates = gate_area(mapped(Port(config), GATES, "gates", top=top, folder=folder))
+    whole = _row(name, WHOLE, area) | {"gates": gates.gates, "gate_ff": gates.ff}
+    if name != PARTED:
+        return [whole]
+    found = [whole]
+    for number, (part, make) in enumerate(PARTS.items()):
+        with step(f"synthesis of its {part.strip()}"):
+            alone = mapped(make(config), ECP5, "ecp5", top=f"{top}_{number}", folder=folder)
+        found.append(_row(name, part, ecp5_area(alone)))
+    return found
+
+
+def _row(name: str, part: str, area: Ecp5Area) -> dict[str, Any]:
     return {
-        "name": f"port {name}",
+        "name": f"port {name}: {part.strip()}",
         "value": area.lut4,
         "unit": "LUT4",
         "port": name,
+        "part": part,
         **asdict(area),
-        "gates": gates.gates,
-        "gate_ff": gates.ff,
         "command": AREA_COMMAND,
     }
 
@@ -101,7 +186,7 @@ def clock_row(name: str, folder: Path) -> dict[str, Any]:
     """Place and route a port within a harness; the row of the report."""
     top = f"port_{_name(name)}_harness"
     with step(f"synthesis of a port, {name}, with its harness"):
-        map_modules(Harness(Port(PORTS[name])), ECP5, "ecp5", top=top, folder=folder)
+        mapped(Harness(Port(PORTS[name])), ECP5, "ecp5", top=top, folder=folder)
     with step(f"place and route of a port, {name}"):
         placed = place(top, folder=folder, seed=SEED, target=TARGET, seconds=CLOCK_SECONDS)
     return {
@@ -125,6 +210,18 @@ def table(
     return ["port", *headers], [[row["port"], *(row[key] for key in keys)] for row in found]
 
 
+def area_table(found: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Any]]]:
+    """Headers and lines: a whole port a line."""
+    return table([row for row in found if row["part"] == WHOLE], AREA_KEYS, AREA_HEADERS)
+
+
+def part_table(found: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Any]]]:
+    """Headers and lines: a part of a port a line."""
+    keys = AREA_KEYS[: AREA_KEYS.index("gates")]
+    lines = [[row["part"], *(row[key] for key in keys)] for row in found if row["part"] != WHOLE]
+    return ["part", *AREA_HEADERS[: len(keys)]], lines
+
+
 def run_area(folder: Path) -> Path:
     """Map all ports, print the table and return the path of the JSON report.
 
@@ -136,8 +233,9 @@ def run_area(folder: Path) -> Path:
         If Yosys does not write whole results.
     """
     make_folder(folder)
-    found = [area_row(name, folder / "work") for name in PORTS]
-    print_table(*table(found, AREA_KEYS, AREA_HEADERS))
+    found = [row for name in PORTS for row in area_rows(name, folder / "work")]
+    print_table(*area_table(found))
+    print_table(*part_table(found))
     return benchmark_json("synth-link", found, folder=folder)
 
 
@@ -173,9 +271,23 @@ def page(build: Path) -> str:
     """
     ports = "\n".join(f"- `{name}`: {described(config)}." for name, config in PORTS.items())
     area = rows(build / "synth-link" / "synth-link.json", "synth-link")
-    text = PAGE.format(ports=ports, area=markdown(*table(area, AREA_KEYS, AREA_HEADERS)))
+    headers, lines = part_table(area)
+    text = PAGE.format(
+        ports=ports,
+        area=markdown(*area_table(area)),
+        parted=PARTED,
+        parts=markdown(headers, [[part.replace("  ", "- "), *cells] for part, *cells in lines]),
+    )
     placed = build / "pnr-link" / "pnr-link.json"
-    if placed.is_file():
-        clock = markdown(*table(rows(placed, "pnr-link"), CLOCK_KEYS, CLOCK_HEADERS))
-        text += CLOCK.format(package=PACKAGE, speed=SPEED_GRADE, target=TARGET, clock=clock)
-    return text
+    if not placed.is_file():
+        return text
+    clock = rows(placed, "pnr-link")
+    return text + CLOCK.format(
+        package=PACKAGE,
+        speed=SPEED_GRADE,
+        target=TARGET,
+        clock=markdown(*table(clock, CLOCK_KEYS, CLOCK_HEADERS)),
+        paths="\n".join(
+            f"- {row['port']}: the slowest path runs from `{row['from']}` to `{row['to']}`." for row in clock
+        ),
+    )
