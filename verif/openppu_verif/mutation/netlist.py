@@ -34,7 +34,7 @@ class Area:
 # Small rewrites first: what Yosys knows to be constant or unused can be mutated without effect. A memory's initial
 # content is no logic.
 FLATTEN = """\
-read_verilog {source}
+{read} {source}
 hierarchy -check -top {top}
 proc
 flatten
@@ -86,7 +86,8 @@ def mutate(
     Parameters
     ----------
     source : Path
-        A Verilog file in ``folder``: Yosys sees no other.
+        A file in ``folder``, of which Yosys sees no other: Verilog, or RTLIL (``.il``), whose modules Amaranth has not
+        been asked to inline, so that each cell's name tells its place.
     top : str
         Its top module.
     areas : sequence of Area
@@ -117,7 +118,8 @@ def mutate(
             )
         )  # fmt: skip
         first += wanted
-    script = FLATTEN.format(source=source.name, top=top, prepare=prepare) + "".join(select)
+    read = "read_rtlil" if source.suffix == ".il" else "read_verilog"
+    script = FLATTEN.format(read=read, source=source.name, top=top, prepare=prepare) + "".join(select)
     script += "".join(APPLY.format(index=index) for index in range(len(areas))) + WRITE
     run_yosys(script, folder)
     text = (folder / "mutated.v").read_text(encoding="ascii") if (folder / "mutated.v").exists() else ""

@@ -33,7 +33,7 @@ class Subject:
     areas : sequence of Area
         Where mutations go.
     emit : callable
-        Writes its Verilog to a folder and returns the file.
+        Writes its Verilog, or RTLIL, to a folder and returns the file.
     tests : callable
         Makes the tests, from the Verilog with all mutations and the folder for models.
     claims : mapping of str to callable
