@@ -121,7 +121,6 @@ def test_what_is_wrong_is_refused_or_ends_alone_and_the_next_command_runs():
         ("unused", 1),
         ("operation", 5),
         ("target", CHIP.vector.registers),
-        ("target_kind", 3),
         ("rows", CHIP.vector.strip_rows + 1),
         ("cross", 8),
         ("shift", CHIP.vector.strip_rows),

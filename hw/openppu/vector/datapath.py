@@ -112,14 +112,16 @@ class Datapath(wiring.Component):
             packed.eq(Const(1, lanes) << self.row.lane),
             where.address.eq(self.row.address),
             where.number.eq(self.row.stream),
-            where.put.eq(self.issue & (self.row.target_kind == Target.STREAM)),
         ]
         with m.If(self.issue):
             with m.Switch(self.row.target_kind):
-                with m.Case(Target.REGISTER):
+                with m.Case(Target.REGISTER, Target.BOTH):
                     m.d.comb += where.write.eq(Const(-1, lanes))
                 with m.Case(Target.PACKED):
                     m.d.comb += where.write.eq(packed)
+            with m.Switch(self.row.target_kind):
+                with m.Case(Target.STREAM, Target.BOTH):
+                    m.d.comb += where.put.eq(1)
         then = delayed(m, where, self.RESULT, name="where", reset=True)
         m.d.comb += [self.put.eq(then.put), self.number.eq(then.number)]
 

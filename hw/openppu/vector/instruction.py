@@ -72,6 +72,8 @@ class Target(enum.Enum, shape=2):
     """Row r // L of a register, lane r % L alone, from that lane."""
     STREAM = 2
     """An output stream."""
+    BOTH = 3
+    """Row r of a register, and an output stream."""
 
 
 def operand_layout() -> data.StructLayout:
@@ -82,7 +84,8 @@ def operand_layout() -> data.StructLayout:
 def instruction_layout() -> data.StructLayout:
     """An instruction of 16 bytes.
 
-    ``rows``: how many, or `STRIP`, `PACKED_ROWS`. All three operands are fetched, whatever the operation needs.
+    ``rows``: how many, or `STRIP`, `PACKED_ROWS`. ``target``: a register; ``stream``: an output stream. All three
+    operands are fetched, whatever the operation needs.
     """
     return data.StructLayout(
         {
@@ -97,6 +100,7 @@ def instruction_layout() -> data.StructLayout:
             "rows": 8,
             "cross": 5,
             "shift": 7,
-            "unused": 4,
+            "stream": range(OUTPUTS),
+            "unused": 2,
         }
     )

@@ -142,7 +142,7 @@ class Issue(wiring.Component):
             row.index.eq(head.round << lane_bits),
             row.operation.eq(now.operation),
             row.target_kind.eq(now.target_kind),
-            row.stream.eq(now.target),
+            row.stream.eq(now.stream),
             row.address.eq(
                 Cat(
                     Mux(now.target_kind == Target.PACKED, across, number[:row_bits]),
@@ -176,7 +176,7 @@ class Issue(wiring.Component):
         ready = Signal()
         m.d.comb += [
             stopped.eq(self.poisoned | self.stuck),
-            output.eq(now.target_kind == Target.STREAM),
+            output.eq((now.target_kind == Target.STREAM) | (now.target_kind == Target.BOTH)),
             ready.eq(queue.o.valid & ~stopped & ~hazard & ~(needs & ~self.valid).any() & (~output | self.room)),
             self.issued.eq(ready & ~(needs & self.error).any()),
             self.pop.eq(Mux(self.issued, needs, 0)),

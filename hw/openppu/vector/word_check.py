@@ -1,6 +1,6 @@
 """Whether a word of a program can be run."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -75,13 +75,12 @@ class WordCheck(wiring.Component):
                 with m.Case(Source.INDEX):
                     m.d.comb += most.eq(1)
             faults.append(operand.number >= most)
-        target_most = Mux(word.target_kind == Target.STREAM, OUTPUTS, self.registers)
-        unset = (word.target_kind == Target.STREAM) & ~self.set[INPUTS:].bit_select(word.target[:2], 1)
+        outputs = (word.target_kind == Target.STREAM) | (word.target_kind == Target.BOTH)
+        unset = outputs & ~self.set[INPUTS:].bit_select(word.stream, 1)
         rows_fit = (word.rows == STRIP) | (word.rows == PACKED_ROWS) | (word.rows <= self.rows)
         faults += [
             ~Cat(word.operation == each.value for each in Operation).any(),
-            word.target_kind.as_value() > Target.STREAM.value,
-            word.target >= target_most,
+            word.target >= self.registers,
             unset,
             (self.uses & ~self.set[:INPUTS]).any(),
             ~rows_fit,

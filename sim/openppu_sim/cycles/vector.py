@@ -230,9 +230,10 @@ class _Timeline:
             (each.number, self._rows_of(each.kind, word, rows)) for each in word.operands if each.kind in OF_REGISTERS
         ]
         numbers = sorted({each.number for each in word.operands if each.kind == Source.STREAM})
-        output = word.target_kind == Target.STREAM
+        output = word.target_kind in (Target.STREAM, Target.BOTH)
+        register = word.target_kind != Target.STREAM
         writes = rows // lanes if word.target_kind == Target.PACKED else rows
-        itself = not output and any(number == word.target for number, _ in reads)
+        itself = register and any(number == word.target for number, _ in reads)
         if not numbers and not output and not itself:
             ready = np.maximum.reduce(
                 [self.readable[number, place] for number, place in reads] or [np.zeros(count, int)]
@@ -250,7 +251,7 @@ class _Timeline:
                     if len(self.outputs) >= QUEUED_ROWS:
                         time = max(time, self.outputs[-QUEUED_ROWS] + WRITTEN)
                     self.outputs.append(time)
-                else:
+                if register:
                     self.readable[word.target, writes[row]] = time + VISIBLE
                     self.last_write = time
                 for number in numbers:

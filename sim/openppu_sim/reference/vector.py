@@ -33,6 +33,7 @@ from .lane import run_lane
 Words = NDArray[np.uint32]
 STREAMS = INPUTS + OUTPUTS
 KINDS: Any = Kind
+TO_STREAMS = (Target.STREAM, Target.BOTH)
 
 
 class _EndedError(Exception):
@@ -211,10 +212,9 @@ class VectorReference:
             return depth > 0
         if each.kind == Kind.RELEASE:
             return each.a.number < 1 << INPUTS
-        if each.target_kind == Target.STREAM:
-            good = each.target < OUTPUTS and INPUTS + each.target in self.streams
-        else:
-            good = each.target < self.config.registers
+        good = each.target < self.config.registers
+        if each.target_kind in TO_STREAMS:
+            good = good and INPUTS + each.stream in self.streams
         rows = each.rows in (STRIP, PACKED_ROWS) or each.rows <= self.config.strip_rows
         good = good and rows and each.cross < self.lanes and each.shift < self.config.strip_rows
         return good and all(self._operand_fits(operand) for operand in each.operands)
@@ -283,13 +283,13 @@ class VectorReference:
             taken[number] = self._read(self.streams[number], len(rows))
         words = [self._fetch(operand, each, rows, taken, done) for operand in each.operands]
         result = np.broadcast_to(run_lane(each.operation, *words), (len(rows), self.lanes))
-        if each.target_kind == Target.STREAM:
-            self._write(self.streams[INPUTS + each.target], result)
-        elif each.target_kind == Target.PACKED:
+        if each.target_kind in TO_STREAMS:
+            self._write(self.streams[INPUTS + each.stream], result)
+        if each.target_kind == Target.PACKED:
             self.registers[each.target, rows // self.lanes, rows % self.lanes] = result[
                 np.arange(len(rows)), rows % self.lanes
             ]
-        else:
+        elif each.target_kind != Target.STREAM:
             self.registers[each.target, rows] = result
         if error is not None:
             raise _EndedError(error)

@@ -155,13 +155,14 @@ class RandomPrograms:
             b = Operand(Source.CONSTANT, 0)
             code = chance.choice([fmt.code for fmt in self.formats if fmt is not INT8 and fmt is not BINARY32])
             constants[0] = constants[0] & ~15 & 0xFFFFFFFF | code | chance.randrange(2) << 3
-        kind = chance.choice((Target.REGISTER, Target.REGISTER, Target.REGISTER, Target.PACKED, Target.STREAM))
+        kind = chance.choice((Target.REGISTER, Target.REGISTER, *Target))
         registers = min(self.chip.vector.registers, chance.choice((3, 32)))
         rows = self.chip.vector.strip_rows
         return Instruction(
             operation=operation,
             target_kind=kind,
-            target=chance.randrange(OUTPUTS if kind == Target.STREAM else registers),
+            target=chance.randrange(registers),
+            stream=chance.randrange(OUTPUTS),
             a=a,
             b=b,
             c=c,

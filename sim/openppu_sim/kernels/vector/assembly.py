@@ -7,7 +7,7 @@ In text a program is a line an instruction::
       r2 = MULTIPLY_ADD r1, r1, r2
     end
     r3.packed = ADD r2, r2^4
-    s4 = MULTIPLY r1, r3.spread
+    r1, s4 = MULTIPLY r1, r3.spread
     stop
 
 ``r`` is a register (``.spread``, ``^cross``, ``+shift``), ``p`` a parameter, ``s`` a stream (4 to 7: output), ``index``
@@ -65,8 +65,8 @@ class Instruction:
     kind : Kind
     operation : Operation
     target_kind : Target
-    target : int
-        A register, or the number of an output stream, from 0.
+    target, stream : int
+        A register; the number of an output stream, from 0.
     a, b, c : Operand
     constants : pair of int
         Two words.
@@ -80,6 +80,7 @@ class Instruction:
     operation: Any = Operation.ADD
     target_kind: Any = Target.REGISTER
     target: int = 0
+    stream: int = 0
     a: Operand = NOTHING
     b: Operand = NOTHING
     c: Operand = NOTHING
@@ -124,6 +125,7 @@ def to_word(instruction: Instruction) -> int:
         "rows": instruction.rows,
         "cross": instruction.cross,
         "shift": instruction.shift,
+        "stream": instruction.stream,
     }
     for name, value in fields.items():
         place = LAYOUT[name]
@@ -154,6 +156,7 @@ def from_word(word: int) -> Instruction:
         operation=Operation(field("operation")),
         target_kind=Target(field("target_kind")),
         target=field("target"),
+        stream=field("stream"),
         a=Operand(Source(field("a") & 7), field("a") >> 3),
         b=Operand(Source(field("b") & 7), field("b") >> 3),
         c=Operand(Source(field("c") & 7), field("c") >> 3),
@@ -205,7 +208,8 @@ def line(instruction: Instruction) -> str:
     target = {
         Target.REGISTER: f"r{instruction.target}",
         Target.PACKED: f"r{instruction.target}.packed",
-        Target.STREAM: f"s{instruction.target + INPUTS}",
+        Target.STREAM: f"s{instruction.stream + INPUTS}",
+        Target.BOTH: f"r{instruction.target}, s{instruction.stream + INPUTS}",
     }[instruction.target_kind]
     operands = list(instruction.operands)
     while operands and operands[-1] == NOTHING and instruction.constants[1] == 0:
@@ -328,10 +332,12 @@ def _parsed(words: str) -> Instruction:
         return loop(int(found[1]))
     if found := re.fullmatch(r"release((?: \d)*)", words):
         return release(*map(int, found[1].split()))
-    found = re.fullmatch(r"([rs])(\d+)(\.packed)? = (\w+) ?([^:]*?)(?: ?: ?(\w+))?", words)
+    found = re.fullmatch(r"(?:r(\d+)(\.packed)?)?(?:, )?(?:s(\d+))? = (\w+) ?([^:]*?)(?: ?: ?(\w+))?", words)
     if not found:
         raise ValueError(f"{words}: no instruction")
-    letter, target, packed, name, tokens, rows = found.groups()
+    register, packed, output, name, tokens, rows = found.groups()
+    if packed and output:
+        raise ValueError("a packed row goes to a register alone")
     if name not in Operation.__members__:
         raise ValueError(f"{name}: no operation")
     current = _Line()
@@ -341,13 +347,15 @@ def _parsed(words: str) -> Instruction:
     # The second constant is free for what is not needed, or else the first.
     nothing = NOTHING if len(current.constants) < 2 else Operand(Source.CONSTANT, 0)
     operands += [nothing] * (3 - len(operands))
-    if letter == "s" and not INPUTS <= int(target) < 2 * INPUTS:
-        raise ValueError(f"s{target}: output streams are s{INPUTS} to s{2 * INPUTS - 1}")
+    if output is not None and not INPUTS <= int(output) < 2 * INPUTS:
+        raise ValueError(f"s{output}: output streams are s{INPUTS} to s{2 * INPUTS - 1}")
+    one = Target.STREAM if output else Target.PACKED if packed else Target.REGISTER
     a, b, c = operands
     return current.instruction(
         operation=Operation.__members__[name],
-        target_kind=Target.STREAM if letter == "s" else Target.PACKED if packed else Target.REGISTER,
-        target=int(target) - (INPUTS if letter == "s" else 0),
+        target_kind=Target.BOTH if register and output else one,
+        target=int(register or 0),
+        stream=int(output) - INPUTS if output else 0,
         a=a,
         b=b,
         c=c,

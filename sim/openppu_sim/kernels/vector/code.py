@@ -114,14 +114,13 @@ class Code:
 
     def put(self, number: int, operation: Any, *sources: Word) -> None:
         """Write an output stream."""
-        self._note(operation, None, Target.STREAM, sources, target=number - INPUTS)
+        self._note(operation, None, Target.STREAM, sources, output=number - INPUTS)
 
     def store(self, number: int, value: Name) -> None:
-        """Write a value to an output stream: with the instruction that made it, if it is the last one."""
+        """Write a value to an output stream: with the instruction that made it, if that was the last one."""
         last = self._lines[-1] if self._lines else None
-        if last is not None and last.target == value and not value.kept and self._rows == last.instruction.rows:
-            last.instruction = replace(last.instruction, target_kind=Target.STREAM, target=number - INPUTS)
-            last.target = None
+        if last is not None and last.target == value and last.instruction.target_kind == Target.REGISTER:
+            last.instruction = replace(last.instruction, target_kind=Target.BOTH, stream=number - INPUTS)
         else:
             self.put(number, Operation.COPY, value)
 
@@ -143,8 +142,8 @@ class Code:
         yield
         self._rows = before
 
-    def _note(self, operation: Any, name: Name | None, kind: Any, sources: Any, target: int = 0) -> None:
-        line = Instruction(operation=operation, target_kind=kind, target=target, rows=self._rows)
+    def _note(self, operation: Any, name: Name | None, kind: Any, sources: Any, output: int = 0) -> None:
+        line = Instruction(operation=operation, target_kind=kind, stream=output, rows=self._rows)
         self._lines.append(_Line(line, name, tuple(sources)))
 
     def program(self) -> list[Instruction]:
@@ -166,12 +165,15 @@ class Code:
             apart = {self._place(each, places) for each in line.sources if isinstance(each, Name) and each.moves_rows}
             free = sorted(free + [place for place in ended if place not in apart])
             instruction = _with_sources(line.instruction, sources)
-            if line.target is not None:
+            unused = line.target is not None and not line.target.kept and line.target.number not in last
+            if unused and instruction.target_kind == Target.BOTH:
+                instruction = replace(instruction, target_kind=Target.STREAM)
+            elif line.target is not None:
                 if not line.target.kept and line.target.number not in places:
                     if not free:
                         raise CodeError(f"more than {self.registers} registers are needed")
                     places[line.target.number] = free.pop(0)
-                    if line.target.number not in last:
+                    if unused:
                         free.append(places[line.target.number])
                 instruction = replace(instruction, target=self._place(line.target, places))
             free += [place for place in ended if place in apart]

@@ -178,7 +178,7 @@ def sgd(
             old = code(Op.COPY, stream(0))
             slope = code(Op.MULTIPLY_ADD, old, parameter(2), stream(1)) if decay else stream(1)
             new = code(Op.MULTIPLY_ADD, stream(2), parameter(1), slope)
-            code.put(5, Op.COPY, new)
+            code.store(5, new)
             code.put(4, Op.SUBTRACT_PRODUCT, new, parameter(0), old)
 
     lanes = unit.lanes
@@ -212,10 +212,10 @@ def adamw(
         with code.loop(0), code.loop(1):
             slope = code(Op.COPY, stream(1))
             mean = code(Op.MULTIPLY_ADD, stream(2), parameter(0), code(Op.MULTIPLY, slope, parameter(1)))
-            code.put(5, Op.COPY, mean)
+            code.store(5, mean)
             square = code(Op.MULTIPLY, slope, slope)
             spread = code(Op.MULTIPLY_ADD, stream(3), parameter(2), code(Op.MULTIPLY, square, parameter(3)))
-            code.put(6, Op.COPY, spread)
+            code.store(6, spread)
             below = code(Op.MULTIPLY_ADD, FUNCTIONS["sqrt"](code, spread), parameter(4), parameter(5))
             move = code(Op.MULTIPLY, mean, FUNCTIONS["reciprocal"](code, below))
             left = code(Op.MULTIPLY, stream(0), parameter(6))

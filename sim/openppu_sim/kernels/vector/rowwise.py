@@ -156,7 +156,7 @@ def _powers(code: Code, top: Name) -> Name:
     code.set(total, Op.COPY, 0.0)
     with code.loop(1):
         power = FUNCTIONS["exp"](code, code(Op.SUBTRACT, stream(0), top))
-        code.put(5, Op.COPY, power)
+        code.store(5, power)
         code.set(total, Op.ADD, total, power)
     return total
 
@@ -227,7 +227,7 @@ def layer_norm(unit: Unit, x: Matrix, gain: Matrix, bias: Matrix, result: Matrix
             with code.loop(1):
                 apart = code(Op.SUBTRACT, stream(0), mean.spread)
                 scaled = code(Op.MULTIPLY, apart, inverse.spread)
-                code.put(4, Op.MULTIPLY_ADD, scaled, stream(1), stream(3))
+                code.put(4, Op.MULTIPLY_ADD, scaled, stream(1), stream(2))
 
     lanes = unit.lanes
     ragged = bool(x.columns % lanes)
@@ -237,7 +237,7 @@ def layer_norm(unit: Unit, x: Matrix, gain: Matrix, bias: Matrix, result: Matrix
         return [
             walk(0, x, part, lanes, passes=3),
             each_row(1, gain, part, lanes),
-            each_row(3, bias, part, lanes),
+            each_row(2, bias, part, lanes),
             walk(4, result, part, lanes),
         ]
 
@@ -264,7 +264,7 @@ def cross_entropy(
                 hit = code(Op.EQUAL_INTEGER, INDEX, label)
                 code.set(picked, Op.SELECT, hit, apart, picked)
                 power = FUNCTIONS["exp"](code, apart)
-                code.put(5, Op.COPY, power)
+                code.store(5, power)
                 code.set(total, Op.ADD, total, power)
             packed = fold(code, Op.ADD, total, into=code.keep())
             chosen = fold(code, Op.ADD, picked, into=code.keep())
