@@ -126,3 +126,27 @@ def packed_column(stream: int, vector: Matrix, part: Blocks, lanes: int) -> SetS
         tail=part.rows % lanes,
         tail_dimension=0,
     )
+
+
+class Layout:
+    """Places for matrices in a scratchpad, one behind the other, each row a whole number of chunks.
+
+    Parameters
+    ----------
+    word_bytes : int
+        Of the scratchpad: 4 L.
+    start : int
+        The first byte that is free.
+    """
+
+    def __init__(self, *, word_bytes: int, start: int = 0):
+        self.word_bytes = word_bytes
+        self.end = start
+
+    def matrix(self, rows: int, columns: int, format: str = BINARY32.name) -> Matrix:
+        """The next place."""
+        size = format_named(format).bits // 8
+        pitch = chunks(columns, self.word_bytes // 4) * self.word_bytes // 4 * size
+        base = -(-self.end // self.word_bytes) * self.word_bytes
+        self.end = -(-(base + rows * pitch) // self.word_bytes) * self.word_bytes
+        return Matrix(base=base, rows=rows, columns=columns, pitch=pitch, format=format)
