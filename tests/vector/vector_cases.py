@@ -11,6 +11,7 @@ from openppu_sim.kernels.vector import elementwise, rowwise
 from openppu_sim.kernels.vector.matrix import Matrix
 from openppu_sim.kernels.vector.parts import FUNCTIONS
 from openppu_sim.kernels.vector.plan import Plan, Unit
+from openppu_sim.kernels.vector.stochastic import round_stochastically
 from openppu_sim.reference.formats import decode, encode
 from openppu_sim.reference.quantise import binary32_to_int8, int32_to_int8
 
@@ -330,6 +331,40 @@ def adamw(rows: int = 7, columns: int = 30) -> Case:
     return _case(pad, plan, check)
 
 
+def stochastic(rows: int = 70, columns: int = 37) -> Case:
+    """Against the generators in plain numpy; and the mean of many roundings is the number."""
+    rng = np.random.default_rng(11)
+    pad = Scratchpad()
+    x = pad.matrix(rows, columns, rng.normal(size=(rows, columns)))
+    result = pad.matrix(rows, columns, fmt="bf16")
+    bits = x.read(pad.memory)
+    strip = CHIP.vector.strip_rows
+    width = -(-columns // LANES)
+    true = np.zeros((rows, width * LANES), np.uint32)
+    padded = np.zeros((rows, width * LANES), np.uint32)
+    padded[:, :columns] = bits
+    for number, first in enumerate(range(0, rows, strip)):
+        state = np.arange(strip * LANES, dtype=np.uint32) * np.uint32(0x9E3779B9)
+        state ^= np.uint32((1234 ^ number * 0x9E3779B9) & 0xFFFFFFFF)
+        state = (state ^ state >> 16) * np.uint32(0x85EBCA6B)
+        state = (state ^ state >> 13) * np.uint32(0xC2B2AE35)
+        state = ((state ^ state >> 16) | 1).reshape(strip, LANES)
+        for chunk in range(width):
+            state = state ^ state << 13
+            state = state ^ state >> 17
+            state = state ^ state << 5
+            here = padded[first : first + strip, LANES * chunk : LANES * (chunk + 1)]
+            true[first : first + strip, LANES * chunk : LANES * (chunk + 1)] = here + (state[: len(here)] >> 16) >> 16
+
+    def check(memory: np.ndarray) -> None:
+        got = result.read(memory)
+        assert (got == true[:, :columns]).all()
+        up = got != bits >> 16
+        assert abs(up.mean() - ((bits & 0xFFFF) / 65536).mean()) < 0.02
+
+    return _case(pad, round_stochastically(unit(), x, result, seed=1234), check)
+
+
 CASES: dict[str, Callable[[], Case]] = {
     "softmax": softmax,
     "softmax_bf16": lambda: softmax(9, 40, "bf16"),
@@ -352,5 +387,6 @@ CASES: dict[str, Callable[[], Case]] = {
     "rope": rope,
     "sgd": sgd,
     "adamw": adamw,
+    "stochastic": stochastic,
     **{f"function_{name}": lambda name=name: function(name) for name in FUNCTIONS},
 }

@@ -1,7 +1,7 @@
 """Cycles of the vector unit on whole rows beside its lanes' bound, on the RTL of a unit of eight lanes.
 
-bf16 in and out, all of it in the scratchpad. The bound is the operations that the algorithm does on each element, for all
-elements, at one a lane a cycle: softmax 29 (greatest, difference, 25 of e^x, sum, product), RMSNorm 3, LayerNorm 6,
+bf16 in and out, all of it in the scratchpad. The bound is the operations that the algorithm does on each element, for
+all elements, at one a lane a cycle: softmax 29 (greatest, difference, 25 of e^x, sum, product), RMSNorm 3, LayerNorm 6,
 SwiGLU 65. What is done once for a row, and the beginning and end of the run, come on top. Every byte of the scratchpad
 equals the reference, and the cycles are those that the model predicts.
 """
