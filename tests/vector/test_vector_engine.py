@@ -7,14 +7,13 @@ import pytest
 from openppu.command.error import Error
 from openppu.config import ConfigError, load
 from openppu.vector.engine import VectorEngine
-from openppu.vector.operation import Operation as Op
 from openppu_sim.cycles.vector import VectorCycles
 from openppu_sim.kernels.vector.assembly import LAYOUT, image, parse, to_word
 from openppu_sim.kernels.vector.commands import LoadProgram, Run, SetStream, Unknown
 from openppu_sim.reference.vector import VectorReference
 from openppu_sim.simulator.vector import Stalls
 from openppu_verif.vector.simulation import Job, simulate
-from vector_cases import CHIP, binary, requantise, softmax
+from vector_cases import CHIP, requantise, softmax
 
 SLOW = Stalls(offers=30_000, accepts=20_000, reads=30_000, writes=20_000, seed=5)
 BYTES = 4096
@@ -51,13 +50,13 @@ def check(jobs: list[Job], *, exact: bool = False) -> None:
             assert [(end.taken, end.finished) for end in run.ends] == cycles.predict(job.commands, job.memory)
 
 
-@pytest.mark.slow
 def test_kernels_equal_the_reference_in_the_cycles_that_the_model_says():
-    cases = [softmax(5, 9), binary(Op.ADD, (5, 17)), requantise(True, True, -5, 5, 9)]
+    cases = [softmax(3, 9), requantise(True, True, -5, 5, 9)]
     jobs = [Job(commands=case.plan.commands, memory=case.memory) for case in cases]
     check(jobs, exact=True)
 
 
+@pytest.mark.slow
 def test_streams_that_wait_change_nothing_but_time():
     reads = SetStream(stream=0, base=1024, counts=(12, 3), strides=(32, 384), tail=5, fill=7)
     writes = SetStream(stream=4, base=2560, counts=(12, 4), strides=(8, 96), format=0, tail=3, tail_dimension=0)

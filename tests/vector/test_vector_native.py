@@ -11,6 +11,8 @@ from openppu_sim.simulator.vector import Stalls, build_vector, run
 from openppu_verif.vector.soak import soak
 from vector_cases import CASES, CHIP, Case, cross_entropy, layer_norm, rms_norm, softmax
 
+pytestmark = pytest.mark.slow  # the model takes a minute or two to build
+
 
 @pytest.fixture(scope="module")
 def model(build_root) -> Path:
@@ -61,7 +63,6 @@ def test_random_commands_equal_the_reference(model):
     assert ends.keys() >= {"OKAY", "FIELD", "FORMAT", "ALIGNMENT", "BOUNDS", "OPCODE", "MEMORY"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("make", [softmax, rms_norm])
 def test_a_thousand_rows_take_little_more_than_their_operations(model, make):
     case = make(1024, 576, "bf16")
