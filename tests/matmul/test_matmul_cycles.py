@@ -34,7 +34,7 @@ def compare(engine: NativeEngine, commands: list[MatmulCommand], latency: int) -
 
 
 def test_random_commands_take_the_cycles_that_are_predicted(engine):
-    for seed in range(60):
+    for seed in range(40):
         drawn = RandomCommands(TINY, seed, most=random.Random(seed).choice([4, 14, 24]))
         compare(engine, [drawn.draw() for _ in range(40)], random.Random(seed).choice([1, 4, 4, 9]))
 
@@ -67,11 +67,12 @@ def test_taking_repeated_k_blocks_in_one_step_changes_nothing(monkeypatch):
 def test_larger_products_reach_the_tile_s_bound(build_root: Path):
     chip = load("demo")
     engine = NativeEngine(chip, build_root)
-    shares = {
-        (fmt, shape): utilisation.measure(engine, chip, fmt, shape).share
-        for fmt, shapes in utilisation.SHAPES.items()
-        for shape in shapes
-    }
+    shares = {}
+    for fmt, shapes in utilisation.SHAPES.items():
+        for shape in shapes:
+            measured = utilisation.measure(engine, chip, fmt, shape)
+            assert measured is not None, "the scratchpad is too small"
+            shares[fmt, shape] = measured.share
     assert shares["bf16", (128, 128, 128, 0, 0)] >= 0.99
     assert shares["bf16", (128, 128, 128, 1, 1)] >= 0.99
     assert shares["int8", (256, 256, 256, 0, 0)] >= 0.995

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from itertools import pairwise
 
 from openppu.config import ChipConfig
 from openppu.formats.spec import FORMATS
 from openppu.matmul.command import command_layout
+from openppu.matmul.sizes import GRAIN
 
 from openppu_sim.lowering.tile import plan
 
@@ -100,7 +102,6 @@ def product(
     UserError
         If the format is not built in.
     """
-    planned = plan(m, k, n, fmt, chip.tile, resident=False)
     columns = chip.tile.columns
     element = FORMATS[fmt].bits // 8
     results = Result(fields.get("result", Result.SUMS))
@@ -110,10 +111,17 @@ def product(
     a_stride = row_stride(m if a_turned else k, element, chip)
     b_stride = row_stride(k if b_turned else n, element, chip)
     d_stride = row_stride(n, d_element, chip)
+    # Pieces begin where alignment allows: rows of a transposed A and columns of B and D at multiples of 8 bytes.
+    rows_step = max(chip.tile.rows, GRAIN // element) if a_turned else 1
+    blocks_step = max(1, GRAIN // (columns * min(element, d_element)))
+    planned = plan(m, k, n, fmt, chip.tile, resident=False)
+    most_rows = min(planned.chunks[0][1], chip.tile.accumulators // blocks_step)
+    most_rows = max(rows_step, most_rows // rows_step * rows_step)
+    most_blocks = max(blocks_step, chip.tile.accumulators // most_rows // blocks_step * blocks_step)
     commands = []
     accumulator = 0
-    for row, rows in planned.chunks:
-        for block, blocks in planned.groups:
+    for row, rows in _pieces(m, most_rows, rows_step):
+        for block, blocks in _pieces(-(-n // columns), most_blocks, blocks_step):
             first = block * columns
             commands.append(
                 MatmulCommand(
@@ -133,6 +141,13 @@ def product(
             )
             accumulator = (accumulator + rows * blocks) % chip.tile.accumulators
     return commands
+
+
+def _pieces(total: int, most: int, step: int) -> list[tuple[int, int]]:
+    """Start and size of pieces of at most ``most``, as even as starts at multiples of ``step`` allow."""
+    steps, count = -(-total // step), -(-total // most)
+    starts = [min(steps * piece // count * step, total) for piece in range(count + 1)]
+    return [(start, end - start) for start, end in pairwise(starts)]
 
 
 def row_stride(elements: int, element: int, chip: ChipConfig) -> int:
