@@ -67,10 +67,12 @@ def random_requests(bench: Bench, count: int) -> None:
                 bench.ask_write(user, tag, address, chance.randbytes(32 * words), masks=masks)
 
 
-@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
-@pytest.mark.parametrize(("seed", "rate"), [(1, 1.0), (2, 0.4)])
-def test_every_request_is_answered_as_if_memory_were_one(plan: Plan, seed: int, rate: float) -> None:
-    bench = Bench(plan, seed, rate=rate)
+CASES = [("one to one", 1, 1.0), ("one to one", 2, 0.4), ("crossbar", 3, 0.4), ("2x1", 4, 1.0)]
+
+
+@pytest.mark.parametrize(("name", "seed", "rate"), CASES)
+def test_every_request_is_answered_as_if_memory_were_one(name: str, seed: int, rate: float) -> None:
+    bench = Bench(PLANS[name], seed, rate=rate)
     random_requests(bench, 12)
     bench.run()
     assert all(channel.idle for channel in bench.channels)
@@ -78,7 +80,7 @@ def test_every_request_is_answered_as_if_memory_were_one(plan: Plan, seed: int, 
 
 def test_a_mesh_of_four_answers_everything() -> None:
     bench = Bench(plan(2, 2, ONE, initiators=4, units=2, queue=3), seed=2, rate=0.6)
-    random_requests(bench, 8)
+    random_requests(bench, 6)
     bench.run()
 
 
@@ -160,7 +162,7 @@ def test_the_way_there_and_back_takes_the_cycles_that_are_said(name: str, router
 def test_an_initiator_moves_a_word_a_cycle(write: int) -> None:
     """Long requests one after the other, over several channels, through a mesh."""
     bench = Bench(plan(2, 1, SIX, initiators=1, units=0), seed=6, delay=2)
-    count = 4
+    count = 3
     for number in range(count):
         if write:
             bench.ask_write(0, 0, 4096 * number, bytes(4096))
@@ -170,17 +172,17 @@ def test_an_initiator_moves_a_word_a_cycle(write: int) -> None:
     assert 128 * count <= cycles <= 128 * count + (60 if write else 100)
     # It begins with granules that come in another order; then there is one each cycle.
     words = bench.users[0].at["responses"]
-    assert write or words[-1] - words[-257] == 256
+    assert write or words[-1] - words[-201] == 200
 
 
 def test_two_initiators_use_two_ports_at_once() -> None:
     bench = Bench(plan(1, 1, SIX, initiators=2, units=0), seed=7, delay=2)
     for user in range(2):
-        for number in range(4):
+        for number in range(2):
             bench.ask_read(user, 0, 8192 * user + 4096 * number, 128)
     # The granules of each lie in all channels: they meet in some.
-    assert bench.run() < 1.35 * 512
-    assert sum(len(user.at["responses"]) for user in bench.users) == 1024
+    assert bench.run() < 1.5 * 256
+    assert sum(len(user.at["responses"]) for user in bench.users) == 512
 
 
 def test_who_is_late_with_its_words_holds_up_nobody_else() -> None:

@@ -48,12 +48,11 @@ class Turns(wiring.Component):
         m.submodules.turns = turns = RoundRobin(self.count)
         # From the moment that a packet is offered until its end is taken.
         under_way = Signal()
-        waits = Signal()
         current = Signal(range(max(2, self.count)))
         chosen = Signal.like(current)
         goes_on = Signal()
         valid = Array(flits.valid for flits in self.flits)
-        m.d.comb += goes_on.eq(under_way if self.whole else waits | (under_way & valid[current]))
+        m.d.comb += goes_on.eq(under_way if self.whole else under_way & valid[current])
         m.d.comb += [
             *(turns.requests[place].eq(flits.valid) for place, flits in enumerate(self.flits)),
             chosen.eq(Mux(goes_on, current, turns.pick)),
@@ -63,9 +62,5 @@ class Turns(wiring.Component):
             *(flits.ready.eq(self.merged.ready & (chosen == place)) for place, flits in enumerate(self.flits)),
         ]
         with m.If(self.merged.valid):
-            m.d.sync += [
-                under_way.eq(~(self.merged.ready & self.merged.payload.end)),
-                waits.eq(~self.merged.ready),
-                current.eq(chosen),
-            ]
+            m.d.sync += [under_way.eq(~(self.merged.ready & self.merged.payload.end)), current.eq(chosen)]
         return m

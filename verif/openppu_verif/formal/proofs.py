@@ -10,6 +10,7 @@ from openppu_verif.formal.command_proofs import COMMAND_PROOFS
 from openppu_verif.formal.hbm_proofs import HBM_PROOFS
 from openppu_verif.formal.link_layer_proofs import LINK_LAYER_PROOFS
 from openppu_verif.formal.link_router_proofs import LINK_ROUTER_PROOFS
+from openppu_verif.formal.noc_proofs import NOC_PROOFS
 from openppu_verif.formal.proof import Method, Proof
 from openppu_verif.formal.scratchpad_proofs import SCRATCHPAD_PROOFS
 
@@ -171,4 +172,5 @@ PROOFS = (
     *LINK_ROUTER_PROOFS,
     *COMMAND_PROOFS,
     *SCRATCHPAD_PROOFS,
+    *NOC_PROOFS,
 )
