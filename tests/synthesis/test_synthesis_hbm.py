@@ -88,11 +88,11 @@ def test_page_names_what_took_too_long(tmp_path: Path, capsys: pytest.CaptureFix
     assert job.main(["--build-dir", str(tmp_path), "page-hbm"]) == 0
     text = capsys.readouterr().out
     assert (
-        "Not mapped within 40 minutes, and so left out: `small` with 64 entries; "
+        "Left out, for it was not run, or not mapped within 40 minutes: `small` with 64 entries; "
         "the scheduler of `full` with 32 entries, to gates." in text
     )
     assert "| full | 32 | 12,345 | 678 | 901 | 2 | 3 |  |  |" in text
-    assert "Not placed and routed within 60 minutes, and so left out: the scheduler of `small` with 8 entries." in text
+    assert "not placed and routed within 60 minutes: the scheduler of `small` with 8 entries." in text
 
 
 def test_missing_report_of_the_area_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,6 +146,16 @@ def test_a_map_that_takes_too_long_is_left_out(
     found = [(row["config"], row["entries"], "gates" in row) for row in json.loads(report.read_text())["rows"]]
     every = [(name, entries, True) for entries in hbm.ENTRIES for name in hbm.CONFIGS]
     assert found == [(*row[:2], row[:2] != ("full", 32)) for row in every if row[:2] != ("small", 64)]
+
+
+def test_only_the_sizes_that_are_asked_for_are_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(hbm, "area_rows", lambda name, entries, folder: asked.append((name, entries)) or [])
+    monkeypatch.setattr(hbm, "benchmark_json", lambda name, rows, folder: folder / name)
+    assert job.main(["--build-dir", str(tmp_path), "synth-hbm", "--entries", "16", "8"]) == 0
+    assert asked == [(name, entries) for entries in (8, 16) for name in hbm.CONFIGS]
+    with pytest.raises(SystemExit):
+        job.main(["synth-hbm", "--entries", "9"])
 
 
 def test_what_was_mapped_before_is_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     designs = [design.name.removeprefix("tile ") for design in pnr.DESIGNS]
     place.add_argument("--only", choices=designs, metavar="DESIGN", help=f"one of {', '.join(designs)}")
     jobs.add_parser("page", help="print docs/synthesis.md from the reports of the two others")
-    jobs.add_parser("synth-hbm", help="map the memory controller by the entries of its queues; about twenty minutes")
+    mapped = jobs.add_parser("synth-hbm", help="map the memory controller by the entries of its queues; half an hour")
+    sizes = ", ".join(map(str, hbm.ENTRIES))
+    mapped.add_argument(
+        "--entries", type=int, nargs="+", choices=hbm.ENTRIES, default=hbm.ENTRIES, metavar="N", help=f"of {sizes}"
+    )
     jobs.add_parser("pnr-hbm", help="place and route the memory controllers that fit; about twenty minutes")
     jobs.add_parser("page-hbm", help="print docs/hbm-synthesis.md from the reports of these two")
     jobs.add_parser("synth-link", help="map ports of the link; about five minutes")
@@ -52,7 +56,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.job == "synth":
         report = synth.run(folder)
     elif options.job == "synth-hbm":
-        report = hbm.run_area(folder)
+        report = hbm.run_area(folder, entries=sorted(set(options.entries)))
     elif options.job == "pnr-hbm":
         report = hbm.run_clock(folder)
     elif options.job == "synth-link":

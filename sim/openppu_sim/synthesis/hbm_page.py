@@ -144,8 +144,10 @@ def _unrouted(clock: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _left_out(names: Sequence[str], done: str, seconds: float) -> str:
-    """A sentence on what took too long, if something did."""
-    return f" Not {done} within {seconds / 60:.0f} minutes, and so left out: {'; '.join(names)}." if names else ""
+    """A sentence on what is missing, if something is."""
+    if not names:
+        return ""
+    return f" Left out, for it was not run, or not {done} within {seconds / 60:.0f} minutes: {'; '.join(names)}."
 
 
 def _parts_table(
