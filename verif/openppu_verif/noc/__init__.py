@@ -1,0 +1,1 @@
+"""The on-chip network's testbench."""
