@@ -125,7 +125,8 @@ async def what_each_user_writes_it_reads_back(dut: Any) -> None:
     chance = random.Random(cocotb.RANDOM_SEED)
     users = [User(dut, number, given["tags"], chance) for number in range(given["users"])]
     memories = [Memory(dut, f"channel__{number}", given["memory_tags"], chance) for number in range(given["memories"])]
-    ends = [end for part in (*users, *memories) for end in part.ends]
+    parts: list[User | Memory] = [*users, *memories]
+    ends = [end for part in parts for end in part.ends]
 
     await Timer(1, "ns")
     dut.rst.set(Immediate(1))
@@ -149,7 +150,7 @@ async def what_each_user_writes_it_reads_back(dut: Any) -> None:
         for end in ends:
             end.drive(cycle)
         await Timer(1, "ns")
-        for part in (*users, *memories):
+        for part in parts:
             part.sample(cycle)
         dut.clk.set(Immediate(1))
         await Timer(1, "ns")
