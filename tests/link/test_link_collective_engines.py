@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from collective_jobs import make_case
 from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.instruction import Instruction, Opcode, Source, Stream
 from openppu.link.collective.packets import Fault
@@ -16,6 +15,7 @@ from openppu.link.collective.wiring import Wiring, four_groups, mesh, pair, ring
 from openppu.link.config import LinkConfig
 from openppu_sim.cycles.collectives import Timing, all_reduce_clocks
 from openppu_sim.errors import SimulationError
+from openppu_verif.link.collective_jobs import make_case
 from openppu_verif.link.collectives import Outcome, Surroundings, build_engine, run
 
 ENGINE = CollectiveConfig(link=LinkConfig(ports=7, lanes=4, lane_bits=16), window=64, packet=8, reads=32)

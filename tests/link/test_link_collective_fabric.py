@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from collective_jobs import make_case
 from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.plan import Job, plan
 from openppu.link.collective.wiring import of
 from openppu.link.config import LinkConfig
 from openppu.link.topology import Topology, pair, ring
+from openppu_verif.link.collective_jobs import make_case
 from openppu_verif.link.collectives import Surroundings, build_engine, run
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-from collective_jobs import make_case
 from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.instruction import Instruction, Opcode, Source
 from openppu.link.collective.plan import ALGORITHMS, Job, choose, fitting, plan
@@ -11,6 +10,7 @@ from openppu.link.collective.wiring import Wiring, four_groups, mesh, named, pai
 from openppu.link.config import LinkConfig
 from openppu.section import ConfigError
 from openppu_sim.reference.collective_programs import StuckError, run
+from openppu_verif.link.collective_jobs import make_case
 
 WIRINGS = {
     "pair": pair(),

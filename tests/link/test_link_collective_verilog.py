@@ -1,11 +1,13 @@
 """The collective engine is emitted as Verilog without warnings; what cannot be built is refused in a line."""
 
+import re
 from pathlib import Path
 
 import pytest
 from openppu.config import load
 from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.engine import CollectiveEngine
+from openppu.link.collective.fabric import CollectiveFabric
 from openppu.link.config import LinkConfig
 from openppu.section import ConfigError
 from openppu.verilog import emit
@@ -18,6 +20,19 @@ def test_an_engine_lints(ports: int, lanes: int, tmp_path: Path) -> None:
     path = tmp_path / "collective_engine.v"
     emit(CollectiveEngine(config), top="collective_engine", config=load("tiny")).write(path)
     assert lint(path, "collective_engine") == []
+
+
+def test_a_chip_s_link_lints_with_a_clock_for_what_each_port_receives(tmp_path: Path) -> None:
+    link = LinkConfig(ports=2, lanes=2, lane_bits=16, window=8, credits=2, recovered_clock=True)
+    config = CollectiveConfig(link=link, window=16, packet=4, reads=8)
+    path = tmp_path / "collective_fabric.v"
+    part = CollectiveFabric(config, tags=2, mailboxes=1, mailbox_bytes=64, semaphores=0)
+    verilog = emit(part, top="collective_fabric", config=load("tiny"))
+    verilog.write(path)
+    for port in range(2):
+        assert re.search(rf"input +wire +rx_{port}_clk,", verilog.text)
+        assert re.search(rf"\.rx_clk\(rx_{port}_clk\)", verilog.text)
+    assert lint(path, "collective_fabric") == []
 
 
 @pytest.mark.parametrize(

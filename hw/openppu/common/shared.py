@@ -1,27 +1,43 @@
 """Sub-modules that are emitted once, however often they are used."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from amaranth import ClockSignal, Const, Elaboratable, Instance, ResetInserter, ResetSignal, Value, ValueLike
+from amaranth import (
+    ClockSignal,
+    Const,
+    DomainRenamer,
+    Elaboratable,
+    Instance,
+    ResetInserter,
+    ResetSignal,
+    Value,
+    ValueLike,
+)
 from amaranth.lib import wiring
 
 
-def shared(component: wiring.Component, platform, *, reset: Value | None = None) -> Elaboratable:
+def shared(
+    component: wiring.Component, platform, *, reset: Value | None = None, domains: Mapping[str, str] = {}
+) -> Elaboratable:
     """What to put into ``m.submodules`` for ``component``: itself, or one more use of its module.
 
     Amaranth emits a module for every component object. When the design is elaborated for emission
     (`openppu.verilog.Emission` is the platform) this returns an Instance, and the platform emits the module itself
     once for all components of the same kind and parameters. In Amaranth's own simulator, which takes an Instance for
-    zeros, the component is used as it is. While ``reset`` is high, it is held in reset, too.
+    zeros, the component is used as it is. While ``reset`` is high, it is held in reset, too. ``domains`` names, for
+    each clock domain that the component has beside ``sync``, the one here.
     """
     if not hasattr(platform, "module_name"):
-        return component if reset is None else ResetInserter(reset)(component)
+        used = component if reset is None else ResetInserter(reset)(component)
+        return DomainRenamer(dict(domains))(used) if domains else used
     # It is used, by its ports; Amaranth only sees components that are elaborated, and would warn.
     component._MustUse__used = True
     resets = ResetSignal() if reset is None else ResetSignal() | reset
     ports = {}
     for name, member, value in ports_of(component):
         ports[f"{'i' if member.flow is wiring.In else 'o'}_{name}"] = value
+    for name, here in domains.items():
+        ports |= {f"i_{name}_clk": ClockSignal(here), f"i_{name}_rst": ResetSignal(here)}
     return Instance(platform.module_name(component), i_clk=ClockSignal(), i_rst=resets, **ports)
 
 

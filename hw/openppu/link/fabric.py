@@ -26,6 +26,8 @@ from openppu.link.waiting import PERIOD_BITS
 class Fabric(wiring.Component):
     """Ports, router, initiator and target. Before packets can go to other chips, ``routes`` must be written.
 
+    With ``recovered_clock``, what port p receives is in the domain ``rx_p``.
+
     Parameters
     ----------
     config : LinkConfig
@@ -139,7 +141,8 @@ class Fabric(wiring.Component):
 
         for number in range(self.config.ports):
             port = Port(self.config)
-            m.submodules[f"port_{number}"] = shared(port, platform)
+            domains = {"rx": f"rx_{number}"} if self.config.recovered_clock else {}
+            m.submodules[f"port_{number}"] = shared(port, platform, domains=domains)
             wiring.connect(m, port.serdes, wiring.flipped(self.serdes[number]))
             for channel in range(CHANNELS):
                 wiring.connect(m, port.receive[channel], router.arrivals[number][channel])

@@ -1,9 +1,9 @@
-// Chips' links with their collective engines, joined port to port by channels, with a memory each: programs run on all of
-// them at once.
+// Chips' links with their collective engines, joined port to port by channels, with a memory each. When all ports are up,
+// jobs are done one after the other: programs run on all chips at once, from memories of their own.
 //
 // usage (by model_main.cpp): bench_main PARAMETERS RESULT
 //
-// PARAMETERS is written by mesh_native.py. Memories are files of bytes, `<RESULT>.<chip>` afterwards.
+// PARAMETERS is written by mesh_native.py. Memories are files of bytes, `<RESULT>.<job>.<chip>` afterwards.
 
 #include <cstdio>
 #include <cstring>
@@ -82,10 +82,18 @@ struct Port {
 
 struct Chip {
   explicit Chip(const native::Factory& factory)
-      : model(factory()), clk(model.port("clk")), rst(model.port("rst")), routes(model.port("routes")),
-        finished(model.port("finished")), status(model.port("engine")), program(model, "program") {}
+      : model(factory()), routes(model.port("routes")),
+        finished(model.port("finished")), status(model.port("engine")), program(model, "program") {
+    // What a port receives may come in a clock of its own: here it is the chip's.
+    for (const auto& [name, pin] : model.ports) {
+      const std::string end = name.substr(name.size() < 3 ? 0 : name.size() - 3);
+      if (end == "clk") clocks.push_back(pin);
+      if (end == "rst") resets.push_back(pin);
+    }
+  }
   native::Model model;
-  native::Pin clk, rst, routes, finished, status;
+  native::Pin routes, finished, status;
+  std::vector<native::Pin> clocks, resets;
   Stream program;
   std::vector<Port> ports;
   std::vector<Access> accesses;
@@ -93,7 +101,18 @@ struct Chip {
   Bytes memory;
   size_t next = 0;
   bool done = false;
-  uint64_t last_write = 0, end = 0;
+  uint64_t released = RESET, begin = 0, last_write = 0, end = 0;
+};
+
+// What a job came to.
+struct Done {
+  struct Of {
+    bool done;
+    uint64_t last_write, end, stalled, fault;
+  };
+  uint64_t start = 0, simulated = 0, wrong_bits = 0;
+  std::vector<uint64_t> sums;
+  std::vector<Of> chips;
 };
 
 class Bench {
@@ -105,7 +124,9 @@ class Bench {
         beat_(static_cast<uint64_t>(parameters.number("beat_bytes"))),
         read_latency_(static_cast<uint64_t>(parameters.number("read_latency"))),
         write_latency_(static_cast<uint64_t>(parameters.number("write_latency"))),
-        up_(static_cast<uint64_t>(parameters.number("up"))) {
+        up_(static_cast<uint64_t>(parameters.number("up"))),
+        memory_stall_(static_cast<uint32_t>(parameters.number("memory_stall"))),
+        random_(static_cast<uint64_t>(parameters.number("seed"))) {
     const auto lane_bits = static_cast<int>(parameters.number("lane_bits"));
     const auto lanes = static_cast<int>(parameters.number("lanes"));
     const auto delay = static_cast<int>(parameters.number("delay"));
@@ -115,6 +136,7 @@ class Bench {
     for (int number = 0; number < count; ++number) {
       chips_.push_back(std::make_unique<Chip>(factory));
       Chip& chip = *chips_.back();
+      if (const auto skew = static_cast<uint64_t>(parameters.number("reset_skew"))) chip.released += random_.below(skew);
       for (int port = 0; port < parameters.number("ports"); ++port) {
         chip.ports.emplace_back(chip.model, port);
         std::vector<LaneSettings> settings;
@@ -129,10 +151,6 @@ class Bench {
         chip.accesses.emplace_back(chip.model, stream);
       const std::string own = "." + std::to_string(number);
       for (const std::string& line : parameters.all("route" + own)) chip.lines.push_back(bytes_of(line));
-      for (const std::string& line : parameters.all("instruction" + own)) chip.instructions.push_back(bytes_of(line));
-      std::ifstream file(parameters.text("memory" + own), std::ios::binary);
-      if (!file) throw std::runtime_error("cannot read a memory");
-      chip.memory = {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
       for (const std::string& line : parameters.all("pin" + own)) {  // name, bytes
         const size_t place = line.find(' ');
         put(chip.model.port(line.substr(0, place)), bytes_of(line.substr(place)));
@@ -148,49 +166,50 @@ class Bench {
     }
   }
 
-  void run() {
+  // Trains all ports, and does all jobs, or those up to the first that fails.
+  void run(const std::string& path) {
     const auto limit = static_cast<uint64_t>(parameters_.number("limit"));
     while (!all_up() && now_ < limit) clock();
     for (uint64_t settle = 0; settle < SETTLE; ++settle) clock();
     trained_ = all_up();
-    start_ = now_;
-    running_ = trained_;
-    while (running_ && !ended() && now_ < start_ + limit) clock();
+    for (int64_t job = 0; job < parameters_.number("jobs") && trained_; ++job) {
+      const std::string name = std::to_string(job);
+      load(name);
+      for (int64_t pause = parameters_.number("pause." + name); pause > 0; --pause) clock();
+      start_ = now_;
+      running_ = true;
+      while (!ended() && now_ < start_ + limit) clock();
+      running_ = false;
+      keep(path + "." + name);
+      for (const auto& chip : chips_)
+        if (!chip->done) return;
+    }
   }
 
   void write(const std::string& path) const {
     std::ofstream file(path);
-    uint64_t wrong_bits = 0;
-    for (const auto& chip : chips_)
-      for (const Port& port : chip->ports) wrong_bits += port.channel->wrong_bits();
-    file << "{\"trained\": " << trained_ << ", \"start\": " << start_ << ", \"simulated\": " << now_
-         << ", \"wrong_bits\": " << wrong_bits << ", \"sums\": {";
+    file << "{\"trained\": " << trained_ << ", \"jobs\": [";
     const char* comma = "";
-    for (const std::string& line : parameters_.all("sum")) {
-      const native::Field field = parameters_.field(line);
-      uint64_t sum = 0;
-      for (const auto& chip : chips_)
-        for (const Port& port : chip->ports)
-          if (port.peer >= 0) sum += field.get(port.status.at);
-      file << comma << "\"" << line << "\": " << sum;
-      comma = ", ";
-    }
-    file << "}, \"chips\": [";
-    comma = "";
-    for (const auto& chip : chips_) {
-      file << comma << "{\"done\": " << chip->done
-           << ", \"last_write\": " << chip->last_write << ", \"end\": " << chip->end
-           << ", \"stalled\": " << stalled_.get(chip->status.at) << ", \"fault\": " << fault_.get(chip->status.at)
-           << "}";
-      comma = ", ";
+    for (const Done& job : done_) {
+      file << comma << "{\"start\": " << job.start << ", \"simulated\": " << job.simulated
+           << ", \"wrong_bits\": " << job.wrong_bits << ", \"sums\": {";
+      comma = "";
+      size_t number = 0;
+      for (const std::string& line : parameters_.all("sum")) {
+        file << comma << "\"" << line << "\": " << job.sums[number++];
+        comma = ", ";
+      }
+      file << "}, \"chips\": [";
+      comma = "";
+      for (const Done::Of& chip : job.chips) {
+        file << comma << "{\"done\": " << chip.done << ", \"last_write\": " << chip.last_write
+             << ", \"end\": " << chip.end << ", \"stalled\": " << chip.stalled << ", \"fault\": " << chip.fault << "}";
+        comma = ", ";
+      }
+      file << "]}";
     }
     file << "]}\n";
     if (!file) throw std::runtime_error("cannot write " + path);
-    for (size_t number = 0; number < chips_.size(); ++number) {
-      std::ofstream memory(path + "." + std::to_string(number), std::ios::binary);
-      const Bytes& bytes = chips_[number]->memory;
-      memory.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-    }
   }
 
  private:
@@ -198,23 +217,66 @@ class Bench {
     for (size_t at = 0; at < pin.bytes; ++at) pin.at[at] = at < bytes.size() ? bytes[at] : 0;
   }
 
+  // Programs and memories of a job.
+  void load(const std::string& job) {
+    for (size_t number = 0; number < chips_.size(); ++number) {
+      Chip& chip = *chips_[number];
+      const std::string own = "." + job + "." + std::to_string(number);
+      chip.instructions.clear();
+      for (const std::string& line : parameters_.all("instruction" + own)) chip.instructions.push_back(bytes_of(line));
+      std::ifstream file(parameters_.text("memory" + own), std::ios::binary);
+      if (!file) throw std::runtime_error("cannot read a memory");
+      chip.memory = {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+      chip.begin = static_cast<uint64_t>(parameters_.number("begin" + own));
+      chip.next = 0;
+      chip.done = false;
+    }
+  }
+
+  // What the job came to; counts are those since the start.
+  void keep(const std::string& path) {
+    Done job;
+    job.start = start_;
+    job.simulated = now_;
+    for (const auto& chip : chips_)
+      for (const Port& port : chip->ports) job.wrong_bits += port.channel->wrong_bits();
+    for (const std::string& line : parameters_.all("sum")) {
+      const native::Field field = parameters_.field(line);
+      job.sums.push_back(0);
+      for (const auto& chip : chips_)
+        for (const Port& port : chip->ports)
+          if (port.peer >= 0) job.sums.back() += field.get(port.status.at);
+    }
+    for (size_t number = 0; number < chips_.size(); ++number) {
+      const Chip& chip = *chips_[number];
+      const uint8_t* status = chip.status.at;
+      job.chips.push_back({chip.done, chip.last_write, chip.end, stalled_.get(status), fault_.get(status)});
+      std::ofstream memory(path + "." + std::to_string(number), std::ios::binary);
+      const auto* bytes = reinterpret_cast<const char*>(chip.memory.data());
+      memory.write(bytes, static_cast<std::streamsize>(chip.memory.size()));
+      if (!memory) throw std::runtime_error("cannot write " + path);
+    }
+    done_.push_back(job);
+  }
+
   void clock() {
     for (const auto& chip : chips_) drive(*chip);
     for (const auto& chip : chips_) {
-      chip->clk.set(1);
-      chip->model.evaluate();
-      chip->clk.set(0);
-      chip->model.evaluate();
+      for (const uint64_t level : {1, 0}) {
+        for (const native::Pin& clk : chip->clocks) clk.set(level);
+        chip->model.evaluate();
+      }
     }
     for (const auto& chip : chips_) take(*chip);
     ++now_;
   }
 
   void drive(Chip& chip) {
-    chip.rst.set(now_ < RESET);
-    const uint64_t line = now_ - RESET;
-    put(chip.routes, now_ >= RESET && line < chip.lines.size() ? chip.lines[line] : Bytes());
-    const bool more = running_ && chip.next < chip.instructions.size();
+    const bool reset = now_ < chip.released;
+    for (const native::Pin& rst : chip.resets) rst.set(reset);
+    const uint64_t line = now_ - chip.released;
+    put(chip.routes, !reset && line < chip.lines.size() ? chip.lines[line] : Bytes());
+    const bool more = running_ && now_ >= start_ + chip.begin && chip.next < chip.instructions.size();
     chip.program.valid.set(more);
     if (more) put(chip.program.payload, chip.instructions[chip.next]);
     for (Port& port : chip.ports) {
@@ -230,8 +292,8 @@ class Bench {
       if (comes) std::memcpy(access.beat.payload.at, access.reads.front().beat.data(), beat_);
       const bool written = !access.writes.empty() && access.writes.front().due <= now_;
       access.written.set(written);
-      access.address.ready.set(1);
-      access.write.ready.set(1);
+      access.address.ready.set(!random_.chance(memory_stall_));
+      access.write.ready.set(!random_.chance(memory_stall_));
       if (comes) access.reads.pop_front();  // always taken at once
       if (!written) continue;
       // A read that is asked for after this clock sees it.
@@ -243,7 +305,7 @@ class Bench {
   }
 
   void take(Chip& chip) {
-    if (now_ >= RESET) {
+    if (now_ >= chip.released) {
       if (chip.program.moves()) ++chip.next;
       if (chip.finished.number()) {
         chip.done = true;
@@ -279,7 +341,7 @@ class Bench {
     for (const auto& chip : chips_)
       for (const Port& port : chip->ports)
         if (port.peer >= 0 && state_.get(port.status.at) != up_) return false;
-    return now_ > RESET;
+    return now_ > 2 * RESET;
   }
 
   bool ended() const {
@@ -294,7 +356,10 @@ class Bench {
   const native::Parameters& parameters_;
   native::Field state_, stalled_, fault_, address_, data_, count_;
   uint64_t beat_, read_latency_, write_latency_, up_, valid_ = 0;
+  uint32_t memory_stall_;
+  native::Random random_;
   std::vector<std::unique_ptr<Chip>> chips_;
+  std::vector<Done> done_;
   uint64_t now_ = 0, start_ = 0;
   bool running_ = false, trained_ = false;
 };
@@ -307,7 +372,7 @@ extern "C" int bench_main(const native::Factory& factory, int argc, char** argv)
   if (argc != 3) throw std::runtime_error("usage: simulator LIBRARY PARAMETERS RESULT");
   const native::Parameters parameters(argv[1]);
   link::Bench bench(factory, parameters);
-  bench.run();
+  bench.run(argv[2]);
   bench.write(argv[2]);
   return 0;
 } catch (const std::exception& error) {

@@ -31,8 +31,8 @@ FOLDER = Path(__file__).parent
 SOURCES = tuple(FOLDER / f"{name}.cpp" for name in ("mesh_bench", "channel"))
 HEADERS = (FOLDER / "channel.h",)
 TOP = "collective_fabric"
-SIZES = {"tags": 4, "mailboxes": 1, "mailbox_bytes": 64, "semaphores": 0}
-"""Of what a chip has beside collectives: little, as it rests."""
+SIZES = {"tags": 4, "mailboxes": 1, "semaphores": 0}
+"""Of what a chip has beside collectives: little, as it rests. A mailbox is of two beats at least."""
 SUMS = ("bad", "replayed", "timeouts", "stalls")
 """Counters of `openppu.link.link_counters` that are added up."""
 
@@ -49,29 +49,57 @@ class About:
         Chance of each bit on each lane.
     words : int
         Of a lane's delay.
+    memory_stall : float
+        Share of clocks in which a stream of memory holds back.
+    reset_skew : int
+        Chips leave reset at random clocks, so many apart at most. Else all ports begin their flits in the same clocks.
     patience : int
         As of `openppu.link.collective.engine.CollectiveEngine`.
     limit : int
-        Clocks to train, and then to run, at most.
+        Clocks to train, and then for each job, at most.
     """
 
     read_latency: int = 4
     write_latency: int = 4
     bit_errors: float = 0.0
     words: int = 1
+    memory_stall: float = 0.0
+    reset_skew: int = 0
     patience: int = 20_000
     limit: int = 400_000
     seed: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
+class Work:
+    """A job for all chips.
+
+    Parameters
+    ----------
+    programs : sequence of sequences of Instruction
+        Each chip's, with an END as its last.
+    memories : sequence of arrays of uint8
+    pause : int
+        Clocks from the job before to this one's start.
+    begins : sequence of int
+        How many clocks behind that each chip begins; none: at once.
+    """
+
+    programs: Sequence[Sequence[Instruction]]
+    memories: Sequence[np.ndarray]
+    pause: int = 0
+    begins: Sequence[int] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """``clocks`` from the first instruction to the end of the last chip's program; ``last_write``, likewise, to the
-    last word that is in memory; ``trained``: clocks from reset to the start; ``counts`` of `SUMS`, over all ports."""
+    last word that is in memory; ``start``: clocks from reset to the start; ``counts`` of `SUMS`, over all ports, and
+    ``wrong_bits``: since reset."""
 
     clocks: int
     last_write: int
-    trained: int
+    start: int
     wrong_bits: int
     counts: dict[str, int]
     memories: tuple[np.ndarray, ...]
@@ -85,18 +113,23 @@ def build_node(config: CollectiveConfig, build_root: Path) -> Path:
     UserError
         If a tool is missing or rejects its input.
     """
-    return build_model(lambda: CollectiveFabric(config, **SIZES), TOP, repr((config, SIZES)), build_root)
+    ports = range(config.ports if config.link.recovered_clock else 0)
+    clocks = {f"rx_{port}_clk": (f"serdes__{port}__", f"rx_{port}_rst") for port in ports}
+    sizes = SIZES | {"mailbox_bytes": max(64, 2 * config.beat_bytes)}
+    return build_model(lambda: CollectiveFabric(config, **sizes), TOP, repr((config, sizes)), build_root, clocks=clocks)
 
 
 def run(
     executable: Path,
     config: CollectiveConfig,
+    topology: Topology,
     wiring: Wiring,
-    programs: Sequence[Sequence[Instruction]],
-    memories: Sequence[np.ndarray],
+    works: Sequence[Work],
     about: About,
-) -> Outcome:
-    """Train all ports from reset, write the routes, and run all chips' programs to their ends.
+) -> list[Outcome]:
+    """Train all ports from reset, write the routes, and do the jobs, one after the other.
+
+    ``topology`` says which ports are joined, ``wiring`` where the streams of the engines go.
 
     Raises
     ------
@@ -106,34 +139,46 @@ def run(
     library = build_bench("link-mesh", SOURCES, HEADERS, executable.parents[2])
     with tempfile.TemporaryDirectory(prefix="openppu-") as folder:
         given, got = Path(folder) / "parameters", Path(folder) / "result.json"
-        lines = _about(config, wiring, about)
-        for rank, (program, memory) in enumerate(zip(programs, memories, strict=True)):
-            image = Path(folder) / f"memory.{rank}"
-            image.write_bytes(memory.tobytes())
-            lines += [f"memory.{rank} {image}", *_chip(config, wiring, rank, program, about)]
+        lines = [*_about(config, topology, about), f"jobs {len(works)}"]
+        for rank in range(wiring.ranks):
+            lines += _chip(config, topology, wiring, rank, about)
+        for job, work in enumerate(works):
+            lines.append(f"pause.{job} {work.pause}")
+            for rank, (program, memory) in enumerate(zip(work.programs, work.memories, strict=True)):
+                image, own = Path(folder) / f"memory.{job}.{rank}", f"{job}.{rank}"
+                image.write_bytes(memory.tobytes())
+                lines += [f"memory.{own} {image}", f"begin.{own} {work.begins[rank] if work.begins else 0}"]
+                lines += [f"instruction.{own} {_bytes(each.bits, INSTRUCTION_BITS)}" for each in program]
         given.write_text("\n".join(lines) + "\n", encoding="utf-8")
         process = subprocess.run([executable, library, given, got], capture_output=True, text=True, check=False)
         if process.returncode != 0:
             raise SimulationError(f"the simulator failed (exit code {process.returncode}): {process.stderr.strip()}")
         result: dict[str, Any] = json.loads(got.read_text(encoding="utf-8"))
-        after = tuple(np.fromfile(f"{got}.{rank}", np.uint8) for rank in range(wiring.ranks))
-    if not result["trained"]:
-        raise SimulationError(f"not all ports are up {about.limit} clocks after reset")
-    chips, start = result["chips"], result["start"]
+        if not result["trained"]:
+            raise SimulationError(f"not all ports are up {about.limit} clocks after reset")
+        after = [
+            tuple(np.fromfile(f"{got}.{job}.{rank}", np.uint8) for rank in range(wiring.ranks))
+            for job in range(len(result["jobs"]))
+        ]
+    return [_outcome(job, memories) for job, memories in zip(result["jobs"], after, strict=True)]
+
+
+def _outcome(job: dict[str, Any], memories: tuple[np.ndarray, ...]) -> Outcome:
+    chips, start = job["chips"], job["start"]
     waiting = [f"chip {rank}: {chip}" for rank, chip in enumerate(chips) if not chip["done"]]
     if waiting:
-        raise SimulationError(f"no end after {result['simulated'] - start} clocks: {'; '.join(waiting)}")
+        raise SimulationError(f"no end after {job['simulated'] - start} clocks: {'; '.join(waiting)}")
     return Outcome(
         clocks=max(chip["end"] for chip in chips) - start + 1,
         last_write=max(chip["last_write"] for chip in chips) - start + 1,
-        trained=start,
-        wrong_bits=result["wrong_bits"],
-        counts={name.rpartition(".")[2]: count for name, count in result["sums"].items()},
-        memories=after,
+        start=start,
+        wrong_bits=job["wrong_bits"],
+        counts={name.rpartition(".")[2]: count for name, count in job["sums"].items()},
+        memories=memories,
     )
 
 
-def _about(config: CollectiveConfig, wiring: Wiring, about: About) -> list[str]:
+def _about(config: CollectiveConfig, topology: Topology, about: About) -> list[str]:
     """The parameters that concern all chips."""
     link = config.link
     port, engine, write = port_status_layout(link), status_layout(config), write_layout(config)
@@ -145,27 +190,25 @@ def _about(config: CollectiveConfig, wiring: Wiring, about: About) -> list[str]:
         **{f"link.counts.{name}": _place(port, f"link.counts.{name}") for name in SUMS},
     }
     return [
-        *(f"chips {wiring.ranks}", f"ports {config.ports}", f"streams {config.ports + len(config.units)}"),
+        *(f"chips {topology.chips}", f"ports {config.ports}", f"streams {config.ports + len(config.units)}"),
         *(f"lanes {link.lanes}", f"lane_bits {link.lane_bits}", f"beat_bytes {link.beat_bytes}"),
         *(f"delay {about.words * link.lane_bits}", f"bit_errors {about.bit_errors}", f"seed {about.seed}"),
         *(f"read_latency {about.read_latency}", f"write_latency {about.write_latency}", f"limit {about.limit}"),
+        *(f"memory_stall {round(65536 * about.memory_stall)}", f"reset_skew {about.reset_skew}"),
         f"up {State(State.ACTIVE).value}",
         *(f"field.{name} {offset} {width}" for name, (offset, width) in fields.items()),
         *(f"sum link.counts.{name}" for name in SUMS),
         *(
             f"link {rank} {number} {peer[0]} {peer[1]}"
-            for rank, ports in enumerate(wiring.peers)
+            for rank, ports in enumerate(topology.peers)
             for number, peer in enumerate(ports)
             if peer is not None
         ),
     ]
 
 
-def _chip(
-    config: CollectiveConfig, wiring: Wiring, rank: int, program: Sequence[Instruction], about: About
-) -> list[str]:
-    """The parameters of a chip: its routes, its program, and what its inputs are."""
-    topology = Topology(name=wiring.name, peers=wiring.peers)
+def _chip(config: CollectiveConfig, topology: Topology, wiring: Wiring, rank: int, about: About) -> list[str]:
+    """The parameters of a chip: its routes, and what its inputs are."""
     routes, settings = table_write_layout(), settings_layout().const(TrainingSettings().values())
     pins = {"chip": rank, "patience": about.patience, "settings": settings.as_bits()}
     for number in range(config.ports):
@@ -176,7 +219,6 @@ def _chip(
         pins[f"engines.{number}"] = engine_layout().const(goes).as_bits()
     return [
         *(f"route.{rank} {_bytes(routes.const(line).as_bits())}" for line in table_of(topology, rank)),
-        *(f"instruction.{rank} {_bytes(each.bits, INSTRUCTION_BITS)}" for each in program),
         *(f"pin.{rank} {name} {_bytes(value)}" for name, value in pins.items()),
     ]
 

@@ -1,11 +1,13 @@
-"""Jobs for collective engines: their inputs in memory, and what must stand there afterwards."""
+"""Jobs for collective engines: programs, inputs in memory, and what must stand there afterwards."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from openppu.formats.spec import BF16, BINARY32
 from openppu.link.collective.config import CollectiveConfig
-from openppu.link.collective.plan import FORMATS, Job
+from openppu.link.collective.instruction import Instruction
+from openppu.link.collective.plan import FORMATS, Job, plan
 from openppu.link.collective.wiring import Wiring
 from openppu_sim.reference.collectives import Order, all_to_all, reduce_scatter
 from openppu_sim.reference.collectives import all_reduce as all_reduce_of
@@ -23,6 +25,8 @@ class Case:
     Parameters
     ----------
     job : Job
+    programs : sequence of sequences of Instruction
+        Each rank's.
     memories : list of arrays of uint8
         Before the job.
     results : list of (address, raw bits) by rank
@@ -32,6 +36,7 @@ class Case:
     """
 
     job: Job
+    programs: Sequence[Sequence[Instruction]]
     memories: list[np.ndarray]
     results: list[list[tuple[int, Bits]]] = field(default_factory=list)
     end: int = 0
@@ -88,11 +93,13 @@ def make_case(
     target = source if in_place else source + stride * inputs + beat
     end = target + stride * max(inputs, outputs) + beat
     scratch = end + beat
-    size = scratch + stride * ranks * ranks * 2 + beat
     job = Job(operation=operation, format=fmt, elements=elements, source=source, target=target, scratch=scratch)
-    job = Job(**{**job.__dict__, "hops": hops, "root": root})
+    job = replace(job, hops=hops, root=root)
+    made = plan(job, wiring, config, algorithm)
+    size = scratch + -(-made.scratch_bytes // beat) * beat + beat
     given = [[numbers(rng, elements, fmt) for _ in range(inputs)] for _ in range(ranks)]
-    case = Case(job=job, memories=[np.full(size, FILL, np.uint8) for _ in range(ranks)], end=end)
+    memories = [np.full(size, FILL, np.uint8) for _ in range(ranks)]
+    case = Case(job=job, programs=made.programs, memories=memories, end=end)
     for rank, memory in enumerate(case.memories):
         for index, bits in enumerate(given[rank]):
             own = rank if operation == "all_gather" and in_place else index
