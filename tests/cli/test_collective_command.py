@@ -12,7 +12,7 @@ def test_the_table_names_the_fastest_its_formula_and_what_it_rests_on(capsys: py
     shown = capsys.readouterr().out
     assert "7 of 7 ports a chip, each of 51.61 GB/s of flit payload one way" in shown
     lines = [line.split() for line in shown.splitlines()]
-    assert ["64", "MiB", "direct", "2", "326.71", "205.41", "359.47", "99.50", "formula"] in lines
+    assert ["64", "MiB", "direct", "2", "326.71", "205.41", "359.46", "99.49", "formula", "yes"] in lines
     assert "Fastest for 64 MiB: direct: s + T(2, S/n)" in shown
     kinds = {"port_clocks": "measured", "channel_ns": "assumed", "payload rate of a port": "derived"}
     for figure, kind in kinds.items():
@@ -40,6 +40,33 @@ def test_the_file_has_the_figures(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert record["dead"] == "0-1"
     assert {figure["kind"] for figure in record["basis"]} == {"derived", "measured", "assumed"}
     assert "link 0-1 is dead" in capsys.readouterr().out
+
+
+def test_what_only_the_model_does_is_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "c.json"
+    for arguments, able in (
+        (["--chips", "7", "--algorithm", "halving-doubling", "--set", "link.ports=6"], False),
+        (["--chips", "8", "--algorithm", "direct"], True),
+    ):
+        assert cli.main(["collective", *arguments, "--size", "1MiB", "--json", str(path)]) == 0
+        assert [row["engine"] for row in json.loads(path.read_text())["rows"]] == [able], arguments
+        assert ("  yes\n" if able else "  no\n") in capsys.readouterr().out
+
+
+def test_on_the_rtl_the_bits_are_compared_and_the_clocks_stand_beside_the_model_s(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "c.json"
+    arguments = ["--config", "tiny", "--chips", "2", "--topology", "pair", "--size", "32B,4KiB", "--json", str(path)]
+    assert cli.main(["collective", "--rtl", *arguments, "--errors", "1e-5"]) == 0
+    assert "every chip's memory is the reference's, bit for bit" in capsys.readouterr().out
+    record = json.loads(path.read_text())
+    assert record["rtl"] is True
+    assert [(row["size"], row["algorithm"]) for row in record["rows"]] == [(32, "one_shot"), (4096, "direct")]
+    for row in record["rows"]:
+        assert row["clocks"] > row["size"] / 4
+        assert row["microseconds"] == pytest.approx(row["clocks"] / 500)
+        assert abs(row["difference_percent"]) < 25, "a lane of 32 bits: its flits, of 64 clocks, make short ones uneven"
 
 
 def test_a_small_chip_s_pair(capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,6 +98,25 @@ def test_a_small_chip_s_pair(capsys: pytest.CaptureFixture[str]) -> None:
         (("--dead", "0-1", "--degraded", "0-1"), "--dead and --degraded: give one of them"),
         (("--calibration", "/nonexistent.toml"), "/nonexistent.toml: cannot be read"),
         (("--json", "/proc/none/x.json"), "/proc/none"),
+        (("--rtl", "--size", "2MiB"), "--rtl --size 2,097,152 B: the RTL runs up to 1 MiB; leave out --rtl"),
+        (("--rtl", "--size", "30B"), "--rtl --size 30 B: give a multiple of 4 B, elements of binary32"),
+        (
+            ("--rtl", "--op", "alltoall", "--size", "72B", "--format", "bf16"),
+            "give a multiple of 16 B, elements of bf16",
+        ),
+        (("--rtl", "--format", "fp16"), "--format 'fp16': give one of binary32, bf16, int32"),
+        (("--rtl", "--hops", "int32"), "--hops 'int32': give one of binary32, bf16"),
+        (("--rtl", "--errors", "0.1"), "--errors 0.1: give a rate from 0 to 0.0001"),
+        (("--rtl", "--dead", "0-1"), "--rtl: all links work; leave out --dead and --degraded"),
+        (("--rtl", "--chips", "1"), "--chips 1: a collective needs at least 2"),
+        (("--rtl", "--chips", "17", "--topology", "ring"), "--rtl --chips 17: the engines do up to 16"),
+        (("--rtl", "--config", "demo"), "link.ports = 1: topology mesh of 8 needs 7"),
+        (("--rtl", "--config", "ecp5"), "ecp5 has no link ports (link.ports = 0): use --config ppu810e"),
+        (("--rtl", "--topology", "groups", "--chips", "12"), "topology groups: chips = 12: give 8 or 16"),
+        (
+            ("--rtl", "--algorithm", "double-tree"),
+            "--algorithm double-tree: the engines cannot do it on mesh of 8; give",
+        ),
         (("--chips", "x"), "argument --chips: invalid int value: 'x'"),
     ],
 )

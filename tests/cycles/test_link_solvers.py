@@ -39,7 +39,7 @@ def test_a_closed_form_is_what_the_events_give(operation: str, place: Topology) 
                 assert one.how == "formula"
                 pieces = 1
                 if algorithm == "double-tree":
-                    hop = PORTS.hop_ns + PORTS.endpoint.step_ns
+                    hop = PORTS.hop_ns + PORTS.endpoint.step_ns + PORTS.endpoint.store_ns
                     width = max(count for *_, count in place.links)
                     pieces = best_pieces(place.chips, size, hop_ns=hop, gbs=PORTS.gbs * width)
                 schedule = schedule_for(operation, algorithm, place, size, pieces)
@@ -58,11 +58,13 @@ def test_a_step_at_a_time_is_near_the_events(operation: str, place: Topology) ->
 
 
 def test_the_direct_all_reduce_is_as_the_formula_says() -> None:
-    """By hand: 8 MiB a link and step, in 4,096 packets of 2 KiB with 10 bytes of header, in flits of 236 bytes."""
+    """By hand: 8 MiB a link and step, in 4,096 packets of 2 KiB with 10 bytes of header; the last hop, of 12 clocks, 1
+    for FEC, 2.5 for the recovered clock, a flit of 4 and half of 3 to wait, two routers of 2, then memory's 4 + 4 and
+    4 more; 3 at the start, 6 more instructions, and 7 / 8 of 3 to wait instead of half."""
     size = 64 << 20
-    flits = math.ceil((size // 8 + 4096 * 10) / 236)
-    hop = 17.5 / 0.875 + 10 + 14 / 0.875
-    expected = 8 / 0.875 + 2 * flits * 236 / PORTS.gbs + hop  # the first hop hides behind the bytes
+    hop = (12 + 1 + 2.5 + 4 + 1.5 + 2 * 2 + 4 + 4 + 4) / 0.875 + 10
+    begin = (3 + 6 + (7 / 8 - 1 / 2) * 3) / 0.875
+    expected = begin + 2 * (size // 8 + 4096 * 10) / PORTS.gbs + hop  # the first hop hides behind the bytes
     one = estimate("allreduce", "direct", MESH, PORTS, size)
     assert one.time_ns == pytest.approx(expected, rel=1e-12)
     assert one.busbw_gbs == pytest.approx(size / expected * 2 * 7 / 8)
@@ -141,7 +143,7 @@ def test_a_chip_waits_for_all_of_a_step() -> None:
 
 def test_a_chip_that_streams_sends_on_what_has_come() -> None:
     """Two hops of 1,000 bytes, of which 100 are enough: they have passed at 100, are there at 105, and so on."""
-    endpoint = Endpoint(packet_bytes=500, flit_bytes=1, lead_bytes=100)
+    endpoint = Endpoint(packet_bytes=500, lead_bytes=100)
     relay = [step([(0, 1)], 1000), step([(1, 2)], 1000)]
     for rates, expected in (((1.0, 1.0), 105 + 1005), ((1.0, 4.0), 1005 + 25 + 5), ((4.0, 1.0), 30 + 1005)):
         graph = replace(line(*rates, alpha=5), endpoint=endpoint)
@@ -155,12 +157,17 @@ def test_a_chip_that_streams_sends_on_what_has_come() -> None:
 @pytest.mark.parametrize("size", [8, 4000, 16_384, 64 << 10, 1 << 20])
 def test_streamed_steps_take_the_longer_of_bytes_and_hop(size: int) -> None:
     """T(k, M), as the formulas have it, by hand for two steps of the direct all-reduce and fourteen of a ring."""
-    hop, wire = PORTS.hop_ns + PORTS.endpoint.step_ns, PORTS.endpoint.wire
-    for algorithm, count, rings in (("direct", 2, 1), ("ring", 14, 6)):
+    endpoint, wire = PORTS.endpoint, PORTS.endpoint.wire
+    for algorithm, count, rings, sends in (("direct", 2, 1, 7), ("ring", 14, 6, 6)):
+        own = dict(operands=8, stored=False) if algorithm == "direct" else dict(operands=2, stored=True)
+        sums = PORTS.hop_ns + endpoint.after_ns(token=False, **own)  # type: ignore[arg-type]
+        copies = PORTS.hop_ns + endpoint.after_ns(token=False, operands=0, stored=True)
         message = np.array([float(math.ceil(size / (8 * rings)))])
         bytes_ns = float(wire(message)[0]) / PORTS.gbs
         packet_ns = float(wire(np.minimum(message, 64))[0]) / PORTS.gbs
-        expected = PORTS.endpoint.start_ns + (count - 1) * max(bytes_ns, hop + packet_ns) + bytes_ns + hop
+        steps = [sums] * (count // 2) + [copies] * (count // 2 - 1)
+        expected = endpoint.begin_ns(sends=sends, comes=sends, reduces=True, token=False)
+        expected += sum(max(bytes_ns, hop + packet_ns) for hop in steps) + bytes_ns + copies
         one = estimate("allreduce", algorithm, MESH, PORTS, size)
         assert one.time_ns == pytest.approx(expected, rel=1e-9)
 
@@ -169,9 +176,24 @@ def test_what_each_chip_adds() -> None:
     graph = replace(line(1.0, alpha=5), endpoint=Endpoint(start_ns=100, step_ns=7, memory_gbs=3))
     one = [step([(0, 1)], 50, reduces=True)]
     assert events.solve(one, graph).time_ns == steps.solve(one, graph) == pytest.approx(100 + 50 + 5 + 50 + 7)
-    packed = Endpoint(packet_bytes=4096, header_bytes=10, flit_bytes=236)
-    assert packed.wire(np.array([0.0, 1, 226, 227, 4096, 4097])).tolist() == [236, 236, 236, 472, 4248, 4248]
-    assert packed.wire(np.array([8192.0])).tolist() == [math.ceil((8192 + 20) / 236) * 236]
+    packed = Endpoint(packet_bytes=4096, header_bytes=10)
+    assert packed.wire(np.array([0.0, 1, 4096, 4097, 8192])).tolist() == [10, 11, 4106, 4117, 8212]
+
+
+def test_what_an_engine_adds_depends_on_what_it_does() -> None:
+    endpoint = Endpoint(
+        start_ns=1, token_start_ns=2, step_ns=4, add_ns=8, join_ns=16, store_ns=32, pass_ns=64, token_ns=128,
+        dispatch_ns=256, grant_ns=512, flit_ns=1024,
+    )  # fmt: skip
+    assert endpoint.after_ns(operands=0, stored=True, token=False) == 4 + 32
+    assert endpoint.after_ns(operands=4, stored=False, token=False) == 4 + 8 + 64
+    assert endpoint.after_ns(operands=5, stored=True, token=False) == 4 + 8 + 16 + 32
+    assert endpoint.after_ns(operands=0, stored=True, token=True) == 4 + 128
+    assert endpoint.begin_ns(sends=1, comes=1, reduces=True, token=False) == 1
+    assert endpoint.begin_ns(sends=1, comes=1, reduces=False, token=False) == 1 + 512
+    assert endpoint.begin_ns(sends=3, comes=3, reduces=True, token=False) == 1 + 2 * 256 + 1024 / 4
+    assert endpoint.begin_ns(sends=3, comes=3, reduces=False, token=False) == 1 + 4 * 256 + 512 + 1024 / 4
+    assert endpoint.begin_ns(sends=1, comes=3, reduces=False, token=True) == 2 + 1024 / 4
 
 
 @given(

@@ -17,8 +17,8 @@ from openppu_sim.cycles.collectives import Timing, all_reduce_clocks
 from openppu_sim.errors import SimulationError
 from openppu_verif.link.collective_jobs import make_case
 from openppu_verif.link.collectives import Outcome, Surroundings, build_engine, run
+from openppu_verif.link.engine_figures import ENGINE
 
-ENGINE = CollectiveConfig(link=LinkConfig(ports=7, lanes=4, lane_bits=16), window=64, packet=8, reads=32)
 WIRINGS = {
     "pair": pair(),
     "ring3": ring(3),
@@ -72,6 +72,28 @@ def test_engines_give_the_bits_of_the_reference(name: str, operation: str, algor
         in_place = bool((number + place) & 1) and operation in ("all_reduce", "all_gather", "broadcast")
         values = dict(elements=elements, fmt=fmt, hops=hops, in_place=in_place, root=number % WIRINGS[name].ranks)
         check(build_root, WIRINGS[name], operation, algorithm, surroundings(number + place), **values)
+
+
+@pytest.mark.parametrize(("name", "algorithm"), [("mesh8", "direct"), ("groups8", "two_level"), ("ring5", "ring")])
+def test_sums_are_the_same_bits_however_links_and_memory_hold_back(name: str, algorithm: str, build_root: Path) -> None:
+    """Random inputs with sums that round and cancel, added up under other delays, stalls and starts each time."""
+    case = make_case("all_reduce", WIRINGS[name], ENGINE, algorithm, elements=83, seed=7)
+    results = set()
+    for seed in range(1, 9):
+        about = Surroundings(
+            seed=seed,
+            delay=3 * seed,
+            stall=5_000 * seed,
+            memory_stall=4_000 * seed,
+            start_skew=60 * seed,
+            pipe=4 + seed,
+        )
+        memories = run(
+            executable(ENGINE, build_root), ENGINE, WIRINGS[name], case.programs, case.memories, about
+        ).memories
+        results |= {memory[case.job.target : case.end].tobytes() for memory in memories}
+    assert len(results) == 1, "one result, at every chip and in every run"
+    case.check(memories)
 
 
 @pytest.mark.slow

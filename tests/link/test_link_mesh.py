@@ -1,11 +1,12 @@
 """Collectives on chips' links, RTL to RTL over real ports: bits of the reference, clocks of the closed form."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from openppu.config import load
+from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.instruction import Instruction, Opcode
 from openppu_sim.errors import SimulationError
 from openppu_verif.link import mesh as figures
@@ -13,7 +14,8 @@ from openppu_verif.link.collective_runs import Trial, place, run_trials
 from openppu_verif.link.mesh import expected
 from openppu_verif.link.mesh_native import About, Work, build_node, run
 
-NODE = replace(figures.NARROW, link=replace(figures.NARROW.link, ports=1))
+NODE = CollectiveConfig(link=load("tiny").link)
+"""One port of 4 bytes a clock, a flit in 64 clocks; the model that `openppu collective --rtl --config tiny` builds."""
 PAIR = place("pair", 2)
 SIZES = (32, 4100, 20_000)
 

@@ -2,7 +2,7 @@
 
 ASTRA-sim's figures are its analytical network's, with a GB of 2**30 bytes; two levels come from its congestion-unaware
 one, the only one that has them. The largest row follows every message of 10,000 chips. A value is the model's; `error`
-is how far it is from ASTRA-sim, in percent. The last rows are projections of ppu810e: no collective ran on its RTL.
+is how far it is from ASTRA-sim, in percent. The last rows are projections of ppu810e.
 """
 
 import subprocess

@@ -10,11 +10,15 @@ from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.plan import FORMATS, Job, choose
 from openppu.link.collective.wiring import Wiring
 from openppu.link.topology import Topology
+from openppu_sim.cycles.link.rtl import Measured, Request
 from openppu_sim.errors import SimulationError
+from openppu_sim.progress import step
 
 from openppu_verif.link.collective_jobs import Case, make_case
 from openppu_verif.link.mesh_native import About, Outcome, Work, build_node, run
 
+RESET_SKEW = 200
+"""Clocks within which chips leave reset: their flits do not begin together."""
 IN_PARTS = ("reduce_scatter", "all_gather", "all_to_all")
 """Operations whose vector is made of a part for each chip."""
 
@@ -49,7 +53,7 @@ class Trial:
     operation, format, hops, root
         As `openppu.link.collective.plan.Job` has them.
     size : int
-        Bytes of the whole vector, as nccl-tests counts them.
+        Bytes of the whole vector, as nccl-tests counts them. A broadcast is in place, all else from place to place.
     algorithm : str
         As `openppu.link.collective.plan.plan` takes it.
     pause : int
@@ -124,6 +128,45 @@ def _prepared(trial: Trial, wiring: Wiring, config: CollectiveConfig) -> tuple[C
         fmt=trial.format,
         hops=trial.hops,
         root=trial.root,
+        in_place=trial.operation == "broadcast",
         seed=trial.seed,
     )
     return case, algorithm, Work(programs=case.programs, memories=case.memories, pause=trial.pause, begins=trial.begins)
+
+
+def measure(request: Request) -> list[Measured]:
+    """What ``openppu collective --rtl`` asks for.
+
+    Raises
+    ------
+    UserError
+        If a tool is missing.
+    SimulationError
+        As `run_trials`.
+    """
+    config = CollectiveConfig(link=request.chip.link)
+    trials = [
+        Trial(
+            operation=request.operation,
+            size=size,
+            format=request.format,
+            hops=request.hops,
+            algorithm=request.algorithm,
+            seed=number + 1,
+        )
+        for number, size in enumerate(request.sizes)
+    ]
+    about = About(bit_errors=request.bit_errors, reset_skew=RESET_SKEW)
+    where = place(request.place, request.chips)
+    with step(f"running {request.operation} on {request.chips} chips"):
+        runs = run_trials(config, where, trials, about, request.build_root)
+    return [
+        Measured(
+            size=run.trial.size,
+            algorithm=run.algorithm,
+            clocks=run.outcome.clocks,
+            wrong_bits=run.outcome.wrong_bits,
+            replayed=run.outcome.counts["replayed"],
+        )
+        for run in runs
+    ]

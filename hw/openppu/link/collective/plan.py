@@ -184,14 +184,15 @@ class _Writer:
     def _slices(self) -> Iterator[Span]:
         """Runs of elements, so short that no instruction moves too much.
 
-        With two levels a port's share is an eighth of a window, for both levels to work at the same time. In place,
+        With two groups a port's share is an eighth of a window, for both levels to work at the same time. In place,
         all that one_shot sends must fit the windows: nothing is added before it has left.
         """
         config = self.schedule.config
         each = SLICE_BEATS * self.grain
         if self.job.operation == "all_reduce" and self.algorithm == "two_level":
-            links = len(self.schedule.wiring.links(0, 1))
-            each = len(self.schedule.wiring.groups[0]) * links * min(config.window // 8, SLICE_BEATS) * self.grain
+            wiring = self.schedule.wiring
+            most = min(config.window // 8, SLICE_BEATS) if len(wiring.groups) == 2 else SLICE_BEATS
+            each = len(wiring.groups[0]) * len(wiring.links(0, 1)) * most * self.grain
         elif self.algorithm == "one_shot" and self.job.source == self.job.target:
             each = min(config.window // 2 * self.grain, each)
         elif self.job.operation == "all_reduce" and self.algorithm != "one_shot":

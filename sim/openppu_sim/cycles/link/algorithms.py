@@ -6,6 +6,7 @@ has in the end (all-gather, broadcast). Shares that do not divide are rounded up
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from openppu_sim.cycles.link.schedule import Schedule, renamed, side_by_side, step
 
@@ -79,11 +80,12 @@ def direct(operation: str, chips: int, size: float) -> Schedule:
     part = share(size, chips)
     gather = step(pairs, part)
     if operation == "broadcast":
-        return [step([(0, b) for b in range(1, chips)], part), gather]
-    scatter = step(pairs, part, reduces=True)
+        others, part = range(1, chips), share(size, chips - 1)
+        on = [(a, b) for a in others for b in others if a != b]
+        return [step([(0, b) for b in others], part), *([step(on, part)] if on else [])]
     return {
-        "allreduce": [scatter, gather],
-        "reducescatter": [scatter],
+        "allreduce": [step(pairs, part, reduces=True, stored=False, operands=chips), gather],
+        "reducescatter": [step(pairs, part, reduces=True, operands=chips)],
         "allgather": [gather],
         "alltoall": [gather],
         "barrier": [step(pairs, 0)],
@@ -95,7 +97,7 @@ def one_shot(operation: str, chips: int, size: float) -> Schedule:
     if operation != "allreduce":
         raise ValueError(f"{operation} in one shot: give allreduce")
     pairs = [(a, (a + apart) % chips) for a in range(chips) for apart in range(1, chips)]
-    return [step(pairs, size, reduces=True)]
+    return [replace(step(pairs, size, reduces=True, operands=chips), alike=True)]
 
 
 def factors(chips: int) -> list[int] | None:
@@ -148,7 +150,9 @@ def _stages(operation: str, stages: Sequence[int], size: float) -> Schedule:
         ]
         down.append((pairs, share(size, parts)))
         apart *= group
-    halving = [step(pairs, part, reduces=True) for pairs, part in down]
+    halving = [
+        step(pairs, part, reduces=True, operands=group) for (pairs, part), group in zip(down, stages, strict=True)
+    ]
     doubling = [step(pairs, part) for pairs, part in reversed(down)]
     return {"allreduce": [*halving, *doubling], "reducescatter": halving, "allgather": doubling}[operation]
 
@@ -237,9 +241,18 @@ Part = Callable[[str, int, float], Schedule]
 
 
 def two_level(
-    operation: str, groups: Sequence[Sequence[int]], size: float, *, inside: Part = direct, across: Part = direct
+    operation: str,
+    groups: Sequence[Sequence[int]],
+    size: float,
+    *,
+    inside: Part = direct,
+    across: Part = direct,
+    pieces: int = 1,
 ) -> Schedule:
     """Groups of chips, all alike: inside each, across between the chips of one place in them, and inside again.
+
+    An all-reduce of two groups: sums of a group go to the twins as they come, and the sums of both to the group as they
+    come, so that pieces of the vector are in all three stages at once.
 
     Parameters
     ----------
@@ -249,7 +262,11 @@ def two_level(
         The chips of each group.
     inside, across : function
         The algorithms.
+    pieces : int
+        Of an all-reduce of two groups.
     """
+    if operation == "allreduce" and len(groups) == 2:
+        return _twins(groups, share(size, pieces), pieces)
     own = len(groups[0])
     rails = list(zip(*groups, strict=True))
     part = share(size, own)
@@ -265,5 +282,29 @@ def two_level(
     if operation == "reducescatter":
         return [*within("reducescatter"), *between("reducescatter")]
     if operation == "allgather":
-        return [*between("allgather"), *within("allgather")]
+        if across is not direct or inside is not direct:
+            return [*between("allgather"), *within("allgather")]
+        return _gather(groups, rails, size)
     return [*within("barrier"), *between("barrier")]
+
+
+def _twins(groups: Sequence[Sequence[int]], size: float, pieces: int) -> Schedule:
+    """Piece p is in stage s in step p + s: summed up in its group; with the twin's; given to the group."""
+    part = share(size, len(groups[0]))
+    inside = [(a, b) for group in groups for a in group for b in group if a != b]
+    twins = [pair for ends in zip(*groups, strict=True) for pair in (ends, ends[::-1])]
+    stages = [(inside, True), (twins, True), (inside, False)]
+    schedule = []
+    for time in range(pieces + len(stages) - 1):
+        live = [stage for number, stage in enumerate(stages) if 0 <= time - number < pieces]
+        pairs = [pair for ends, _ in live for pair in ends]
+        reduces = any(sums for _, sums in live)
+        schedule.append(step(pairs, part, reduces=reduces, stored=not reduces, operands=len(groups[0])))
+    return schedule
+
+
+def _gather(groups: Sequence[Sequence[int]], rails: Sequence[Sequence[int]], size: float) -> Schedule:
+    """A chip's own part goes across and into its group at once; then what has come from across goes into the group."""
+    part = share(size, len(groups) * len(rails))
+    inside, across = ([(a, b) for chips in some for a in chips for b in chips if a != b] for some in (groups, rails))
+    return [step([*across, *inside], part), step(inside, part * (len(groups) - 1))]

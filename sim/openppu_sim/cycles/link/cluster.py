@@ -190,7 +190,7 @@ class ScaledPlan:
 
     def time_ns(self, size: float) -> float:
         """Nanoseconds for so many bytes."""
-        progress = steps.begin(self.rail)
+        progress = steps.begin(self.rail, self.steps[0][0])
         for step, duration, arrival in self.steps:
             steps.pass_on(progress, step, duration * (size / UNIT), arrival)
         return progress.end
@@ -260,8 +260,8 @@ def two_level_ns(
 ) -> float:
     """The same on networks given: direct in the nodes, along the rails, direct in the nodes."""
     make = {"ring": algorithms.ring, "halving-doubling": algorithms.halving_doubling}[across]
-    progress = steps.begin(node)
     scatter, gather = _in_all(algorithms.direct("allreduce", chips, size), chips, nodes)
+    progress = steps.begin(node, scatter)
     steps.advance(progress, scatter, node)
     for step in _along_all(make("allreduce", nodes, share(size, chips)), chips, nodes):
         steps.advance(progress, step, rails, store_and_forward=store_and_forward)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from openppu_sim.cycles.link import algorithms, events, steps
+from openppu_sim.cycles.link import algorithms, events, paths, steps
 from openppu_sim.cycles.link.algorithms import bus_factor
-from openppu_sim.cycles.link.formulas import FORMULAS, FREE, best_pieces, holds
+from openppu_sim.cycles.link.formulas import FORMULAS, FREE, TWINS, best_pieces, holds, twin_pieces
 from openppu_sim.cycles.link.network import Graph
 from openppu_sim.cycles.link.ports import Ports
 from openppu_sim.cycles.link.schedule import Schedule, renamed, side_by_side, steps_of
@@ -18,6 +18,8 @@ ALGORITHMS: dict[str, tuple[str, ...]] = {
     "halving-doubling": ("allreduce", "reducescatter", "allgather", "barrier"),
     "double-tree": ("allreduce", "broadcast", "barrier"),
     "ring": ("allreduce", "reducescatter", "allgather", "broadcast", "barrier"),
+    "tree": ("broadcast", "barrier"),
+    "routed": ("alltoall",),
 }
 """The operations that each algorithm does."""
 
@@ -61,16 +63,18 @@ def algorithms_for(operation: str, topology: Topology) -> list[str]:
     """Those that do an operation on a topology."""
     names = [name for name, operations in ALGORITHMS.items() if operation in operations]
     unfit = {"two-level"} if len(topology.groups) == 1 else {"one-shot"}
-    unfit |= {"one-shot"} if topology.name not in FREE else set()
+    unfit |= {"one-shot"} if topology.name not in FREE else {"routed"}
     return [name for name in names if name not in unfit]
 
 
 def schedule_for(operation: str, algorithm: str, topology: Topology, size: int, pieces: int = 1) -> Schedule:
     """The steps of an algorithm on the chips of a topology."""
     if algorithm == "two-level":
-        return algorithms.two_level(operation, topology.groups, size)
+        return algorithms.two_level(operation, topology.groups, size, pieces=pieces)
     if algorithm == "double-tree":
         return algorithms.double_tree(operation, topology.chips, size, pieces)
+    if algorithm in ("tree", "routed"):
+        return {"tree": paths.tree, "routed": paths.routed}[algorithm](operation, topology, size)
     if algorithm == "ring":
         return algorithms.ring(operation, topology.chips, size, topology.rings)
     part = {
@@ -94,17 +98,24 @@ def estimate(
         The topology's links in another state, for example with one dead; closed forms do not hold then.
     """
     endpoint = ports.endpoint
-    hop = ports.hop_ns + endpoint.step_ns
+    hop = ports.hop_ns + endpoint.step_ns + endpoint.store_ns
     width = max(count for _, _, count in topology.links)
     narrow = min(count for _, _, count in topology.links)
     gbs = ports.gbs * (narrow if algorithm == "ring" else width)
-    pieces = best_pieces(topology.chips, size, hop_ns=hop, gbs=gbs) if algorithm == "double-tree" else 1
+    pieces = 1
+    if algorithm == "double-tree":
+        pieces = best_pieces(topology.chips, size, hop_ns=hop, gbs=gbs)
+    elif algorithm == "two-level":
+        pieces = twin_pieces(size / len(topology.groups[0]), hop_ns=hop, gbs=ports.gbs)
     schedule = schedule_for(operation, algorithm, topology, size, pieces)
     number = steps_of(schedule)
+    if graph is None and algorithm == "two-level" and operation == "allreduce" and len(topology.groups) == 2:
+        time = TWINS.time_ns(topology.chips, size, 1, 1, endpoint=endpoint, hop_ns=ports.hop_ns, gbs=ports.gbs)
+        return Estimate(operation, algorithm, topology.chips, size, time, 3, "formula", TWINS.text)
     if graph is None and holds(topology.name, operation, algorithm):
         formula = FORMULAS[operation, algorithm]
         rings = len(topology.rings)
-        time = formula.time_ns(topology.chips, size, rings, pieces, endpoint=endpoint, hop_ns=hop, gbs=gbs)
+        time = formula.time_ns(topology.chips, size, rings, pieces, endpoint=endpoint, hop_ns=ports.hop_ns, gbs=gbs)
         return Estimate(operation, algorithm, topology.chips, size, time, number, "formula", formula.text)
     time, how = solved_ns(schedule, topology.network(ports) if graph is None else graph)
     return Estimate(operation, algorithm, topology.chips, size, time, number, how)

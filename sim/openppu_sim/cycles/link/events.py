@@ -17,6 +17,7 @@ import numpy as np
 
 from openppu_sim.cycles.link.network import Floats, Indices, Network, latency
 from openppu_sim.cycles.link.schedule import Schedule, Step
+from openppu_sim.cycles.link.steps import after_ns, start_ns
 
 DISCIPLINES = ("fair", "fifo")
 SMALL = 1e-6
@@ -80,8 +81,9 @@ class _Events:
 
     def run(self) -> Outcome:
         """All events, to the last."""
+        start = start_ns(self.network, self.steps[0]) if self.steps else self.network.endpoint.start_ns
         for chip in range(self.network.chips):
-            self.at(self.network.endpoint.start_ns, lambda now, chip=chip: self.enter(chip, 0, now))  # type: ignore[misc]
+            self.at(start, lambda now, chip=chip: self.enter(chip, 0, now))  # type: ignore[misc]
         while self.next_event():
             pass
         return Outcome(self.end, self.link_bytes)
@@ -146,7 +148,7 @@ class _Prepared:
         slowest = np.where(self.paths >= 0, network.rate[self.paths], np.inf).min(axis=1)
         self.lead = self.first * self.wire / slowest
         extra = network.endpoint.reduce_ns(step.size) if step.reduces else np.zeros(step.size.shape)
-        self.after = extra + network.endpoint.step_ns
+        self.after = extra + after_ns(network, step)
         self.arrivals = np.bincount(step.destination, minlength=network.chips)
         order = np.argsort(step.source, kind="stable")
         bounds = np.searchsorted(step.source[order], np.arange(network.chips + 1))

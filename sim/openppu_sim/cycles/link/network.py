@@ -14,6 +14,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+UNIT_OPERANDS = 4
+"""That a unit of the engine adds: what all but one port bring, and the chip's own."""
+
 Indices = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -24,13 +27,23 @@ class Endpoint:
 
     Attributes
     ----------
-    start_ns : float
-        Once for each collective.
+    start_ns, token_start_ns : float
+        Once for each collective; for each barrier.
     step_ns : float
-        From the last byte of a step received to the first byte of the next one sent.
-    packet_bytes, header_bytes, flit_bytes : int
-        A message is cut into packets of as much data, each with a header, and fills whole flits of so much payload;
-        all zero: a message takes just its bytes.
+        Each step, beside its hop.
+    add_ns, join_ns : float
+        A sum, and one of more than ``UNIT_OPERANDS``, besides.
+    store_ns, pass_ns, token_ns : float
+        What has come is written to memory, to be sent on from there; sums leave at once; a token is sent on.
+    dispatch_ns : float
+        Each instruction of the first step, but for the first one.
+    grant_ns : float
+        A first step that writes to memory waits so much longer for the word that it may.
+    flit_ns : float
+        A flit's time but for a clock: a resting link sends flits that must end first. A hop has half of it, the mean; a
+        chip that waits for several others waits for the longest.
+    packet_bytes, header_bytes : int
+        A message is cut into packets of as much data, each with a header; zero: a message takes just its bytes.
     lead_bytes : int
         So much of a message is enough for a chip to begin to send on what has come of it, while the rest still comes;
         zero: it waits for all.
@@ -39,10 +52,18 @@ class Endpoint:
     """
 
     start_ns: float = 0.0
+    token_start_ns: float = 0.0
     step_ns: float = 0.0
+    add_ns: float = 0.0
+    join_ns: float = 0.0
+    store_ns: float = 0.0
+    pass_ns: float = 0.0
+    token_ns: float = 0.0
+    dispatch_ns: float = 0.0
+    grant_ns: float = 0.0
+    flit_ns: float = 0.0
     packet_bytes: int = 0
     header_bytes: int = 0
-    flit_bytes: int = 0
     lead_bytes: int = 0
     memory_gbs: float = math.inf
 
@@ -53,16 +74,32 @@ class Endpoint:
 
     def wire(self, sizes: Floats) -> Floats:
         """Bytes of flit payload that messages of so many bytes take."""
-        if not self.flit_bytes:
+        if not self.packet_bytes:
             return sizes
-        packets = np.maximum(1, np.ceil(sizes / self.packet_bytes))
-        return np.ceil((sizes + self.header_bytes * packets) / self.flit_bytes) * self.flit_bytes
+        return sizes + self.header_bytes * np.maximum(1, np.ceil(sizes / self.packet_bytes))
 
     def first(self, sizes: Floats) -> Floats:
         """The share of each message that must be there before its receiver can send any of it on."""
         if not self.streams:
             return np.ones(sizes.shape)
         return self.wire(np.minimum(sizes, self.lead_bytes)) / self.wire(sizes)
+
+    def begin_ns(self, *, sends: int, comes: int, reduces: bool, token: bool) -> float:
+        """From the start of a collective to the first byte that leaves: what the busiest chip that something comes to
+        sends, and what comes to it, in the first step."""
+        longest = self.flit_ns * (comes / (comes + 1) - 0.5)
+        if token:
+            return self.token_start_ns + longest
+        instructions = sends + (1 if reduces else comes)  # one adds all that comes
+        before = max(0, instructions - 2) * self.dispatch_ns
+        return self.start_ns + before + longest + (0.0 if reduces else self.grant_ns)
+
+    def after_ns(self, *, operands: int, stored: bool, token: bool) -> float:
+        """From the last byte of a step to its being sent on, or done with; ``operands`` of sums, none: 0."""
+        if token:
+            return self.step_ns + self.token_ns
+        adds = (self.add_ns + (self.join_ns if operands > UNIT_OPERANDS else 0.0)) if operands else 0.0
+        return self.step_ns + adds + (self.store_ns if stored else self.pass_ns)
 
     def reduce_ns(self, sizes: Floats) -> Floats:
         """Time to add messages to what is in memory, once they have come."""

@@ -21,9 +21,9 @@ class Ports:
     gbs : float
         Flit payload of a port, one way, in GB/s.
     hop_ns : float
-        From the first byte of a packet at one chip to its first byte at the neighbour.
+        From the first byte of a packet at one chip's port to its first byte behind the neighbour's.
     forward_ns : float
-        Of a chip on the way, beside the hops.
+        Of the router of a chip on the way, beside the hops.
     tunnel_share : float
         Of the rate that is left to a detour.
     """
@@ -51,20 +51,31 @@ def ports_of(chip: ChipConfig, calibration: Calibration) -> Ports:
     clocks = calibration.port_clocks
     clocks += calibration.fec_clocks if link.fec else 0
     clocks += calibration.crossing_clocks if link.recovered_clock else 0
-    clocks += calibration.flit_wait * link.beats
+    clocks += link.beats + calibration.flit_wait * (link.beats - 1)
+    routers = 2 * calibration.router_clocks
+    read, write = calibration.memory_read_clocks, calibration.memory_write_clocks
+    grant = clocks + routers + calibration.channel_ns / clock_ns + calibration.grant_clocks - read
     endpoint = Endpoint(
         start_ns=calibration.start_clocks * clock_ns,
-        step_ns=calibration.step_clocks * clock_ns,
+        token_start_ns=calibration.token_start_clocks * clock_ns,
+        step_ns=routers * clock_ns,
+        add_ns=calibration.add_clocks * clock_ns,
+        join_ns=calibration.join_clocks * clock_ns,
+        store_ns=(calibration.store_clocks + write + read) * clock_ns,
+        pass_ns=calibration.pass_clocks * clock_ns,
+        token_ns=calibration.token_clocks * clock_ns,
+        dispatch_ns=calibration.dispatch_clocks * clock_ns,
+        grant_ns=max(0.0, grant) * clock_ns,
+        flit_ns=(link.beats - 1) * clock_ns,
         packet_bytes=min(MOST_DATA_BYTES, int(calibration.packet_beats) * link.beat_bytes),
         header_bytes=HEADER_BYTES,
-        flit_bytes=link.payload_bytes,
-        lead_bytes=int(calibration.lead_bytes),
+        lead_bytes=int(calibration.lead_beats * link.beat_bytes),
     )
     return Ports(
         count=link.ports,
         gbs=link.payload_gbs,
         hop_ns=clocks * clock_ns + calibration.channel_ns,
-        forward_ns=calibration.forward_clocks * clock_ns,
+        forward_ns=calibration.router_clocks * clock_ns,
         endpoint=endpoint,
         tunnel_share=calibration.tunnel_share,
     )

@@ -1,7 +1,7 @@
 """What a collective sends: steps, each with its messages."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -21,8 +21,14 @@ class Step:
         Bytes.
     reduces : bool
         What comes is added to what is there.
+    operands : int
+        Of each sum, if there are sums.
     times : int
         The step is done so many times in a row.
+    alike : bool
+        A chip sends the same to all: one instruction of the engine.
+    stored : bool
+        What has come is written to memory, and sent on from there; else sums leave as they come.
     """
 
     source: Indices
@@ -30,6 +36,23 @@ class Step:
     size: Floats
     reduces: bool = False
     times: int = 1
+    stored: bool = True
+    operands: int = 2
+    alike: bool = False
+
+    @property
+    def token(self) -> bool:
+        """Whether nothing but tokens is sent."""
+        return not self.size.any()
+
+    @cached_property
+    def busiest(self) -> tuple[int, int]:
+        """Of the chip that most comes to, the messages that it sends, and those that come to it."""
+        chips, comes = np.unique(self.destination, return_counts=True)
+        if not chips.size:
+            return 0, 0
+        most = chips[comes.argmax()]
+        return 1 if self.alike else int((self.source == most).sum()), int(comes.max())
 
     @cached_property
     def one_each(self) -> bool:
@@ -40,10 +63,20 @@ class Step:
 Schedule = list[Step]
 
 
-def step(pairs: Sequence[tuple[int, int]], size: float, *, reduces: bool = False, times: int = 1) -> Step:
+def step(
+    pairs: Sequence[tuple[int, int]],
+    size: float,
+    *,
+    reduces: bool = False,
+    times: int = 1,
+    stored: bool = True,
+    operands: int = 2,
+) -> Step:
     """A step whose messages, from the first of each pair to the second, are of one size."""
     ends = np.array(pairs, np.int64).reshape(len(pairs), 2)
-    return Step(ends[:, 0].copy(), ends[:, 1].copy(), np.full(len(pairs), float(size)), reduces, times)
+    return Step(
+        ends[:, 0].copy(), ends[:, 1].copy(), np.full(len(pairs), float(size)), reduces, times, stored, operands
+    )
 
 
 def total_bytes(schedule: Schedule) -> float:
@@ -59,7 +92,7 @@ def steps_of(schedule: Schedule) -> int:
 def renamed(schedule: Schedule, members: Sequence[int]) -> Schedule:
     """The schedule of a group: chip i of it is ``members[i]``."""
     names = np.array(members, np.int64)
-    return [Step(names[one.source], names[one.destination], one.size, one.reduces, one.times) for one in schedule]
+    return [replace(one, source=names[one.source], destination=names[one.destination]) for one in schedule]
 
 
 def side_by_side(schedules: Sequence[Schedule]) -> Schedule:
@@ -81,6 +114,9 @@ def side_by_side(schedules: Sequence[Schedule]) -> Schedule:
                 np.concatenate([one.size for one in ones]),
                 ones[0].reduces,
                 ones[0].times,
+                ones[0].stored,
+                ones[0].operands,
+                ones[0].alike,
             )
         )
     return merged

@@ -34,10 +34,16 @@ class Progress:
         return float(max(self.received.max(), self.sent.max()))
 
 
-def begin(network: Network) -> Progress:
-    """All chips at the start of a collective."""
-    start = np.full(network.chips, network.endpoint.start_ns)
+def begin(network: Network, first: Step) -> Progress:
+    """All chips at the start of a collective, when the first byte of its first step leaves."""
+    start = np.full(network.chips, start_ns(network, first))
     return Progress(start, start.copy(), start.copy())
+
+
+def start_ns(network: Network, first: Step) -> float:
+    """Nanoseconds from the start of a collective to the first byte of its first step."""
+    sends, comes = first.busiest
+    return network.endpoint.begin_ns(sends=sends, comes=comes, reduces=first.reduces, token=first.token)
 
 
 def solve(schedule: Schedule, network: Network, *, store_and_forward: bool = False) -> float:
@@ -52,7 +58,7 @@ def solve(schedule: Schedule, network: Network, *, store_and_forward: bool = Fal
     store_and_forward : bool
         A switch sends a message on once the whole of it is there.
     """
-    progress = begin(network)
+    progress = begin(network, schedule[0])
     for step in schedule:
         advance(progress, step, network, store_and_forward=store_and_forward)
     return progress.end
@@ -63,7 +69,7 @@ def advance(progress: Progress, step: Step, network: Network, *, store_and_forwa
     if not step.source.size:
         return
     duration, latency = durations(step, network, store_and_forward=store_and_forward)
-    arrival = latency + network.endpoint.step_ns
+    arrival = latency + after_ns(network, step)
     if step.reduces:
         arrival = arrival + network.endpoint.reduce_ns(step.size)
     pass_on(progress, step, duration, arrival, network.endpoint.first(step.size))
@@ -89,6 +95,11 @@ def pass_on(progress: Progress, step: Step, duration: Floats, arrival: Floats, f
             np.maximum.at(progress.sent, source, passed)
             for times, values in updates:
                 np.maximum.at(times, destination, values)
+
+
+def after_ns(network: Network, step: Step) -> float:
+    """Nanoseconds from the last byte of a step's message to what is done with it."""
+    return network.endpoint.after_ns(operands=step.operands * step.reduces, stored=step.stored, token=step.token)
 
 
 def durations(step: Step, network: Network, *, store_and_forward: bool = False) -> tuple[Floats, Floats]:
