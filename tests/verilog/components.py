@@ -24,7 +24,7 @@ class Operators(wiring.Component):
     b: In(signed(5))
     c: In(signed(9))
     place: In(3)
-    results: Out(data.ArrayLayout(16, 35))
+    results: Out(data.ArrayLayout(16, 36))
 
     def elaborate(self, platform):
         m = Module()
@@ -35,6 +35,7 @@ class Operators(wiring.Component):
         values += [a.bit_select(place, 2), c.word_select(place[:2], 3), Mux(place[0], b, c), Mux(a > b, a, 0)]
         values += [Cat(a + b, a * c)[5:15], (a + place) & C(0b1010, 4)]
         values += [(place | Cat(C(0, 4), a * b))[:4]]
+        values += [Cat(a[:0].all() & a[0], a[:0].any() | a[1], a[:0].xor() ^ a[2])]
         for index, value in enumerate(values):
             m.d.comb += self.results[index].eq(value)
         return m

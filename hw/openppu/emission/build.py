@@ -143,7 +143,9 @@ class _Cells:
         self.netlist.instances.append(Instance(cell.kind[1:], cell.name, inputs, driven))
 
     def logic(self, cell: Cell) -> tuple[str, Expression]:
-        ports = {port: bits or (Constant("0"),) for port, bits in cell.ports.items()}  # nothing counts as 0
+        # Nothing counts as 0; but of nothing, all bits are set.
+        nothing = Constant("1" if cell.kind == "$reduce_and" else "0")
+        ports = {port: bits or (nothing,) for port, bits in cell.ports.items()}
         wire, _, width = _whole(ports["Y"])
         signed = cell.parameters.get("A_SIGNED") == "1"
         if cell.kind == "$mux":
