@@ -62,6 +62,7 @@ def build_model(
     clocks: Mapping[str, Sequence[str]] = {},
     waves: bool = False,
     netlist: Path | None = None,
+    groups: int = 0,
 ) -> Path:
     """The executable for a component, from an earlier build if there is one.
 
@@ -81,6 +82,8 @@ def build_model(
         Build with VCD tracing.
     netlist : Path, optional
         Verilog of the component that was made in another way; it may have more inputs.
+    groups : int
+        Files of C++; 0: one a module or more, for each of which the compiler reads all headers again.
 
     Raises
     ------
@@ -100,7 +103,7 @@ def build_model(
             cpp_main=MAIN,
             headers=[header, HEADER],
             control=control(modules),
-            verilate=VERILATE,
+            verilate=(*VERILATE, *(("--output-groups", str(groups)) if groups else ())),
             trace=waves,
         )
 

@@ -1,0 +1,183 @@
+"""A backend without time: what commands do, by the numpy references of the engines."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from openppu.chip.chip import queues_of
+from openppu.command.error import Error
+from openppu.command.instructions import instructions
+from openppu.config import ChipConfig
+from openppu.formats.operand import formats_named
+from openppu.link.topology import Topology
+
+from openppu_sim.device.backend import CommandError
+from openppu_sim.errors import SimulationError, UserError
+from openppu_sim.lowering.matmul import MatmulCommand
+from openppu_sim.program.command import Command
+from openppu_sim.program.text import print_command
+from openppu_sim.reference import dma
+from openppu_sim.reference.command import Interpreter
+from openppu_sim.reference.matmul_engine import MatmulEngineReference
+
+SCRATCHPAD = 1 << 39
+UNIT_BITS = 24
+MOST_MEMORY = 1 << 36
+"""Bytes of a chip's memory that are kept, at most; the operating system gives room only to what is touched."""
+
+
+class ReferenceChip:
+    """A chip's memories, and the engines on them."""
+
+    def __init__(self, chip: ChipConfig) -> None:
+        if chip.hbm.capacity > MOST_MEMORY:
+            raise UserError(f"backend reference: {chip.hbm.capacity} bytes of memory; it keeps {MOST_MEMORY} at most")
+        self.chip = chip
+        self.memory = np.zeros(chip.hbm.capacity, np.uint8)
+        self.pads = [np.zeros(chip.scratchpad.capacity, np.uint8) for _ in range(chip.compute_units)]
+        self.queues = queues_of(chip)
+        self.pending: dict[str, list[Command]] = {name: [] for name, _ in self.queues}
+        self.sent: list[tuple[int, int, bytes]] = []
+        """Chip, address, bytes of what goes to others."""
+        self.values = [0] * chip.command.semaphores
+        formats = tuple(fmt for fmt in formats_named(chip.tile.formats) if fmt.is_float)
+        self._does: dict[str, Callable[[str, Mapping[str, int]], int]] = {}
+        for number, (name, engine) in enumerate(self.queues):
+            unit = number // 4
+            if engine in ("load", "store"):
+                self._does[name] = self._copier(unit, store=engine == "store", formats=formats)
+            elif engine == "matmul":
+                self._does[name] = self._multiplier(unit)
+            elif engine == "link":
+                self._does[name] = self._link
+            else:
+                self._does[name] = self._nothing
+
+    def _copier(self, unit: int, *, store: bool, formats: tuple) -> Callable[[str, Mapping[str, int]], int]:
+        def do(name: str, fields: Mapping[str, int]) -> int:
+            memories = dma.Memories(self.memory, self.pads[unit], self.pads)
+            units = self.chip.compute_units
+            error = dma.run(name, fields, memories, store=store, formats=formats, compute_units=units).error
+            return int(Error(error).value)
+
+        return do
+
+    def _multiplier(self, unit: int) -> Callable[[str, Mapping[str, int]], int]:
+        engine = MatmulEngineReference(self.chip, self.pads[unit])
+        return lambda name, fields: int(engine.run(MatmulCommand(**fields)))
+
+    def _link(self, name: str, fields: Mapping[str, int]) -> int:
+        if name != "SEND":
+            raise UserError(f"backend reference: it cannot run {name}; take rtl")
+        source, count = fields["source"], fields["bytes"]
+        grain = max(32, self.chip.link.beat_bytes)
+        if count == 0:
+            return Error.FIELD.value
+        if (source | fields["target"] | count) % grain:
+            return Error.ALIGNMENT.value
+        memory, place = self.at(source)
+        if place + count > memory.size:
+            return (Error.MEMORY if source & SCRATCHPAD else Error.BOUNDS).value
+        self.sent.append((fields["chip"], fields["target"], memory[place : place + count].tobytes()))
+        return Error.OKAY.value
+
+    def _nothing(self, name: str, fields: Mapping[str, int]) -> int:
+        raise UserError(f"backend reference: it cannot run {name}; take rtl")
+
+    def at(self, address: int) -> tuple[np.ndarray, int]:
+        """The memory that an address is in, and the place there."""
+        if address & SCRATCHPAD:
+            return self.pads[(address ^ SCRATCHPAD) >> UNIT_BITS], address & ((1 << UNIT_BITS) - 1)
+        return self.memory, address
+
+    def engines(self) -> list[Callable[[str, Mapping[str, int]], int]]:
+        """Of each queue."""
+        return [self._does[name] for name, _ in self.queues]
+
+
+class Reference:
+    """The backend ``reference``: chips that do what their queues say, in no time."""
+
+    def __init__(self, chip: ChipConfig, topology: Topology | None, build_root: Path) -> None:
+        self.chip = chip
+        self.instructions = instructions()
+        self.chips = [ReferenceChip(chip) for _ in range(topology.chips if topology else 1)]
+
+    @property
+    def cycles(self) -> int:
+        """Always 0."""
+        return 0
+
+    def read(self, chip: int, address: int, count: int) -> bytes:
+        """Bytes of a chip's memory."""
+        memory, place = self.chips[chip].at(address)
+        return memory[place : place + count].tobytes()
+
+    def write(self, chip: int, address: int, data: bytes) -> None:
+        """Write bytes to a chip's memory."""
+        memory, place = self.chips[chip].at(address)
+        memory[place : place + len(data)] = np.frombuffer(data, np.uint8)
+
+    def submit(self, chip: int, queue: str, program: Sequence[Command]) -> None:
+        """Put commands into a queue."""
+        pending = self.chips[chip].pending
+        if queue not in pending:
+            raise UserError(f"queue {queue!r}: give one of {', '.join(pending)}")
+        for command in program:
+            command.word(self.instructions)
+        pending[queue] += program
+
+    def wait(self, limit: int) -> None:
+        """Run all queues to their ends; errors as of `openppu_sim.device.backend.Backend`."""
+        machines = []
+        for chip in self.chips:
+            programs = [chip.pending[name] for name, _ in chip.queues]
+            config = self.chip.command
+            machine = Interpreter(
+                self.instructions,
+                programs,
+                chip.engines(),
+                semaphores=config.semaphores,
+                buffer=config.buffer,
+                loops=config.loops,
+            )
+            machine.values = chip.values
+            machines.append(machine)
+        moved = True
+        while moved:
+            moved = False
+            for number, (chip, machine) in enumerate(zip(self.chips, machines, strict=True)):
+                before = [queue.place for queue in machine.queues]
+                machine.run()
+                moved |= before != [queue.place for queue in machine.queues]
+                self._fail(number, machine)
+                for other, address, data in chip.sent:
+                    self.write(other, address, data)
+                chip.sent.clear()
+                for other, semaphore, value in machine.remote:
+                    machines[other].values[semaphore] += value
+                    moved = True
+                machine.remote.clear()
+        left = []
+        for number, (chip, machine) in enumerate(zip(self.chips, machines, strict=True)):
+            for (name, _), queue in zip(chip.queues, machine.queues, strict=True):
+                if not queue.ended:
+                    left.append(f"chip {number} {name}")
+                chip.pending[name].clear()
+        if left:
+            raise SimulationError(f"nothing can go on, and there is still work in: {', '.join(left)}")
+
+    def _fail(self, number: int, machine: Interpreter) -> None:
+        for (name, _), queue in zip(self.chips[number].queues, machine.queues, strict=True):
+            if queue.error is not None:
+                code, place = queue.error
+                raise CommandError(
+                    chip=number,
+                    queue=name,
+                    error=Error(code).name,
+                    place=place,
+                    command=print_command(queue.program[place], self.instructions),
+                )
+
+    def close(self) -> None:
+        """Nothing is left to end."""

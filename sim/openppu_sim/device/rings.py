@@ -1,0 +1,198 @@
+"""A backend that does what a driver does: commands in rings in memory, registers, interrupts."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from openppu.chip.chip import queues_of
+from openppu.command.error import Error
+from openppu.command.instructions import instructions
+from openppu.command.layouts import COMMAND_BYTES
+from openppu.config import ChipConfig
+from openppu.host.blocks import blocks
+from openppu.link.route_table import table_of
+from openppu.link.topology import Topology
+
+from openppu_sim.device.backend import CommandError
+from openppu_sim.device.registers import RegisterFile
+from openppu_sim.errors import SimulationError, UserError
+from openppu_sim.program.command import Command
+from openppu_sim.program.text import print_command
+
+LOG2 = 8
+"""Of a ring's commands."""
+
+RESERVED = 1 << 20
+"""Bytes at the end of memory that hold the rings."""
+
+STEP = 2_000
+"""Cycles between two looks at the queues."""
+
+
+class Hardware(Protocol):
+    """Chips whose memory and registers can be reached, and that run when they are told to."""
+
+    def read(self, chip: int, address: int, count: int) -> bytes: ...
+    def write(self, chip: int, address: int, data: bytes) -> None: ...
+    def read_register(self, chip: int, address: int) -> int: ...
+    def write_register(self, chip: int, address: int, value: int) -> None: ...
+    def run(self, clocks: int, *, until: int = 0) -> int: ...
+    def close(self) -> None: ...
+    @property
+    def now(self) -> int: ...
+
+
+class Rings:
+    """Runs programs on hardware.
+
+    Parameters
+    ----------
+    hardware : Hardware
+    chip : ChipConfig
+    topology : Topology, optional
+        Of several chips, whose links are brought up.
+    """
+
+    def __init__(self, hardware: Hardware, chip: ChipConfig, topology: Topology | None) -> None:
+        self.hardware, self.chip = hardware, chip
+        self.chips = topology.chips if topology else 1
+        self.queues = [name for name, _ in queues_of(chip)]
+        self.instructions = instructions()
+        found = blocks(chip, self.queues)
+        self.registers = [
+            RegisterFile(
+                found,
+                read=lambda address, number=number: hardware.read_register(number, address),  # type: ignore[misc]
+                write=lambda address, value, number=number: hardware.write_register(  # type: ignore[misc]
+                    number, address, value
+                ),
+            )
+            for number in range(self.chips)
+        ]
+        self._tails = [dict.fromkeys(self.queues, 0) for _ in range(self.chips)]
+        self._written: list[dict[str, dict[int, Command]]] = [
+            {queue: {} for queue in self.queues} for _ in range(self.chips)
+        ]
+        for number, registers in enumerate(self.registers):
+            for queue in self.queues:
+                registers[f"command.{queue}.base"] = self._ring(queue)
+                registers[f"command.{queue}.log2"] = LOG2
+                registers[f"command.{queue}.enable"] = 1
+            if topology and chip.link.ports:
+                self._link(number, registers, topology)
+        if topology and chip.link.ports:
+            self._bring_up()
+
+    def _ring(self, queue: str) -> int:
+        return self.chip.hbm.capacity - RESERVED + self.queues.index(queue) * (COMMAND_BYTES << LOG2)
+
+    def _link(self, number: int, registers: RegisterFile, topology: Topology) -> None:
+        registers["link.chip"] = number
+        registers["link.memory_bytes"] = 1 << 40
+        for line in table_of(topology, number):
+            registers["link.route_role"] = line["role"].value
+            registers["link.route_destination"] = line["destination"]
+            for field, value in line["route"].items():
+                registers[f"link.route_route_{field}"] = int(value)
+            registers["link.write_route"] = 1
+        peers = 0
+        for port, peer in enumerate(topology.peers[number]):
+            if peer is None:
+                continue
+            peers |= peer[0] << 6 * port
+            registers[f"collective.stream{port}_direct_valid"] = 1
+            registers[f"collective.stream{port}_direct_port"] = port
+            registers[f"collective.stream{port}_peer"] = peer[1]
+        registers["collective.peers"] = peers
+
+    def _bring_up(self, limit: int = 200_000) -> None:
+        ports = range(self.chip.link.ports)
+        active = 5
+        end = self.hardware.now + limit
+        while any(
+            registers[f"link.port{port}.physical_state"] != active for registers in self.registers for port in ports
+        ):
+            if self.hardware.now > end:
+                raise SimulationError(f"not all ports are up after {limit} cycles")
+            self.hardware.run(STEP)
+        self.hardware.run(STEP)
+
+    @property
+    def cycles(self) -> int:
+        """Since the reset."""
+        return self.hardware.now
+
+    def read(self, chip: int, address: int, count: int) -> bytes:
+        """Bytes of a chip's memory."""
+        return self.hardware.read(chip, address, count)
+
+    def write(self, chip: int, address: int, data: bytes) -> None:
+        """Write bytes to a chip's memory."""
+        self.hardware.write(chip, address, data)
+
+    def submit(self, chip: int, queue: str, program: Sequence[Command]) -> None:
+        """Write commands to a queue's ring, as far as there is room, and ring its bell; then the rest."""
+        if queue not in self.queues:
+            raise UserError(f"queue {queue!r}: give one of {', '.join(self.queues)}")
+        registers, tails = self.registers[chip], self._tails[chip]
+        rest = list(program)
+        images = [command.encode(self.instructions) for command in rest]  # all of them, before any is written
+        while images:
+            head = registers[f"command.{queue}.head"] if tails[queue] else 0
+            room = (1 << LOG2) - (tails[queue] - head)
+            if not room:
+                self.hardware.run(STEP)
+                self._look()
+                continue
+            place = tails[queue] % (1 << LOG2)
+            count = min(room, len(images), (1 << LOG2) - place)
+            self.write(chip, self._ring(queue) + COMMAND_BYTES * place, b"".join(images[:count]))
+            self._written[chip][queue] |= {tails[queue] + n: rest[n] for n in range(count)}
+            images, rest = images[count:], rest[count:]
+            tails[queue] += count
+            registers[f"command.{queue}.tail"] = tails[queue]
+
+    def wait(self, limit: int) -> None:
+        """Run until all queues are empty; errors as of `openppu_sim.device.backend.Backend`."""
+        end = self.hardware.now + limit
+        while busy := self._look():
+            if self.hardware.now >= end:
+                raise SimulationError(f"after {limit} cycles there is still work in: {', '.join(busy)}")
+            self.hardware.run(min(STEP, end - self.hardware.now))
+
+    def _look(self) -> list[str]:
+        """The queues that have work left."""
+        busy = []
+        for number, registers in enumerate(self.registers):
+            for queue in self.queues:
+                if not self._tails[number][queue]:
+                    continue
+                name = f"command.{queue}"
+                if registers[f"{name}.stopped"]:
+                    self._fail(number, queue, registers)
+                if registers[f"{name}.busy"]:
+                    waits = f" (for semaphore {registers[f'{name}.semaphore']})" if registers[f"{name}.waiting"] else ""
+                    busy.append(f"chip {number} {queue}{waits}")
+        return busy
+
+    def restart(self, chip: int, queue: str) -> None:
+        """Let a queue that stopped forget what it had, and go on."""
+        registers = self.registers[chip]
+        registers["command.restart"] = 1 << self.queues.index(queue)
+        self.hardware.run(STEP)
+        registers["command.seen"] = 1 << self.queues.index(queue)
+
+    def _fail(self, chip: int, queue: str, registers: RegisterFile) -> None:
+        name = f"command.{queue}"
+        place = registers[f"{name}.index"]
+        command = self._written[chip][queue].get(place)
+        raise CommandError(
+            chip=chip,
+            queue=queue,
+            error=Error(registers[f"{name}.error"]).name,
+            place=place,
+            command=print_command(command, self.instructions) if command else "",
+        )
+
+    def close(self) -> None:
+        """End the hardware."""
+        self.hardware.close()

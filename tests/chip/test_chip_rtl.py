@@ -1,0 +1,120 @@
+"""A whole chip, Verilated, with its memory: what it does equals the reference, and its cycles are counted."""
+
+import numpy as np
+import pytest
+from ml_dtypes import bfloat16
+from openppu.command.error import Error
+from openppu.config import load
+from openppu.formats.spec import FORMATS
+from openppu_sim.device.backend import CommandError
+from openppu_sim.device.device import Device
+from openppu_sim.kernels.matmul import MatmulJob, Operand, matmul_programs
+from openppu_sim.program.command import Command
+from openppu_sim.reference.matmul import matmul as exact
+
+TINY = load("tiny")
+ROWS = {f"count_{dimension}": 1 for dimension in range(4)}
+
+
+@pytest.fixture(scope="module")
+def device(build_root):
+    """A chip that all tests here use, one after the other."""
+    with Device(TINY, "rtl", build_root=build_root) as made:
+        yield made
+        assert made.backend.hardware.problems == 0, "rules of the memory devices were broken"
+
+
+def test_registers_say_what_the_chip_is(device):
+    registers = device.backend.registers[0]
+    assert registers["chip.identity"] == 0x50505531
+    assert registers["chip.tile_rows"] == TINY.tile.rows
+    assert registers["chip.hbm_bytes"] | registers["chip.hbm_bytes_high"] << 32 == TINY.hbm.capacity
+    assert registers["command.queues"] == 5
+    assert registers["hbm0.identity"] == 0x48424D32
+    assert registers["link.identity"] == 0x4C4E4B31
+
+
+@pytest.mark.parametrize("address", [0x1003, TINY.hbm.capacity - 5000, 1 << 39 | 0x7E1])
+def test_the_window_reaches_memory_and_scratchpad(device, address):
+    data = np.random.default_rng(address).integers(0, 256, 4500, dtype=np.uint8)
+    device.write(address, data)
+    assert (device.read(address, 4500, np.uint8) == data).all()
+
+
+@pytest.mark.parametrize(("m", "k", "n", "fmt"), [(16, 16, 16, "int8"), (21, 37, 11, "int8"), (18, 40, 13, "bf16")])
+def test_products_from_memory_to_memory(device, m, k, n, fmt):
+    rng = np.random.default_rng(m + k + n)
+    if fmt == "int8":
+        a, b = (rng.integers(-128, 128, shape).astype(np.int8) for shape in ((m, k), (k, n)))
+        expected = (a.astype(np.int32) @ b.astype(np.int32)).view(np.uint32)
+    else:
+        a, b = (rng.standard_normal(shape).astype(bfloat16) for shape in ((m, k), (k, n)))
+        expected = exact(a.view(np.uint16), b.view(np.uint16), None, FORMATS["bf16"])
+    size = a.dtype.itemsize
+    job = MatmulJob(
+        m=m,
+        n=n,
+        k=k,
+        format=fmt,
+        a=Operand(address=0x20_0000, stride=k * size),
+        b=Operand(address=0x30_0000, stride=n * size),
+        d=Operand(address=0x40_0000, stride=4 * n),
+    )
+    device.write(0x20_0000, a)
+    device.write(0x30_0000, b)
+    for queue, program in matmul_programs(TINY, job).items():
+        device.submit(queue, program)
+    device.wait(100_000)
+    assert (device.read(0x40_0000, (m, n), np.uint32) == expected).all()
+
+
+def test_a_loop_in_a_ring_gathers_and_counts(device):
+    """Sixteen rows, one a turn, by address registers; a record tells when."""
+    data = np.arange(16 * 64, dtype=np.uint16)
+    device.write(0x5_0000, data)
+    loop = [
+        Command(name="SET", fields={"register": 1, "value": 0x5_0000}),
+        Command(name="SET", fields={"register": 2, "value": 0x400}),
+        Command(name="LOOP", fields={"count": 16}),
+        Command(name="LOAD", fields={"row": 128, **ROWS}, registers={"memory": 1, "scratchpad": 2}),
+        Command(name="ADD", fields={"register": 1, "value": 128}),
+        Command(name="ADD", fields={"register": 2, "value": (1 << 40) - 64}),
+        Command(name="ADD", fields={"register": 2, "value": 192}),
+        Command(name="END"),
+        Command(name="NOTHING", signal=(9, 4), fence=True),
+    ]
+    device.submit("load", loop)
+    device.submit(
+        "store",
+        [Command(name="STORE", fields={"memory": 0x6_0000, "scratchpad": 0x400, "row": 2048, **ROWS}, wait=(9, 4))],
+    )
+    device.wait(50_000)
+    assert (device.read(0x6_0000, data.shape, np.uint16) == data).all()
+
+
+BAD = [
+    ("load", {"memory": TINY.hbm.capacity - 8, "scratchpad": 0, "row": 64}, "LOAD", Error.BOUNDS),
+    ("store", {"memory": 0, "scratchpad": TINY.scratchpad.capacity - 8, "row": 64}, "STORE", Error.BOUNDS),
+    ("load", {"memory": 0, "scratchpad": 0, "row": 0}, "LOAD", Error.FIELD),
+    ("matmul", {"m": 1, "n": 1, "k": 1, "a_address": 4, "result": 1}, "MATMUL", Error.ALIGNMENT),
+    ("vector", {"source": 8, "count": 1}, "VECTOR_PROGRAM", Error.ALIGNMENT),
+    ("link", {"source": 0, "target": 0, "bytes": 0, "chip": 1}, "SEND", Error.FIELD),
+]
+
+
+@pytest.mark.parametrize(("queue", "fields", "name", "error"), BAD, ids=[f"{b[2]}-{b[3].name}" for b in BAD])
+def test_a_bad_command_stops_its_queue_and_changes_nothing(device, queue, fields, name, error):
+    image = np.random.default_rng(7).integers(0, 256, 2048, dtype=np.uint8)
+    device.write(0, image)
+    device.write(device.scratchpad(), image)
+    counts = ROWS if name in ("LOAD", "STORE") else {}
+    device.submit(queue, [Command(name=name, fields={**counts, **fields}, tag=77)])
+    with pytest.raises(CommandError, match=f"queue {queue}, command .* {name} .*: {error.name}$") as told:
+        device.wait(20_000)
+    assert told.value.command.startswith("77: ")
+    device.backend.restart(0, queue)
+    assert (device.read(0, 2048, np.uint8) == image).all()
+    assert (device.read(device.scratchpad(), 2048, np.uint8) == image).all()
+    # The queue goes on.
+    device.submit(queue, [Command(name="NOTHING")])
+    device.wait(10_000)

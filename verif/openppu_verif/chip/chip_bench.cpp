@@ -1,0 +1,406 @@
+// Verilated chips, each with memory devices at its channels, joined port to port by lanes: run by a program that talks
+// to them over a pipe, without that program's hand in any clock.
+//
+// usage (by model_main.cpp): bench_main PARAMETERS
+//
+// PARAMETERS is written by native.py, which also explains the requests. A request is a letter and its numbers; an answer
+// begins with a byte: 0, or 1 and a text (its length in four bytes), after which nothing more is answered.
+
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "../hbm/checker.h"
+#include "../hbm/device.h"
+#include "../hbm/phy_bus.h"
+#include "../link/channel.h"
+#include "model.h"
+
+namespace chip {
+
+namespace {
+
+constexpr uint64_t RESET = 4;
+constexpr uint64_t PATIENCE = 1'000'000;  // clocks that an access may take
+constexpr int BEAT = 32;                  // bytes
+constexpr int MOST_BEATS = 128;           // of a burst: 4 KiB
+
+using Bytes = std::vector<uint8_t>;
+
+// A channel of memory.
+class Memory {
+ public:
+  Memory(const native::Model& model, const std::string& name, const hbm::Parameters& given, bool checks)
+      : bus_(given), device_(hbm::organisation_of(given), false), checker_(hbm::Table(hbm::joined(given.all("table")))),
+        checks_(checks), row_(model.port(name + "row")), column_(model.port(name + "column")),
+        write_(model.port(name + "write")), write_mask_(model.port(name + "write_mask")),
+        write_valid_(model.port(name + "write_valid")), read_(model.port(name + "read")),
+        read_valid_(model.port(name + "read_valid")), cke_(model.port(name + "cke")),
+        reset_n_(model.port(name + "reset_n")), init_start_(model.port(name + "init_start")),
+        temperature_(model.port(name + "temperature")), catastrophic_(model.port(name + "catastrophic")),
+        address_error_(model.port(name + "address_error")), init_complete_(model.port(name + "init_complete")),
+        update_request_(model.port(name + "update_request")) {}
+
+  void drive() {
+    const hbm::Sense& sense = device_.sense();
+    const bool in_reset = !reset_n_.number();
+    read_valid_.set(in_reset ? 0 : static_cast<uint64_t>(sense.read_valid[0] | sense.read_valid[1] << 1));
+    for (int pc = 0; pc < hbm::PCS; ++pc)
+      if (sense.read_valid[pc]) std::memcpy(read_.at + pc * sizeof(hbm::Word), &sense.read[pc], sizeof(hbm::Word));
+    temperature_.set(static_cast<uint64_t>(sense.temperature));
+    catastrophic_.set(static_cast<uint64_t>(sense.catastrophic));
+    address_error_.set(static_cast<uint64_t>(sense.address_error));
+    init_complete_.set(static_cast<uint64_t>(sense.init_complete));
+    update_request_.set(static_cast<uint64_t>(sense.update_request));
+  }
+
+  void take() {
+    hbm::Drive drive;
+    drive.reset_n = static_cast<int32_t>(reset_n_.number());
+    drive.cke = static_cast<int32_t>(cke_.number());
+    drive.init_start = static_cast<int32_t>(init_start_.number());
+    bus_.decode(row_.at, column_.at, drive);
+    const uint64_t valid = write_valid_.number();
+    for (int pc = 0; pc < hbm::PCS; ++pc) {
+      drive.write_valid[pc] = valid >> pc & 1;
+      if (!drive.write_valid[pc]) continue;
+      std::memcpy(&drive.write[pc], write_.at + pc * sizeof(hbm::Word), sizeof(hbm::Word));
+      drive.write_mask[pc] = static_cast<uint32_t>(write_mask_.number() >> 32 * pc);
+    }
+    if (checks_) checker_.pins(drive.reset_n, drive.cke, device_.sense().temperature);
+    const int lost = device_.clock(drive);
+    if (!checks_) return;
+    for (int slot = 0; slot < 2; ++slot) {
+      const hbm::ColumnSlot& column = drive.column[slot];
+      const hbm::RowSlot& row = drive.row[slot];
+      if (!(lost >> slot & 4)) checker_.command(static_cast<hbm::Command>(column.command), slot, column.bank);
+      if (!(lost >> slot & 1)) checker_.command(static_cast<hbm::Command>(row.command), row.pc, row.bank);
+      checker_.advance(1);
+    }
+  }
+
+  hbm::Device& device() { return device_; }
+  uint64_t problems() const { return device_.problems() + checker_.violations(); }
+
+ private:
+  hbm::PhyBus bus_;
+  hbm::Device device_;
+  hbm::Checker checker_;
+  bool checks_;
+  native::Pin row_, column_, write_, write_mask_, write_valid_, read_, read_valid_, cke_, reset_n_, init_start_,
+      temperature_, catastrophic_, address_error_, init_complete_, update_request_;
+};
+
+// A port to another chip, and the lanes that it sends on.
+struct Port {
+  Port(const native::Model& model, int number)
+      : send(model.port("serdes." + std::to_string(number) + ".send")),
+        send_idle(model.port("serdes." + std::to_string(number) + ".send_idle")),
+        receive(model.port("serdes." + std::to_string(number) + ".receive")),
+        receive_valid(model.port("serdes." + std::to_string(number) + ".receive_valid")),
+        signal(model.port("serdes." + std::to_string(number) + ".signal")) {}
+  native::Pin send, send_idle, receive, receive_valid, signal;
+  int peer = -1, peer_port = 0;
+  std::unique_ptr<link::Channel> channel;
+};
+
+struct Chip {
+  explicit Chip(const native::Factory& factory)
+      : model(factory()), clk(model.port("clk")), rst(model.port("rst")), interrupt(model.port("interrupts")) {}
+
+  native::Pin registers(const char* name) const { return model.port(std::string("registers.") + name); }
+  native::Pin window(const char* name) const { return model.port(std::string("window.") + name); }
+
+  native::Model model;
+  native::Pin clk, rst, interrupt;
+  std::vector<std::unique_ptr<Memory>> memories;
+  std::vector<Port> ports;
+};
+
+class Bench {
+ public:
+  Bench(const native::Factory& factory, const hbm::Parameters& given) {
+    const int count = static_cast<int>(given.number("chips"));
+    const int lanes = static_cast<int>(given.number("lanes")), lane_bits = static_cast<int>(given.number("lane_bits"));
+    const auto delay = static_cast<int>(given.number("delay"));
+    lane_bytes_ = static_cast<size_t>(lanes * lane_bits / 8);
+    valid_ = lanes ? (uint64_t{1} << lanes) - 1 : 0;
+    link::Faults faults;
+    faults.bit_errors = std::stod(given.text("bit_errors"));
+    for (int number = 0; number < count; ++number) {
+      chips_.push_back(std::make_unique<Chip>(factory));
+      Chip& chip = *chips_.back();
+      for (int channel = 0; channel < given.number("channels"); ++channel)
+        chip.memories.push_back(std::make_unique<Memory>(
+            chip.model, "phy." + std::to_string(channel) + ".", given, given.number("checks") != 0));
+      for (int port = 0; port < given.number("ports"); ++port) {
+        chip.ports.emplace_back(chip.model, port);
+        std::vector<link::LaneSettings> settings;
+        for (int lane = 0; lane < lanes; ++lane) settings.push_back({delay, lane, false});
+        const auto seed = static_cast<uint64_t>(given.number("seed") * 1000 + number * 16 + port);
+        chip.ports.back().channel = std::make_unique<link::Channel>(lane_bits, settings, seed);
+        chip.ports.back().channel->set(faults);
+      }
+    }
+    for (const std::string& line : given.all("link")) {  // chip, port, peer, its port
+      std::istringstream words(line);
+      size_t chip, port;
+      int peer, peer_port;
+      words >> chip >> port >> peer >> peer_port;
+      chips_.at(chip)->ports.at(port).peer = peer;
+      chips_.at(chip)->ports.at(port).peer_port = peer_port;
+    }
+    for (uint64_t cycle = 0; cycle < RESET; ++cycle) clock();
+    in_reset_ = false;
+  }
+
+  uint64_t now() const { return now_; }
+  Chip& chip(uint32_t number) { return *chips_.at(number); }
+
+  // A bit for each of the first chips: it interrupts.
+  uint64_t interrupts() const {
+    uint64_t found = 0;
+    for (size_t number = 0; number < chips_.size() && number < 64; ++number)
+      found |= (chips_[number]->interrupt.number() & 1) << number;
+    return found;
+  }
+
+  void run(uint64_t clocks, uint64_t until) {
+    for (uint64_t end = now_ + clocks; now_ < end && !(interrupts() & until);) clock();
+  }
+
+  uint64_t problems() const {
+    uint64_t sum = 0;
+    for (const auto& chip : chips_)
+      for (const auto& memory : chip->memories) sum += memory->problems();
+    return sum;
+  }
+
+  // An access to a register; the response that AXI gives.
+  int access(uint32_t number, uint32_t address, bool write, uint32_t& value) {
+    Chip& it = chip(number);
+    if (!write) {
+      it.registers("araddr").set(address);
+      hand_over(it.registers("arvalid"), it.registers("arready"));
+      await(it.registers("rvalid"), it.registers("rready"));
+      value = static_cast<uint32_t>(it.registers("rdata").number());
+      return static_cast<int>(it.registers("rresp").number());
+    }
+    it.registers("awaddr").set(address);
+    it.registers("wdata").set(value);
+    it.registers("wstrb").set(15);
+    it.registers("awvalid").set(1);
+    it.registers("wvalid").set(1);
+    bool asked = false, given = false;
+    for (uint64_t wait = 0; !(asked && given); ++wait) {
+      if (wait == PATIENCE) throw std::runtime_error("a write of a register is not taken");
+      clock();
+      asked |= it.registers("awvalid").number() && it.registers("awready").number();
+      given |= it.registers("wvalid").number() && it.registers("wready").number();
+      if (asked) it.registers("awvalid").set(0);
+      if (given) it.registers("wvalid").set(0);
+    }
+    await(it.registers("bvalid"), it.registers("bready"));
+    return static_cast<int>(it.registers("bresp").number());
+  }
+
+  // Bytes of the chip's memory through its window: bursts of up to 4 KiB, one after the other.
+  int write(uint32_t number, uint64_t address, const Bytes& bytes) {
+    Chip& it = chip(number);
+    int response = 0;
+    for (size_t done = 0; done < bytes.size();) {
+      const size_t count = burst(address + done, bytes.size() - done);
+      begin(it, "aw", address + done, count);
+      const uint64_t first = (address + done) / BEAT * BEAT;
+      const int beats = static_cast<int>((address + done + count - 1) / BEAT - first / BEAT) + 1;
+      for (int beat = 0; beat < beats; ++beat) {
+        uint64_t strobes = 0;
+        uint8_t data[BEAT] = {};
+        for (int byte = 0; byte < BEAT; ++byte) {
+          const uint64_t at = first + static_cast<uint64_t>(beat) * BEAT + static_cast<uint64_t>(byte);
+          if (at < address + done || at >= address + done + count) continue;
+          data[byte] = bytes[at - address];
+          strobes |= uint64_t{1} << byte;
+        }
+        std::memcpy(it.window("wdata").at, data, BEAT);
+        it.window("wstrb").set(strobes);
+        it.window("wlast").set(beat == beats - 1);
+        hand_over(it.window("wvalid"), it.window("wready"));
+      }
+      await(it.window("bvalid"), it.window("bready"));
+      response |= static_cast<int>(it.window("bresp").number());
+      done += count;
+    }
+    return response;
+  }
+
+  int read(uint32_t number, uint64_t address, Bytes& bytes) {
+    Chip& it = chip(number);
+    int response = 0;
+    for (size_t done = 0; done < bytes.size();) {
+      const size_t count = burst(address + done, bytes.size() - done);
+      begin(it, "ar", address + done, count);
+      const uint64_t first = (address + done) / BEAT * BEAT;
+      const int beats = static_cast<int>((address + done + count - 1) / BEAT - first / BEAT) + 1;
+      for (int beat = 0; beat < beats; ++beat) {
+        await(it.window("rvalid"), it.window("rready"));
+        response |= static_cast<int>(it.window("rresp").number());
+        for (int byte = 0; byte < BEAT; ++byte) {
+          const uint64_t at = first + static_cast<uint64_t>(beat) * BEAT + static_cast<uint64_t>(byte);
+          if (at >= address + done && at < address + done + count) bytes[at - address] = it.window("rdata").at[byte];
+        }
+      }
+      done += count;
+    }
+    return response;
+  }
+
+ private:
+  // Bytes up to the next 4 KiB.
+  static size_t burst(uint64_t address, size_t left) {
+    const size_t room = BEAT * MOST_BEATS - address % (BEAT * MOST_BEATS);
+    return left < room ? left : room;
+  }
+
+  void begin(Chip& it, const std::string& channel, uint64_t address, size_t count) {
+    const uint64_t beats = (address + count - 1) / BEAT - address / BEAT + 1;
+    it.window((channel + "addr").c_str()).set(address / BEAT * BEAT);
+    it.window((channel + "len").c_str()).set(beats - 1);
+    it.window((channel + "size").c_str()).set(5);
+    it.window((channel + "burst").c_str()).set(1);
+    hand_over(it.window((channel + "valid").c_str()), it.window((channel + "ready").c_str()));
+  }
+
+  void hand_over(native::Pin valid, native::Pin ready) {
+    valid.set(1);
+    uint64_t wait = 0;
+    do {
+      if (wait++ == PATIENCE) throw std::runtime_error("the chip does not take an access");
+      clock();
+    } while (!ready.number());
+    valid.set(0);
+  }
+
+  void await(native::Pin valid, native::Pin ready) {
+    ready.set(1);
+    uint64_t wait = 0;
+    do {
+      if (wait++ == PATIENCE) throw std::runtime_error("the chip does not answer an access");
+      clock();
+    } while (!valid.number());
+    ready.set(0);
+  }
+
+  void clock() {
+    for (const auto& chip : chips_) {
+      chip->rst.set(in_reset_);
+      for (const auto& memory : chip->memories) memory->drive();
+      for (Port& port : chip->ports) {
+        if (port.peer < 0) continue;
+        const link::Channel& from =
+            *chips_[static_cast<size_t>(port.peer)]->ports[static_cast<size_t>(port.peer_port)].channel;
+        std::memcpy(port.receive.at, from.received(), lane_bytes_);
+        port.receive_valid.set(valid_);
+        port.signal.set(from.signal());
+      }
+    }
+    for (const auto& chip : chips_) {
+      chip->clk.set(1);
+      chip->model.evaluate();
+    }
+    for (const auto& chip : chips_) {
+      for (const auto& memory : chip->memories) memory->take();
+      for (Port& port : chip->ports) port.channel->step(port.send.at, port.send_idle.number());
+      chip->clk.set(0);
+      chip->model.evaluate();
+    }
+    ++now_;
+  }
+
+  std::vector<std::unique_ptr<Chip>> chips_;
+  uint64_t now_ = 0, valid_ = 0;
+  size_t lane_bytes_ = 0;
+  bool in_reset_ = true;
+};
+
+// The pipe.
+template <class Number>
+Number number() {
+  Number value;
+  if (std::fread(&value, sizeof(value), 1, stdin) != 1) throw std::runtime_error("a request ends early");
+  return value;
+}
+
+template <class Number>
+void answer(Number value) {
+  std::fwrite(&value, sizeof(value), 1, stdout);
+}
+
+void serve(Bench& bench) {
+  for (int request = std::getchar(); request != EOF; request = std::getchar()) {
+    switch (request) {
+      case 'r':
+      case 'w': {
+        const auto chip = number<uint32_t>();
+        const auto address = number<uint32_t>();
+        auto value = request == 'w' ? number<uint32_t>() : 0;
+        const int response = bench.access(chip, address, request == 'w', value);
+        answer<uint8_t>(0), answer<uint32_t>(static_cast<uint32_t>(response)), answer(value);
+        break;
+      }
+      case 'W': {
+        const auto chip = number<uint32_t>();
+        const auto address = number<uint64_t>();
+        Bytes bytes(number<uint32_t>());
+        if (std::fread(bytes.data(), 1, bytes.size(), stdin) != bytes.size())
+          throw std::runtime_error("a request ends early");
+        const int response = bench.write(chip, address, bytes);
+        answer<uint8_t>(0), answer<uint32_t>(static_cast<uint32_t>(response));
+        break;
+      }
+      case 'R': {
+        const auto chip = number<uint32_t>();
+        const auto address = number<uint64_t>();
+        Bytes bytes(number<uint32_t>());
+        const int response = bench.read(chip, address, bytes);
+        answer<uint8_t>(0), answer<uint32_t>(static_cast<uint32_t>(response));
+        std::fwrite(bytes.data(), 1, bytes.size(), stdout);
+        break;
+      }
+      case 'g': {
+        const auto clocks = number<uint64_t>();
+        bench.run(clocks, number<uint64_t>());
+        answer<uint8_t>(0), answer(bench.now()), answer(bench.interrupts()), answer(bench.problems());
+        break;
+      }
+      default:
+        throw std::runtime_error("no such request");
+    }
+    std::fflush(stdout);
+  }
+}
+
+}  // namespace
+
+}  // namespace chip
+
+extern "C" int bench_main(const native::Factory& factory, int argc, char** argv) try {
+  if (argc != 2) throw std::runtime_error("usage: simulator LIBRARY PARAMETERS");
+  const hbm::Parameters given(argv[1]);
+  chip::Bench bench(factory, given);
+  chip::serve(bench);
+  return 0;
+} catch (const std::exception& error) {
+  const std::string text = error.what();
+  const auto length = static_cast<uint32_t>(text.size());
+  std::putchar(1);
+  std::fwrite(&length, sizeof(length), 1, stdout);
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+  return 1;
+}

@@ -1,0 +1,216 @@
+"""Runs Verilated chips with memory devices and lanes between them: no Python per clock.
+
+The model is built once for each configuration; `Session` starts it as a process of its own and talks to it over a pipe,
+so that a simulator that fails takes nothing with it. Requests and answers are little-endian; chip_bench.cpp reads them.
+"""
+
+import struct
+import subprocess
+import tempfile
+from pathlib import Path
+
+from openppu.chip.chip import Chip
+from openppu.config import ChipConfig
+from openppu.hbm.device import device
+from openppu.hbm.settings import Settings
+from openppu.hbm.status import PowerUp
+from openppu.link.topology import Topology
+from openppu_sim.device.rings import Rings
+from openppu_sim.errors import SimulationError
+
+from openppu_verif.hbm.memory_file import memory_lines
+from openppu_verif.native.model import build_bench, build_model
+
+FOLDER = Path(__file__).parent
+SOURCES = (
+    FOLDER / "chip_bench.cpp",
+    FOLDER.parent / "hbm" / "device.cpp",
+    FOLDER.parent / "hbm" / "checker.cpp",
+    FOLDER.parent / "link" / "channel.cpp",
+)
+HEADERS = tuple(
+    FOLDER.parent / part / f"{name}.h"
+    for part, name in (
+        ("hbm", "device"),
+        ("hbm", "checker"),
+        ("hbm", "phy_bus"),
+        ("hbm", "bench_io"),
+        ("link", "channel"),
+    )
+)
+TOP = "chip"
+RESET_CLOCKS = 32
+"""Of memory, instead of its 200 us."""
+
+GROUPS = 8
+"""Files of C++: each takes the compiler some seconds."""
+
+RESPONSES = {2: "is refused (SLVERR)", 3: "leads nowhere (DECERR)"}
+
+
+def simulated(chip: ChipConfig) -> Chip:
+    """A chip as it is simulated: memory is up after a short reset, and is not filled with zeros, which it holds."""
+    start = PowerUp(settings=Settings(timing=device(chip.hbm.device).timing), fill=0)
+    return Chip(chip, start=start, reset_clocks=RESET_CLOCKS)
+
+
+def build_chip(chip: ChipConfig, build_root: Path, *, waves: bool = False) -> Path:
+    """The executable for a chip, from an earlier build if there is one.
+
+    Raises
+    ------
+    UserError
+        If a tool is missing or rejects its input.
+    """
+    return build_model(lambda: simulated(chip), TOP, chip.fingerprint(), build_root, waves=waves, groups=GROUPS)
+
+
+class Session:
+    """Chips that run when they are told to.
+
+    Parameters
+    ----------
+    chip : ChipConfig
+    topology : Topology, optional
+        Of several chips; one by default.
+    build_root : Path
+        Folder of all that is generated.
+    checks : bool
+        Hold every command to the memory to the device's timing.
+    bit_errors : float
+        Chance of each bit on the lanes.
+    delay : int
+        Bits of a lane's way.
+    seed : int
+        Of all that is random.
+    """
+
+    def __init__(
+        self,
+        chip: ChipConfig,
+        build_root: Path,
+        *,
+        topology: Topology | None = None,
+        checks: bool = True,
+        bit_errors: float = 0.0,
+        delay: int | None = None,
+        seed: int = 1,
+    ) -> None:
+        self.chip = chip
+        self.chips = topology.chips if topology else 1
+        executable = build_chip(chip, build_root)
+        library = build_bench("chip", SOURCES, HEADERS, build_root)
+        link, channels = chip.link, chip.hbm.stacks * chip.hbm.channels
+        settings = Settings(timing=device(chip.hbm.device).timing)
+        lines = [
+            *memory_lines(chip.hbm.channel.organisation, settings),
+            *(f"chips {self.chips}", f"channels {channels}", f"ports {link.ports}", f"checks {int(checks)}"),
+            f"lanes {link.lanes if link.ports else 0}",
+            f"lane_bits {link.lane_bits}",
+            f"delay {delay or link.lane_bits}",
+            f"bit_errors {bit_errors}",
+            f"seed {seed}",
+            *(
+                f"link {number} {port} {peer[0]} {peer[1]}"
+                for number, ports in enumerate(topology.peers if topology else ())
+                for port, peer in enumerate(ports)
+                if peer is not None
+            ),
+        ]
+        self._folder = tempfile.TemporaryDirectory(prefix="openppu-")
+        given = Path(self._folder.name) / "parameters"
+        given.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        self._process = subprocess.Popen(
+            [executable, library, given], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def read_register(self, chip: int, address: int) -> int:
+        """A register of a chip.
+
+        Raises
+        ------
+        SimulationError
+            If it is refused, or the simulator fails.
+        """
+        response, value = self._ask("r", struct.pack("<II", chip, address), "<II")
+        _check(response, f"reading the register at {address:#x} of chip {chip}")
+        return int(value)
+
+    def write_register(self, chip: int, address: int, value: int) -> None:
+        """Write a register of a chip; errors as of `read_register`."""
+        response, _ = self._ask("w", struct.pack("<III", chip, address, value), "<II")
+        _check(response, f"writing {value:#x} to the register at {address:#x} of chip {chip}")
+
+    def read(self, chip: int, address: int, count: int) -> bytes:
+        """Bytes of a chip's memory, through its window; errors as of `read_register`."""
+        (response,) = self._ask("R", struct.pack("<IQI", chip, address, count), "<I")
+        found = self._take(count)
+        _check(response, f"reading {count} bytes at {address:#x} of chip {chip}")
+        return found
+
+    def write(self, chip: int, address: int, data: bytes) -> None:
+        """Write bytes to a chip's memory, through its window; errors as of `read_register`."""
+        (response,) = self._ask("W", struct.pack("<IQI", chip, address, len(data)) + data, "<I")
+        _check(response, f"writing {len(data)} bytes at {address:#x} of chip {chip}")
+
+    def run(self, clocks: int, *, until: int = 0) -> int:
+        """Let so many clocks pass, or fewer: until a chip of the mask ``until`` interrupts. A bit a chip that does."""
+        _, interrupts, _ = self._ask("g", struct.pack("<QQ", clocks, until), "<QQQ")
+        return int(interrupts)
+
+    @property
+    def now(self) -> int:
+        """Clocks since the start."""
+        return int(self._ask("g", struct.pack("<QQ", 0, 0), "<QQQ")[0])
+
+    @property
+    def problems(self) -> int:
+        """Rules of the memory devices that were broken."""
+        return int(self._ask("g", struct.pack("<QQ", 0, 0), "<QQQ")[2])
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process.stdin:
+            self._process.stdin.close()
+        self._process.wait()
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream:
+                stream.close()
+        self._folder.cleanup()
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, letter: str, numbers: bytes, answer: str) -> tuple[int, ...]:
+        pipe = self._process.stdin
+        assert pipe is not None
+        try:
+            pipe.write(letter.encode() + numbers)
+            pipe.flush()
+        except BrokenPipeError:
+            pass  # what it has to say of it can be read
+        if self._take(1) != b"\0":
+            (length,) = struct.unpack("<I", self._take(4))
+            raise SimulationError(f"the simulator: {self._take(length).decode()}")
+        return struct.unpack(answer, self._take(struct.calcsize(answer)))
+
+    def _take(self, count: int) -> bytes:
+        assert self._process.stdout is not None
+        found = self._process.stdout.read(count)
+        if len(found) != count:
+            text = self._process.stderr.read().decode(errors="replace").strip() if self._process.stderr else ""
+            raise SimulationError(f"the simulator ended (exit code {self._process.wait()}): {text}")
+        return found
+
+
+def _check(response: int, what: str) -> None:
+    if response:
+        raise SimulationError(f"{what} {RESPONSES.get(response, 'failed')}")
+
+
+def open_rtl(chip: ChipConfig, topology: Topology | None, build_root: Path) -> Rings:
+    """The backend ``rtl`` of `openppu_sim.device.backend`."""
+    return Rings(Session(chip, build_root, topology=topology), chip, topology)
