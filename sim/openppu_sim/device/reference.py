@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from openppu.chip.chip import queues_of
-from openppu.command.error import Error
 from openppu.command.instructions import instructions
 from openppu.config import ChipConfig
 from openppu.formats.operand import formats_named
@@ -13,7 +13,7 @@ from openppu.link.topology import Topology
 
 from openppu_sim.device.backend import CommandError
 from openppu_sim.errors import SimulationError, UserError
-from openppu_sim.lowering.matmul import MatmulCommand
+from openppu_sim.lowering.matmul import Ending, MatmulCommand
 from openppu_sim.program.command import Command
 from openppu_sim.program.text import print_command
 from openppu_sim.reference import dma
@@ -57,8 +57,8 @@ class ReferenceChip:
         def do(name: str, fields: Mapping[str, int]) -> int:
             memories = dma.Memories(self.memory, self.pads[unit], self.pads)
             units = self.chip.compute_units
-            error = dma.run(name, fields, memories, store=store, formats=formats, compute_units=units).error
-            return int(Error(error).value)
+            error: Any = dma.run(name, fields, memories, store=store, formats=formats, compute_units=units).error
+            return int(Ending[error.name])
 
         return do
 
@@ -72,14 +72,14 @@ class ReferenceChip:
         source, count = fields["source"], fields["bytes"]
         grain = max(32, self.chip.link.beat_bytes)
         if count == 0:
-            return Error.FIELD.value
+            return Ending.FIELD
         if (source | fields["target"] | count) % grain:
-            return Error.ALIGNMENT.value
+            return Ending.ALIGNMENT
         memory, place = self.at(source)
         if place + count > memory.size:
-            return (Error.MEMORY if source & SCRATCHPAD else Error.BOUNDS).value
+            return Ending.MEMORY if source & SCRATCHPAD else Ending.BOUNDS
         self.sent.append((fields["chip"], fields["target"], memory[place : place + count].tobytes()))
-        return Error.OKAY.value
+        return Ending.OKAY
 
     def _nothing(self, name: str, fields: Mapping[str, int]) -> int:
         raise UserError(f"backend reference: it cannot run {name}; take rtl")
@@ -174,7 +174,7 @@ class Reference:
                 raise CommandError(
                     chip=number,
                     queue=name,
-                    error=Error(code).name,
+                    error=Ending(code).name,
                     place=place,
                     command=print_command(queue.program[place], self.instructions),
                 )

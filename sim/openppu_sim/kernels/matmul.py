@@ -6,9 +6,9 @@ from itertools import product
 
 from openppu.config import ChipConfig
 from openppu.formats.spec import FORMATS
-from openppu.matmul.command import Addend, Result
 
 from openppu_sim.errors import UserError
+from openppu_sim.lowering.matmul import Addend, Result
 from openppu_sim.program.command import Command
 
 LOADED, FREE, READY, STORED = range(4)
@@ -270,8 +270,8 @@ def _multiply(programs, job, plan, step, number, sizes, piece, pieces) -> None:
         "n": columns,
         "k": depth,
         "format": FORMATS[job.format].code,
-        "addend": addend.value,
-        "result": result.value,
+        "addend": int(addend),
+        "result": int(result),
         "result_format": FORMATS[job.result_format].code if job.result_format else 0,
         "relu": job.relu and last,
         "zero_point": job.zero_point,
