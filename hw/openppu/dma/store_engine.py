@@ -9,12 +9,13 @@ from openppu.common.memory import ADDRESS_BITS, WORD_BYTES, MemorySignature
 from openppu.common.shared import shared
 from openppu.config import ChipConfig
 from openppu.dma.deal import Deal
+from openppu.dma.expand import BLOCK_ROWS
 from openppu.dma.front import Front
 from openppu.dma.lane import Lane
 from openppu.dma.layouts import SCRATCHPAD_BITS, command_layout, source_layout
 from openppu.dma.load_engine import FINISHED
 from openppu.dma.put import WORD_ADDRESS_BITS, Put
-from openppu.dma.read import READS, Read
+from openppu.dma.read import Read
 from openppu.dma.share import Share
 from openppu.formats.operand import formats_named
 from openppu.link.word_queue import WordQueue
@@ -83,7 +84,7 @@ class StoreEngine(wiring.Component):
                 read_bytes=self.word_bytes,
                 written_bytes=WORD_BYTES,
                 written_bits=WORD_ADDRESS_BITS,
-                depth=READS,
+                depth=2 * BLOCK_ROWS,
                 formats=formats,
             )
             put = Put(self.dma)

@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from openppu.command.error import Error
-from openppu.dma.layouts import LEVELS, job_layout, step_layout
+from openppu.dma.layouts import COUNT_BITS, LEVELS, job_layout, step_layout
 
 
 class Walker(wiring.Component):
@@ -35,7 +35,7 @@ class Walker(wiring.Component):
             {name: Signal(len(job[name]), name=f"{name}_{level}", reset_less=True) for name in fields}
             for level in range(LEVELS)
         ]
-        turns = [Signal(16, name=f"turn_{level}") for level in range(LEVELS)]
+        turns = [Signal(COUNT_BITS, name=f"turn_{level}") for level in range(LEVELS)]
         ends = Signal(LEVELS)
         over = Signal()
         step = self.steps.payload

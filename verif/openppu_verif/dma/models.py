@@ -76,7 +76,7 @@ class MemoryPort:
                 first.setdefault(read.tag, read)
             due = [read for read in first.values() if read.due <= cycle]
             if due:
-                self.answering = self.chance.choice(due)
+                self.answering = self.chance.choice(due) if self.timing.spread else due[0]
                 self.reads.remove(self.answering)
                 words = self.answering.words
                 for place, word in enumerate(words):

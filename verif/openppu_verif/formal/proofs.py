@@ -7,6 +7,7 @@ from openppu.config import TileConfig
 
 from openppu_verif.formal import fetch, parts, tile, whole_tile
 from openppu_verif.formal.command_proofs import COMMAND_PROOFS
+from openppu_verif.formal.dma_proofs import DMA_PROOFS
 from openppu_verif.formal.hbm_proofs import HBM_PROOFS
 from openppu_verif.formal.link_layer_proofs import LINK_LAYER_PROOFS
 from openppu_verif.formal.link_router_proofs import LINK_ROUTER_PROOFS
@@ -167,6 +168,7 @@ PROOFS = (
         depth=2,
         faults={"anything counts as refused": "tile.counting.refused"},
     ),
+    *DMA_PROOFS,
     *HBM_PROOFS,
     *LINK_LAYER_PROOFS,
     *LINK_ROUTER_PROOFS,

@@ -1,0 +1,201 @@
+"""Proofs that the DMA goes nowhere but where a command says: its checks, its walk, its requests.
+
+The checks and the walk are proved with numbers of few bits: `SMALL` takes the place of the widths.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from unittest.mock import patch
+
+from amaranth import Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Assume
+from amaranth.lib import stream
+from openppu.command.error import Error
+from openppu.common.memory import WORD_BYTES
+from openppu.dma import decode, layouts, prepare, walker
+from openppu.dma.config import DmaConfig
+from openppu.dma.decode import Decode
+from openppu.dma.fetch import Fetch
+from openppu.dma.layouts import Walk
+from openppu.dma.prepare import Prepare
+from openppu.dma.walker import Walker
+
+from openppu_verif.formal.harness import Harness
+from openppu_verif.formal.probe import Probe
+
+SMALL = {
+    "ADDRESS_BITS": 5,
+    "SCRATCHPAD_BITS": 2,
+    "COUNT_BITS": 2,
+    "ROW_BITS": 2,
+    "WIDE_ROW_BITS": 4,
+    "MEMORY_STRIDE_BITS": 3,
+    "SCRATCHPAD_STRIDE_BITS": 2,
+    "ROWS_BITS": 3,
+    "PLACE_BITS": 6,
+    "SATURATED_BITS": 3,
+    "MEMORY_SUM_BITS": 12,
+}
+UNITS = 2
+CONFIG = DmaConfig(outstanding=8, tags=2, burst_bytes=64)
+SUM_BITS = 16
+
+
+@contextmanager
+def few_bits(**others: int) -> Iterator[None]:
+    """Widths of the layouts, and of what is built within."""
+    with ExitStack() as stack:
+        for module in (layouts, decode, prepare, walker):
+            for name, value in {**SMALL, **others}.items():
+                if hasattr(module, name):
+                    stack.enter_context(patch.object(module, name, value))
+        yield
+
+
+def keeps(h: Harness, name: str, source: stream.Interface) -> None:
+    """What is offered to the design stays until it is taken."""
+    payload = Value.cast(source.payload)
+    waiting, kept = Signal(name=f"{name}_waiting"), Signal(len(payload), name=f"{name}_kept")
+    h.m.d.sync += [waiting.eq(source.valid & ~source.ready), kept.eq(payload)]
+    h.m.d.comb += Assume(~waiting | (source.valid & (payload == kept)))
+
+
+def fetches() -> Harness:
+    """Each word that is asked for holds a byte of the source; requests stay as they are until they are taken."""
+    h = Harness()
+    m = h.m
+    probe = Probe(Fetch(CONFIG))
+    m.submodules.dut = probe.fragment
+    dut = probe.part("")
+    h.source("sources", dut.sources)
+    h.source("responses", dut.responses)
+    h.drive(requests_ready=dut.requests.ready, described_ready=dut.described.ready, words_ready=dut.words.ready)
+    keeps(h, "sources", dut.sources)
+    source, request = dut.sources.payload, dut.requests.payload
+    begun, gone, words = (probe.signal("", name) for name in ("begun", "gone", "words"))
+    end = Signal(range((1 << 40) + (1 << 18)))
+    first_word, last_word = Signal(41), Signal(42)
+    m.d.comb += [
+        end.eq(source.address + source.bytes),
+        Assume((source.bytes != 0) & (end <= 1 << 40)),
+        first_word.eq(request.address),
+        last_word.eq(request.address + (request.last << 5)),
+    ]
+    asks = dut.requests.valid
+    h.check(
+        ~request.write,
+        first_word[:5] == 0,
+        first_word + WORD_BYTES > source.address,
+        last_word < end,
+        # Within an aligned block.
+        (first_word >> 6) == (last_word >> 6),
+        dut.sources.valid & ~source.fill & ~source.end,
+        when=asks,
+    )
+    # Invariants.
+    h.check(dut.sources.valid & ~source.fill & ~source.end, gone < words, when=begun)
+    h.check(begun == (gone != 0))
+    return h
+
+
+def walks() -> Harness:
+    """Each step's addresses are where its turns lead, and no loop goes on beyond its last turn."""
+    h = Harness()
+    m = h.m
+    # Three loops: one is the innermost, one the outermost.
+    with few_bits(LEVELS=3, ADDRESS_BITS=4, PLACE_BITS=3):
+        levels = layouts.LEVELS
+        probe = Probe(Walker())
+    m.submodules.dut = probe.fragment
+    dut = probe.part("")
+    h.source("jobs", dut.jobs)
+    h.drive(steps_ready=dut.steps.ready)
+    keeps(h, "jobs", dut.jobs)
+    job, step = dut.jobs.payload, dut.steps.payload
+    walking = probe.signal("", "walking")
+    turns = [probe.signal("", f"turn_{level}") for level in range(levels)]
+    h.check(dut.jobs.valid, when=walking)
+    for turn, level in zip(turns, job.levels, strict=True):
+        h.check(turn <= level.last, when=walking)
+    for name in ("memory", "scratchpad", "height", "width"):
+        start = Value.cast(job[name])
+        for number in reversed(range(levels)):
+            begin = Signal(len(job[name]), name=f"{name}_begin_{number}")
+            m.d.comb += begin.eq(start + turns[number] * job.levels[number][name])
+            start = begin
+            h.check(probe.signal("", f"{name}_{number}") == begin, when=walking)
+        h.check(step[name] == start, when=dut.steps.valid)
+    h.check(step.end, when=dut.steps.valid & (job.error != Error.OKAY))
+    h.check_waits("steps", dut.steps)
+    return h
+
+
+def _decoded(part: Decode) -> Module:
+    """In the place of the decoder: what the harness drives."""
+    m = Module()
+    m.d.comb += part.decoded.eq(part.command.operands[: len(Value.cast(part.decoded))])
+    return m
+
+
+class _Checks(Harness):
+    """A check of any decoded command, in memories of any size; ``turns`` are any of its loops."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        m = self.m
+        with few_bits():
+            self.probe = Probe(Prepare(store=False, formats=(), compute_units=UNITS))
+        assert self.probe.replace(Decode, _decoded) == 1
+        m.submodules.dut = self.probe.fragment
+        dut = self.dut = self.probe.part("")
+        self.of = self.probe.part("decode").decoded
+        self.source("commands", dut.commands)
+        keeps(self, "commands", dut.commands)
+        hbm, pad = self.fixed("hbm_bytes", SMALL["ADDRESS_BITS"]), self.fixed("pad_bytes", SMALL["SCRATCHPAD_BITS"] + 1)
+        m.d.comb += [
+            dut.hbm_bytes.eq(hbm),
+            dut.scratchpad_bytes.eq(pad),
+            Assume((hbm <= 1 << SMALL["ADDRESS_BITS"] - 1) & (pad <= 1 << SMALL["SCRATCHPAD_BITS"])),
+        ]
+        self.drive(jobs_ready=dut.jobs.ready)
+        last = self.probe.signal("", "last")
+        verdict = self.probe.signal("", "error")
+        self.passes = Signal()
+        m.d.comb += self.passes.eq(dut.commands.valid & last & (verdict == Error.OKAY))
+
+    def number(self, name: str, value: Value) -> Signal:
+        """A sum, wide enough to be true."""
+        total = Signal(signed(SUM_BITS), name=name)
+        self.m.d.comb += total.eq(value)
+        return total
+
+    def check_memory(self, offset: Value, row: Value) -> None:
+        """Bytes so far behind the memory address are within what that names."""
+        of, pad_bits = self.of, SMALL["SCRATCHPAD_BITS"]
+        remote = of.memory[-1]
+        base = Mux(remote, of.memory[:pad_bits], of.memory[:-1])
+        limit = Mux(remote, self.dut.scratchpad_bytes, self.dut.hbm_bytes)
+        first = self.number("first_of_memory", base + offset)
+        self.check(first >= 0, first + row <= limit, when=self.passes & of.uses_memory)
+        self.check(~remote | (of.memory[pad_bits:-1] < UNITS), when=self.passes & of.uses_memory)
+
+    def check_pad(self, offset: Value, row: Value) -> None:
+        """Bytes so far behind the scratchpad address are within it."""
+        first = self.number("first_of_pad", self.of.scratchpad + offset)
+        self.check(first >= 0, first + row <= self.dut.scratchpad_bytes, when=self.passes & self.of.uses_scratchpad)
+
+
+def row_checks() -> Harness:
+    """Of rows along four dimensions, none of a command that passes leaves its memories, whatever the turns."""
+    h = _Checks()
+    of, m = h.of, h.m
+    m.d.comb += Assume((of.walk == Walk.ROW) | (of.walk == Walk.FILL))
+    memory, pad = Const(0, signed(SUM_BITS)), Const(0, signed(SUM_BITS))
+    for number, dimension in enumerate(of.dimensions):
+        turn = h.fixed(f"turn_{number}", SMALL["COUNT_BITS"])
+        m.d.comb += Assume((dimension.count != 0) & (turn < dimension.count))
+        memory = memory + turn * dimension.memory_stride.as_signed()
+        pad = pad + turn * dimension.scratchpad_stride.as_signed()
+    h.check_memory(memory, of.read_row)
+    h.check_pad(pad, of.written_row)
+    return h
