@@ -10,6 +10,7 @@ from openppu.config import ChipConfig, ConfigError
 from openppu.formats.operand import formats_named
 from openppu.scratchpad.port import ScratchpadPort
 from openppu.vector.admission import SIZE_BITS, Admission
+from openppu.vector.cause import Cause
 from openppu.vector.command import Opcode, command_layout
 from openppu.vector.datapath import Datapath
 from openppu.vector.input_port import PLACES, InputPort
@@ -46,6 +47,8 @@ class VectorEngine(wiring.Component):
         Streams 4 to 7.
     scratchpad_bytes : In(25)
         Of the scratchpad: commands that would go beyond are refused.
+    cause : Out(Cause)
+        What this cycle goes to.
 
     Raises
     ------
@@ -70,6 +73,7 @@ class VectorEngine(wiring.Component):
                 "inputs": Out(port).array(READ_PORTS),
                 "output": Out(port),
                 "scratchpad_bytes": In(SIZE_BITS),
+                "cause": Out(Cause),
             }
         )
 
@@ -165,6 +169,7 @@ class VectorEngine(wiring.Component):
             output.row.eq(datapath.result),
         ]
 
+        m.d.comb += self.cause.eq(Cause.COMMAND)
         error = Signal(Error)
         m.d.comb += self.finished.payload.error.eq(error)
         with m.FSM():
@@ -173,6 +178,8 @@ class VectorEngine(wiring.Component):
                 m.d.sync += [command.eq(self.commands.payload), error.eq(Error.OKAY)]
                 with m.If(self.commands.valid):
                     m.next = "BEGIN"
+                with m.Else():
+                    m.d.comb += self.cause.eq(Cause.IDLE)
             with m.State("BEGIN"):
                 m.d.comb += admission.go.eq(1)
                 m.next = "ADMIT"
@@ -207,6 +214,7 @@ class VectorEngine(wiring.Component):
                     m.d.sync += enable.eq(sequencer.uses)
                     m.next = "RUN"
             with m.State("RUN"):
+                m.d.comb += self.cause.eq(issue.cause)
                 with m.If(~sequencer.busy):
                     m.d.sync += enable.eq(0)
                     m.next = "DRAIN"

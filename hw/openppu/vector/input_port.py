@@ -133,13 +133,13 @@ class InputPort(wiring.Component):
 
         arrived = Signal()
         m.d.comb += arrived.eq(self.port.results.valid & tags.o.valid)
-        row, stream_number, wrong, there = self._widened(m, patterns, tags.o.payload, arrived)
+        row, stream_number, wrong, there = self._widened(m, platform, patterns, tags.o.payload, arrived)
         for s in range(PLACES):
             self._queue(m, s, there & (stream_number == s), row, wrong)
             m.d.comb += self.starved[s].eq(self.enable[s] & patterns[s].stalled & (reserved[s] == 0))
         return m
 
-    def _widened(self, m, patterns, tag, arrived):
+    def _widened(self, m, platform, patterns, tag, arrived):
         """The row of lanes that an answer holds, `ARRIVAL` - 1 cycles later; its stream, and whether it is wrong."""
         lanes = self.lanes
         word = self.port.results.payload.data
@@ -196,7 +196,7 @@ class InputPort(wiring.Component):
         row = Signal(32 * lanes)
         for lane in range(lanes):
             widen = Widen(formats=self.formats)
-            m.submodules[f"widen_{lane}"] = widen
+            m.submodules[f"widen_{lane}"] = shared(widen, platform)
             bits = plain[32 * lane : 32 * lane + 32]
             m.d.comb += [widen.bits.eq(taken[32 * lane : 32 * lane + 32]), widen.format.eq(first.format)]
             value = Mux(

@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from openppu.tile.tag_queue import TagQueue
+from openppu.vector.cause import Cause
 from openppu.vector.command import COUNT_BITS
 from openppu.vector.datapath import Datapath, row_layout
 from openppu.vector.instruction import (
@@ -58,6 +59,8 @@ class Issue(wiring.Component):
         The same of a row that would have read a held stream that was not released.
     idle : Out(1)
         Nothing waits, and the registers hold all that was issued.
+    cause : Out(Cause)
+        What this cycle goes to, while a program runs.
     """
 
     QUEUE = 2
@@ -83,6 +86,7 @@ class Issue(wiring.Component):
                 "poisoned": Out(1),
                 "stuck": Out(1),
                 "idle": Out(1),
+                "cause": Out(Cause),
             }
         )
 
@@ -184,6 +188,15 @@ class Issue(wiring.Component):
             queue.o.ready.eq(stopped | (self.issued & last)),
             self.idle.eq(~queue.o.valid & ~writing.any()),
         ]
+        m.d.comb += self.cause.eq(Cause.COMPUTE)
+        with m.If(~queue.o.valid | stopped):
+            m.d.comb += self.cause.eq(Cause.SEQUENCE)
+        with m.Elif(hazard):
+            m.d.comb += self.cause.eq(Cause.DEPENDENCE)
+        with m.Elif((needs & ~self.valid).any() | (needs & self.error).any()):
+            m.d.comb += self.cause.eq(Cause.INPUT)
+        with m.Elif(output & ~self.room):
+            m.d.comb += self.cause.eq(Cause.OUTPUT)
         with m.If(self.issued):
             m.d.sync += number.eq(Mux(last, 0, number + 1))
         with m.If(ready & (needs & self.error).any()):

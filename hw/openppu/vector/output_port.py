@@ -98,7 +98,7 @@ class OutputPort(wiring.Component):
         m.d.comb += whole.eq(delayed(m, self.row, Narrow.LATENCY, name="row"))
         for lane in range(lanes):
             narrow = Narrow(formats=self.formats)
-            m.submodules[f"narrow_{lane}"] = narrow
+            m.submodules[f"narrow_{lane}"] = shared(narrow, platform)
             bits = whole[32 * lane : 32 * lane + 32]
             value = bits.as_signed()
             fits = Signal(name=f"fits_{lane}")

@@ -112,6 +112,8 @@ class VectorCycles:
         self.program: list[Instruction | None] = [None] * config.program_words
         self.patterns: dict[int, dict[str, int]] = {}
         self.ports = [_Port() for _ in range(READ_PORTS)]
+        self.rows = 0
+        """Issued by all runs so far."""
 
     def predict(self, commands: Sequence[Command], memory: NDArray[np.uint8], start: int = 0) -> list[tuple[int, int]]:
         """The cycles in which each command is taken and its end is offered, one after the other and none refused.
@@ -163,6 +165,7 @@ class VectorCycles:
             port.start(begin, {n // READ_PORTS: stream for n, stream in streams.items() if n % READ_PORTS == place})
         timeline = _Timeline(self, run, streams)
         stopped = timeline.play(words, begin)
+        self.rows += timeline.rows
         last = 0
         for port in self.ports:
             while port.load(until=stopped + 1):
@@ -187,6 +190,7 @@ class _Timeline:
         self.last = -1
         self.last_write = -VISIBLE
         self.outputs: list[int] = []
+        self.rows = 0
 
     def play(self, words: list[Instruction], begin: int) -> int:
         """The cycle in which the program's end finds all done."""
@@ -225,6 +229,7 @@ class _Timeline:
         lanes = self.unit.lanes
         count = {STRIP: self.strip, PACKED_ROWS: -(-self.strip // lanes)}.get(word.rows, word.rows)
         first = max(first, self.last + 1)
+        self.rows += count
         rows = np.arange(count)
         reads = [
             (each.number, self._rows_of(each.kind, word, rows)) for each in word.operands if each.kind in OF_REGISTERS

@@ -3,7 +3,7 @@
 import subprocess
 import tempfile
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import amaranth
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from openppu.command.error import Error
 from openppu.config import ChipConfig
 from openppu.scratchpad.scratchpad import Scratchpad
+from openppu.vector.cause import Cause
 from openppu.vector.command import command_layout
 from openppu.vector.engine import VectorEngine
 from openppu.verilog import emit
@@ -51,11 +52,14 @@ class VectorRun:
         The scratchpad at the end.
     cycles : int
         Simulated in all.
+    causes : dict of str to int
+        Cycles that went to each `openppu.vector.cause.Cause`, by its name.
     """
 
     ends: list[End]
     memory: NDArray[np.uint8]
     cycles: int
+    causes: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,9 +167,10 @@ def run(
             raise SimulationError(f"the simulator failed (exit code {process.returncode}): {process.stderr.strip()}")
         data = got.read_bytes()
     cycles, ended, complaint_bytes = np.frombuffer(data, "<u4", 3).tolist()
-    ends = np.frombuffer(data, "<u4", 3 * ended, 12).reshape(-1, 3).tolist()
-    after = np.frombuffer(data, np.uint8, memory.size, 12 + 12 * ended).copy()
-    complaint = data[12 + 12 * ended + memory.size :].decode()
+    causes = np.frombuffer(data, "<u4", 8, 12).tolist()
+    ends = np.frombuffer(data, "<u4", 3 * ended, 44).reshape(-1, 3).tolist()
+    after = np.frombuffer(data, np.uint8, memory.size, 44 + 12 * ended).copy()
+    complaint = data[44 + 12 * ended + memory.size :].decode()
     if complaint_bytes:
         raise SimulationError(f"a stream broke its rules: {complaint}")
     if ended != len(commands):
@@ -174,4 +179,5 @@ def run(
         ends=[End(error=Error(error), taken=taken, finished=finished) for error, taken, finished in ends],
         memory=after,
         cycles=cycles,
+        causes={name: causes[each.value] for name, each in Cause.__members__.items()},
     )

@@ -39,13 +39,11 @@ Words get(const Port& port) {
   return words;
 }
 
+// A field of up to 32 bits.
 uint64_t bits(const Words& words, size_t offset, size_t width) {
-  uint64_t value = 0;
-  for (size_t bit = 0; bit < width; ++bit) {
-    const size_t place = offset + bit;
-    value |= uint64_t{words[place / 32] >> place % 32 & 1} << bit;
-  }
-  return value;
+  uint64_t value = words[offset / 32];
+  if (offset / 32 + 1 < words.size()) value |= uint64_t{words[offset / 32 + 1]} << 32;
+  return value >> offset % 32 & ((uint64_t{1} << width) - 1);
 }
 
 struct Reader {
@@ -78,7 +76,7 @@ struct Held {
   bool broken(bool valid, bool ready, const Words& now) {
     const bool bad = waiting && (!valid || now != payload);
     waiting = valid && !ready;
-    payload = now;
+    if (waiting) payload = now;
     return bad;
   }
 };
@@ -120,7 +118,8 @@ int main(int argc, char** argv) {
   std::deque<Result> results[2];
   Held held[] = {{"inputs 0"}, {"inputs 1"}, {"output"}, {"finished"}};
   std::string complaint;
-  Words ends;  // error, cycle taken, cycle finished
+  Words ends;        // error, cycle taken, cycle finished
+  Words causes(8);  // cycles that went to each
   std::deque<uint32_t> taken;
   uint64_t cycle = 0;
   uint32_t next = 0;
@@ -138,6 +137,7 @@ int main(int argc, char** argv) {
     for (Held& each : held) each.waiting = false;
     memory = image;
     ends.clear(), taken.clear();
+    causes.assign(8, 0);
     next = 0, cycle = 0, offering = false;
   };
   PORT(commands, valid) = 0;
@@ -201,10 +201,14 @@ int main(int argc, char** argv) {
     }
     top->eval();
 
-    serve(0, READS(0, requests, valid), READS(0, requests, ready), get(READS(0, requests, payload)));
-    serve(1, READS(1, requests, valid), READS(1, requests, ready), get(READS(1, requests, payload)));
+    ++causes[top->cause];
+    const Words nothing;
+    serve(0, READS(0, requests, valid), READS(0, requests, ready),
+          READS(0, requests, valid) ? get(READS(0, requests, payload)) : nothing);
+    serve(1, READS(1, requests, valid), READS(1, requests, ready),
+          READS(1, requests, valid) ? get(READS(1, requests, payload)) : nothing);
     serve(2, PORT(output___05Frequests, valid), PORT(output___05Frequests, ready),
-          get(PORT(output___05Frequests, payload)));
+          PORT(output___05Frequests, valid) ? get(PORT(output___05Frequests, payload)) : nothing);
     if (PORT(commands, valid) && PORT(commands, ready)) {
       taken.push_back(static_cast<uint32_t>(cycle));
       ++next;
@@ -232,7 +236,7 @@ int main(int argc, char** argv) {
   const Words header{static_cast<uint32_t>(cycle), static_cast<uint32_t>(ends.size() / 3),
                      static_cast<uint32_t>(complaint.size())};
   auto write = [&](const void* from, size_t size) { return std::fwrite(from, 1, size, out) == size; };
-  bool whole = write(header.data(), 12) && write(ends.data(), 4 * ends.size()) && write(memory.data(), bytes) &&
+  bool whole = write(header.data(), 12) && write(causes.data(), 32) && write(ends.data(), 4 * ends.size()) && write(memory.data(), bytes) &&
                write(complaint.data(), complaint.size());
   whole &= std::fclose(out) == 0;
   return whole ? 0 : 2;

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from openppu.config import ChipConfig, load
 from openppu_sim.cli import Parser, guarded
-from openppu_sim.errors import SimulationError
+from openppu_sim.errors import SimulationError, UserError
 from openppu_sim.reference.vector import VectorReference
 from openppu_sim.simulator.vector import Stalls, build_vector, run
 
@@ -67,15 +67,18 @@ def soak(chip: ChipConfig, executable: Path, seeds: Sequence[int]) -> Counter[st
     return total
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run as many as asked for."""
     parser = Parser(prog=COMMAND, description="random commands on the vector unit's RTL, against the reference")
     parser.add_argument("--config", default="tiny", help="a preset or TOML file")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of it")
     parser.add_argument("--runs", type=int, default=1000, help="how many")
     parser.add_argument("--seed", type=int, default=1, help="of the first")
     parser.add_argument("--build-dir", type=Path, default=Path("build"), help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
-    chip = load(options.config)
+    options = parser.parse_args(argv)
+    chip = load(options.config, options.set)
+    if options.runs < 1:
+        raise UserError(f"--runs {options.runs}: give a number of at least 1")
     executable = build_vector(chip, options.build_dir)
     total = soak(chip, executable, range(options.seed, options.seed + options.runs))
     print(f"{options.runs} runs equal the reference; ends: " + ", ".join(f"{n} {name}" for name, n in total.items()))
@@ -83,4 +86,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(lambda: main(sys.argv[1:])))
+    sys.exit(guarded(main))
