@@ -162,6 +162,7 @@ def emit(component: wiring.Component, *, top: str, config: ChipConfig) -> Verilo
     with _no_collection():
         for part, text in Emission(top).rtlil(component):
             first, *others = read(text)
+            _sort_clocks(part, first)
             parts.append((part, flatten(first, {module.name: module for module in others})))
     outputs = {module.name: _outputs(module) for _, module in parts}
     netlists = [build(module, outputs) for _, module in parts]
@@ -193,6 +194,15 @@ def _no_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def _sort_clocks(component: wiring.Component, module: Module) -> None:
+    """Sort the ports that Amaranth adds for clock domains by their names: its own order differs from run to run."""
+    own = {name for name, _, _ in ports_of(component)}
+    added = [name for name, wire in module.wires.items() if wire.port and name.lstrip("\\") not in own]
+    following = iter(sorted(added))
+    order = [next(following) if name in added else name for name in module.wires]
+    module.wires = {name: module.wires[name] for name in order}
 
 
 def _outputs(module: Module) -> list[str]:

@@ -72,6 +72,23 @@ def test_a_chip_that_waits_in_vain_is_an_error(build_root: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("name", "chips"), [("ring", 4), ("mesh", 8), ("groups", 8), ("groups", 16)])
+def test_collectives_over_real_ports(name: str, chips: int, build_root: Path) -> None:
+    """All operations and formats, with wrong bits; of sixteen chips, by routing through others."""
+    operations = ("all_reduce", "reduce_scatter", "all_gather", "broadcast", "all_to_all", "barrier")
+    formats = (("binary32", "binary32"), ("bf16", "bf16"), ("int32", "binary32"), ("bf16", "binary32"))
+    trials = [
+        Trial(operation=operation, size=size, format=fmt, hops=hops, root=number % chips, seed=number)
+        for number, operation in enumerate(operations)
+        for size, (fmt, hops) in ((64 * chips, formats[number % 4]), (6000 * chips, formats[(number + 1) % 4]))
+    ]
+    about = About(bit_errors=1e-6, memory_stall=0.2, reset_skew=500, seed=chips)
+    runs = run_trials(figures.NARROW, place(name, chips), trials, about, build_root)
+    assert len(runs) == len(trials)
+    assert runs[-1].outcome.wrong_bits > 0
+
+
+@pytest.mark.slow
 def test_the_figures_of_eight_chips(build_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert figures.main(["--build-dir", str(build_root)]) == 0
     assert "Goals missed" not in capsys.readouterr().out
