@@ -63,6 +63,8 @@ bench: $(INSTALLED) ## measure, and compare with the goals
 	$(BIN)/python -m openppu_verif.hbm.load_curve
 	$(BIN)/python -m openppu_verif.link.figures
 	$(BIN)/python -m openppu_verif.link.mesh
+	$(BIN)/python -m openppu_verif.link.engine_figures
+	$(BIN)/python -m openppu_verif.link.model_check
 
 lint: $(INSTALLED) ## check style, format and types
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """Collective engines of two to sixteen chips, RTL against the reference, bit for bit: every operation, algorithm and
 topology; and the clocks that the closed form gives."""
 
+import random
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -72,6 +73,30 @@ def test_engines_give_the_bits_of_the_reference(name: str, operation: str, algor
         in_place = bool((number + place) & 1) and operation in ("all_reduce", "all_gather", "broadcast")
         values = dict(elements=elements, fmt=fmt, hops=hops, in_place=in_place, root=number % WIRINGS[name].ranks)
         check(build_root, WIRINGS[name], operation, algorithm, surroundings(number + place), **values)
+
+
+@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 150))])
+def test_random_collectives_under_backpressure(seed: int, build_root: Path) -> None:
+    """Any operation, algorithm, topology, format, size and root; links and memories that hold back as they like."""
+    rng = random.Random(seed)
+    name, operation, algorithm = rng.choice(COMBINATIONS)
+    fmt, hops = rng.choice(KINDS)
+    about = Surroundings(
+        seed=seed + 1,
+        limit=400_000,
+        delay=rng.randint(1, 90),
+        rate=rng.choice((0, rng.randint(300, 2048))),
+        pipe=rng.randint(2, 100),
+        read_latency=rng.randint(1, 40),
+        write_latency=rng.randint(1, 40),
+        stall=rng.randint(0, 50_000),
+        memory_stall=rng.randint(0, 50_000),
+        start_skew=rng.randint(0, 2_000),
+        patience=30_000,
+    )
+    values = dict(elements=rng.randint(1, 400), fmt=fmt, hops=hops, root=rng.randrange(WIRINGS[name].ranks))
+    values |= dict(in_place=operation in ("all_reduce", "all_gather", "broadcast") and rng.random() < 0.5)
+    check(build_root, WIRINGS[name], operation, algorithm, about, **values)
 
 
 @pytest.mark.parametrize(("name", "algorithm"), [("mesh8", "direct"), ("groups8", "two_level"), ("ring5", "ring")])
