@@ -37,10 +37,11 @@ help: ## list the targets
 
 venv: $(INSTALLED) ## make .venv with every pinned dependency
 
-sim: $(INSTALLED) ## classify handwritten digits on the RTL, every bit and cycle checked; HBM2e traffic; a link
+sim: $(INSTALLED) ## classify handwritten digits on the RTL, every bit and cycle checked; HBM2e traffic; a link; two chips
 	$(BIN)/python -m openppu_sim.digits $(OPTIONS)
 	$(BIN)/python -m openppu_verif.hbm.demo
 	$(BIN)/python -m openppu_verif.link.demo
+	$(BIN)/python -m openppu_verif.chip.demo
 
 test: $(INSTALLED) ## run the tests, but for those marked slow
 	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow'

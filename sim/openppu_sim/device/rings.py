@@ -1,5 +1,6 @@
 """A backend that does what a driver does: commands in rings in memory, registers, interrupts."""
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -69,6 +70,9 @@ class Rings:
             for number in range(self.chips)
         ]
         self._tails = [dict.fromkeys(self.queues, 0) for _ in range(self.chips)]
+        self._pending: list[dict[str, deque[tuple[Command, bytes]]]] = [
+            {queue: deque() for queue in self.queues} for _ in range(self.chips)
+        ]
         self._written: list[dict[str, dict[int, Command]]] = [
             {queue: {} for queue in self.queues} for _ in range(self.chips)
         ]
@@ -130,24 +134,26 @@ class Rings:
         self.hardware.write(chip, address, data)
 
     def submit(self, chip: int, queue: str, program: Sequence[Command]) -> None:
-        """Write commands to a queue's ring, as far as there is room, and ring its bell; then the rest."""
+        """Put commands into a queue: into its ring as far as there is room, the rest while `wait` runs."""
         if queue not in self.queues:
             raise UserError(f"queue {queue!r}: give one of {', '.join(self.queues)}")
-        registers, tails = self.registers[chip], self._tails[chip]
-        rest = list(program)
-        images = [command.encode(self.instructions) for command in rest]  # all of them, before any is written
-        while images:
+        images = [command.encode(self.instructions) for command in program]  # all of them, before any is written
+        self._pending[chip][queue].extend(zip(program, images, strict=True))
+        self._feed(chip, queue)
+
+    def _feed(self, chip: int, queue: str) -> None:
+        """Write what there is room for to a queue's ring, and ring its bell."""
+        pending, tails = self._pending[chip][queue], self._tails[chip]
+        registers = self.registers[chip]
+        while pending:
             head = registers[f"command.{queue}.head"] if tails[queue] else 0
-            room = (1 << LOG2) - (tails[queue] - head)
-            if not room:
-                self.hardware.run(STEP)
-                self._look()
-                continue
             place = tails[queue] % (1 << LOG2)
-            count = min(room, len(images), (1 << LOG2) - place)
-            self.write(chip, self._ring(queue) + COMMAND_BYTES * place, b"".join(images[:count]))
-            self._written[chip][queue] |= {tails[queue] + n: rest[n] for n in range(count)}
-            images, rest = images[count:], rest[count:]
+            count = min((1 << LOG2) - (tails[queue] - head), len(pending), (1 << LOG2) - place)
+            if not count:
+                return
+            given = [pending.popleft() for _ in range(count)]
+            self.write(chip, self._ring(queue) + COMMAND_BYTES * place, b"".join(image for _, image in given))
+            self._written[chip][queue] |= {tails[queue] + n: command for n, (command, _) in enumerate(given)}
             tails[queue] += count
             registers[f"command.{queue}.tail"] = tails[queue]
 
@@ -169,6 +175,8 @@ class Rings:
                 name = f"command.{queue}"
                 if registers[f"{name}.stopped"]:
                     self._fail(number, queue, registers)
+                if self._pending[number][queue]:
+                    self._feed(number, queue)
                 if registers[f"{name}.busy"]:
                     waits = f" (for semaphore {registers[f'{name}.semaphore']})" if registers[f"{name}.waiting"] else ""
                     busy.append(f"chip {number} {queue}{waits}")
@@ -177,6 +185,7 @@ class Rings:
     def restart(self, chip: int, queue: str) -> None:
         """Let a queue that stopped forget what it had, and go on."""
         registers = self.registers[chip]
+        self._pending[chip][queue].clear()
         registers["command.restart"] = 1 << self.queues.index(queue)
         self.hardware.run(STEP)
         registers["command.seen"] = 1 << self.queues.index(queue)

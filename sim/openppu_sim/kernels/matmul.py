@@ -1,7 +1,7 @@
 """Products of matrices in memory, tile by tile through the scratchpad: the plan, and the queues' programs."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 from openppu.config import ChipConfig
@@ -185,16 +185,35 @@ def _estimate(chip: ChipConfig, job: MatmulJob, rows: int, columns: int, depth: 
     return tiles * max(compute, loads, stores) + first + stores
 
 
-def matmul_programs(chip: ChipConfig, job: MatmulJob, plan: MatmulPlan | None = None) -> Programs:
+def matmul_programs(
+    chip: ChipConfig,
+    job: MatmulJob,
+    plan: MatmulPlan | None = None,
+    *,
+    wait: tuple[int, int] | None = None,
+    signal: tuple[int, int] | None = None,
+    record: bool = False,
+) -> Programs:
     """The programs of a compute unit's queues: loads, products and stores overlap, two tiles of each at a time.
 
     They use the first four semaphores, which are 0 before and after.
+
+    Parameters
+    ----------
+    wait : tuple of (int, int), optional
+        Load nothing before this semaphore has this value.
+    signal : tuple of (int, int), optional
+        Raise this one when all is in memory.
+    record : bool
+        Let each command of an engine write a record.
     """
     plan = plan or plan_matmul(chip, job)
     programs = Programs()
     step = 0
     pieces = list(_pieces(job.k, plan.depth))
     tiles = list(product(_pieces(job.m, plan.rows), _pieces(job.n, plan.columns)))
+    if wait is not None:
+        programs.load.append(Command(name="NOTHING", wait=wait))
     if job.c is not None:
         programs.load.append(
             _copy("LOAD", memory=job.c, scratchpad=plan.c, row=SUM_BYTES * job.n, rows=1, strides=(0, 0))
@@ -211,6 +230,11 @@ def matmul_programs(chip: ChipConfig, job: MatmulJob, plan: MatmulPlan | None = 
         (programs.matmul, STORED, min(2, len(tiles))),
     ):
         queue.append(Command(name="NOTHING", wait=(semaphore, count)))
+    if signal is not None:
+        programs.store.append(Command(name="NOTHING", signal=signal))
+    if record:
+        for queue in (programs.load, programs.matmul, programs.store):
+            queue[:] = [replace(each, record=each.name != "NOTHING") for each in queue]
     return programs
 
 

@@ -1,0 +1,81 @@
+"""What commands wrote of themselves: when they began and ended, and how."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from openppu.chip.chip import queues_of
+from openppu.command.error import Error
+from openppu.command.layouts import RECORD_BYTES, record_layout
+
+from openppu_sim.device.device import Device
+from openppu_sim.device.rings import RESERVED
+
+LOG2 = 12
+"""Of the ring's records."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A command that ended: cycles since the reset."""
+
+    queue: str
+    opcode: int
+    tag: int
+    error: str
+    begun: int
+    ended: int
+
+
+def set_records(device: Device) -> None:
+    """Let records go to the ring behind the queues', from its beginning.
+
+    Raises
+    ------
+    AttributeError
+        If the backend has no registers.
+    """
+    registers = _registers(device)
+    registers["command.records.base"] = _base(device)
+    registers["command.records.log2"] = LOG2
+    registers["command.records.enable"] = 1
+    _seen(device)[device.number] = registers["command.records.count"]
+
+
+def read_records(device: Device) -> list[Record]:
+    """Those since `set_records`, in the order in which they were written; of more than fit, the last."""
+    count, seen = _registers(device)["command.records.count"], _seen(device)[device.number]
+    first = max(seen, count - (1 << LOG2))
+    names = [name for name, _ in queues_of(device.config)]
+    found = []
+    for number in range(first, count):
+        place = _base(device) + RECORD_BYTES * (number % (1 << LOG2))
+        raw: Any = record_layout().from_bits(
+            int.from_bytes(device.backend.read(device.number, place, RECORD_BYTES), "little")
+        )
+        found.append(
+            Record(
+                queue=names[raw.queue],
+                opcode=raw.opcode,
+                tag=raw.tag,
+                error=Error(raw.error).name,
+                begun=raw.begun,
+                ended=raw.ended,
+            )
+        )
+    return found
+
+
+def _base(device: Device) -> int:
+    return device.config.hbm.capacity - RESERVED // 2
+
+
+def _registers(device: Device) -> Any:
+    return device.backend.registers[device.number]  # type: ignore[attr-defined]
+
+
+def _seen(device: Device) -> dict[int, int]:
+    backend: Any = device.backend
+    if not hasattr(backend, "records_seen"):
+        backend.records_seen = {}
+    found: dict[int, int] = backend.records_seen
+    return found

@@ -1,0 +1,47 @@
+"""Two whole chips on the RTL, linked: they send, signal, and classify digits with half of a layer each."""
+
+import numpy as np
+import pytest
+from openppu.config import load
+from openppu_sim.device.device import Cluster
+from openppu_sim.digits.deploy import deploy_bf16, deploy_int8
+from openppu_sim.digits.network import load_digits, train
+from openppu_sim.program.command import Command
+from openppu_verif.chip.demo import run
+
+TINY = load("tiny")
+IMAGES = 12
+
+
+@pytest.fixture(scope="module")
+def cluster(build_root):
+    """Two chips that all tests here use, one after the other."""
+    with Cluster(TINY, build_root=build_root) as made:
+        yield made
+
+
+def test_what_is_sent_is_there_when_the_signal_is(cluster):
+    data = np.random.default_rng(3).integers(0, 256, 8192, dtype=np.uint8)
+    cluster[0].write(0x1000, data)
+    send = {"source": 0x1000, "target": 0x8000, "bytes": 8192, "chip": 1}
+    cluster[0].submit("link", [Command(name="SEND", fields=send, signal=(7, 1), chip=1)])
+    counts = {f"count_{dimension}": 1 for dimension in range(4)}
+    take = {"memory": 0x8000, "scratchpad": 0, "row": 8192, **counts}
+    cluster[1].submit("load", [Command(name="LOAD", fields=take, wait=(7, 1))])
+    cluster.wait(50_000)
+    assert (cluster[1].read(cluster[1].scratchpad(), 8192, np.uint8) == data).all()
+
+
+@pytest.mark.parametrize("fmt", ["int8", "bf16"])
+def test_two_chips_classify_as_the_reference_says(cluster, fmt):
+    digits = load_digits()
+    network = train(digits, epochs=3)
+    pixels = digits.test_pixels[:IMAGES]
+    deployment = deploy_int8(network, digits.train_pixels, pixels) if fmt == "int8" else deploy_bf16(network, pixels)
+    outcome = run(cluster, deployment, digits.test_labels[:IMAGES])
+    assert outcome.equal
+    assert outcome.correct > 0.5
+    for records in outcome.records:
+        assert {record.error for record in records} == {"OKAY"}
+        assert {record.queue for record in records} == {"load", "store", "matmul", "link"}
+        assert all(record.begun < record.ended for record in records)
