@@ -26,7 +26,7 @@ from openppu.formats.spec import Format
 UNIT_BITS = ADDRESS_BITS - 1 - SCRATCHPAD_BITS
 BLOCK_LOG2 = (WORD_BYTES - 1).bit_length()
 SATURATED_BITS = SCRATCHPAD_BITS + 1
-"""Of a stride that was computed; one that is larger than any scratchpad becomes 2**24."""
+"""Of a stride that was computed; one that is larger than any scratchpad becomes 2**25 - 1, which is, too."""
 
 MEMORY_SUM_BITS = 60
 SCRATCHPAD_SUM_BITS = 48
@@ -219,7 +219,7 @@ class Prepare(wiring.Component):
                 if each.goal is not None:
                     value = product[: len(each.goal)]
                     if each.saturate:
-                        value = Mux(product >> SCRATCHPAD_BITS, 1 << SCRATCHPAD_BITS, value)
+                        value = Mux(product > (1 << SCRATCHPAD_BITS), (1 << SATURATED_BITS) - 1, value)
                     with m.If(step == number + 1):
                         m.d.sync += each.goal.eq(value)
         with m.If(step == 0):
