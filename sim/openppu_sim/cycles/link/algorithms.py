@@ -97,7 +97,7 @@ def one_shot(operation: str, chips: int, size: float) -> Schedule:
     if operation != "allreduce":
         raise ValueError(f"{operation} in one shot: give allreduce")
     pairs = [(a, (a + apart) % chips) for a in range(chips) for apart in range(1, chips)]
-    return [replace(step(pairs, size, reduces=True, operands=chips), alike=True)]
+    return [replace(step(pairs, size, reduces=True, operands=chips), instructions=1)]
 
 
 def factors(chips: int) -> list[int] | None:
@@ -280,7 +280,10 @@ def two_level(
     if operation == "allreduce":
         return [*within("reducescatter"), *between("allreduce"), *within("allgather")]
     if operation == "reducescatter":
-        return [*within("reducescatter"), *between("reducescatter")]
+        first, *rest = within("reducescatter")
+        links = 2 if len(groups) == 2 else 1  # of a chip's two to each other one of its group
+        sends = first.busiest[0] * len(groups) * links
+        return [replace(first, instructions=sends), *rest, *between("reducescatter")]
     if operation == "allgather":
         if across is not direct or inside is not direct:
             return [*between("allgather"), *within("allgather")]
@@ -307,4 +310,5 @@ def _gather(groups: Sequence[Sequence[int]], rails: Sequence[Sequence[int]], siz
     """A chip's own part goes across and into its group at once; then what has come from across goes into the group."""
     part = share(size, len(groups) * len(rails))
     inside, across = ([(a, b) for chips in some for a in chips for b in chips if a != b] for some in (groups, rails))
-    return [step([*across, *inside], part), step(inside, part * (len(groups) - 1))]
+    first = replace(step([*across, *inside], part), whole=True)
+    return [first, step(inside, part * (len(groups) - 1))]

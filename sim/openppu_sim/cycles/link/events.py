@@ -17,7 +17,7 @@ import numpy as np
 
 from openppu_sim.cycles.link.network import Floats, Indices, Network, latency
 from openppu_sim.cycles.link.schedule import Schedule, Step
-from openppu_sim.cycles.link.steps import after_ns, start_ns
+from openppu_sim.cycles.link.steps import after_ns, first_share, start_ns
 
 DISCIPLINES = ("fair", "fifo")
 SMALL = 1e-6
@@ -144,7 +144,7 @@ class _Prepared:
         self.ways = [way[way >= 0].tolist() for way in self.paths]
         self.wire = network.endpoint.wire(step.size) * network.stretch(step.source, step.destination)
         self.latency = latency(network, self.paths)
-        self.first = network.endpoint.first(step.size)
+        self.first = first_share(network, step)
         slowest = np.where(self.paths >= 0, network.rate[self.paths], np.inf).min(axis=1)
         self.lead = self.first * self.wire / slowest
         extra = network.endpoint.reduce_ns(step.size) if step.reduces else np.zeros(step.size.shape)

@@ -25,8 +25,10 @@ class Step:
         Of each sum, if there are sums.
     times : int
         The step is done so many times in a row.
-    alike : bool
-        A chip sends the same to all: one instruction of the engine.
+    instructions : int
+        Of the engine, with which a chip sends; 0: one a message.
+    whole : bool
+        What comes is sent on when all of it has come, though chips stream.
     stored : bool
         What has come is written to memory, and sent on from there; else sums leave as they come.
     """
@@ -38,7 +40,8 @@ class Step:
     times: int = 1
     stored: bool = True
     operands: int = 2
-    alike: bool = False
+    instructions: int = 0
+    whole: bool = False
 
     @property
     def token(self) -> bool:
@@ -52,7 +55,7 @@ class Step:
         if not chips.size:
             return 0, 0
         most = chips[comes.argmax()]
-        return 1 if self.alike else int((self.source == most).sum()), int(comes.max())
+        return self.instructions or int((self.source == most).sum()), int(comes.max())
 
     @cached_property
     def one_each(self) -> bool:
@@ -116,7 +119,8 @@ def side_by_side(schedules: Sequence[Schedule]) -> Schedule:
                 ones[0].times,
                 ones[0].stored,
                 ones[0].operands,
-                ones[0].alike,
+                ones[0].instructions,
+                ones[0].whole,
             )
         )
     return merged

@@ -72,7 +72,7 @@ def advance(progress: Progress, step: Step, network: Network, *, store_and_forwa
     arrival = latency + after_ns(network, step)
     if step.reduces:
         arrival = arrival + network.endpoint.reduce_ns(step.size)
-    pass_on(progress, step, duration, arrival, network.endpoint.first(step.size))
+    pass_on(progress, step, duration, arrival, first_share(network, step))
 
 
 def pass_on(progress: Progress, step: Step, duration: Floats, arrival: Floats, first: Floats | float = 1.0) -> None:
@@ -95,6 +95,11 @@ def pass_on(progress: Progress, step: Step, duration: Floats, arrival: Floats, f
             np.maximum.at(progress.sent, source, passed)
             for times, values in updates:
                 np.maximum.at(times, destination, values)
+
+
+def first_share(network: Network, step: Step) -> Floats:
+    """Of each message of a step, the share that must be there before its receiver can send any of it on."""
+    return np.ones(step.size.shape) if step.whole else network.endpoint.first(step.size)
 
 
 def after_ns(network: Network, step: Step) -> float:
