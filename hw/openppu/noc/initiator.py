@@ -12,6 +12,7 @@ from openppu.noc.cutter import UNIT_ADDRESS_BITS, UNIT_BITS, Cutter
 from openppu.noc.layouts import place_layout, request_flit_layout, response_flit_layout
 from openppu.noc.plan import GRANULE, ORDERS, Plan
 from openppu.noc.reorder import Reorder
+from openppu.noc.turns import Turns
 from openppu.noc.write_ring import WriteRing
 
 WAITING_WORDS = 2 * GRANULE
@@ -40,9 +41,10 @@ class Initiator(wiring.Component):
     order : In(range(ORDERS))
         What its orders begin with; constant.
     user : In(MemorySignature)
-    requests : Out(stream of request_flit_layout)
-    responses : In(stream of response_flit_layout)
-        Always ready.
+    requests : Out(stream of request_flit_layout), array of one a plane
+        Ready or not, they offer the same flit, each only those for its own targets.
+    responses : In(stream of response_flit_layout), array of one a plane
+        One of them is ready in each cycle in which there is any.
     """
 
     def __init__(self, plan: Plan):
@@ -52,14 +54,14 @@ class Initiator(wiring.Component):
                 "place": In(place_layout(plan)),
                 "order": In(range(ORDERS)),
                 "user": In(MemorySignature(tags=plan.tags)),
-                "requests": Out(stream.Signature(request_flit_layout(plan))),
-                "responses": In(stream.Signature(response_flit_layout(plan))),
+                "requests": Out(stream.Signature(request_flit_layout(plan))).array(plan.noc.planes),
+                "responses": In(stream.Signature(response_flit_layout(plan))).array(plan.noc.planes),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        plan, user, response = self.plan, self.user, self.responses.payload
+        plan, user = self.plan, self.user
         m.submodules.cutter = cutter = Cutter(plan)
         m.submodules.reorder = reorder = Reorder(plan)
         m.submodules.ring = ring = WriteRing(plan)
@@ -112,7 +114,9 @@ class Initiator(wiring.Component):
             m.d.sync += last_index.eq(ring.index)
 
         # Flits.
-        found, flit = interleave.places.payload, self.requests.payload
+        found = interleave.places.payload
+        flit = Signal(request_flit_layout(plan))
+        plane = Signal(range(max(2, plan.noc.planes)))
         now = Signal(work_shape)
         target = Signal(range(max(2, plan.targets)))
         address = Signal(flit.address.shape())
@@ -129,12 +133,12 @@ class Initiator(wiring.Component):
         places = Array(_code(plan, place) for place in plan.target_places)
         m.d.comb += [
             ready.eq(interleave.places.valid & (~now.write | (sent != 0) | (words.level > now.last))),
-            self.requests.valid.eq(ready & ~now.bad),
-            moves.eq(ready & (now.bad | self.requests.ready)),
+            moves.eq(ready & (now.bad | Array(requests.ready for requests in self.requests)[plane])),
             ends.eq(~now.write | (sent == now.last)),
             interleave.places.ready.eq(moves & ends),
             words.o.ready.eq(moves & now.write),
             flit.to.eq(places[target]),
+            plane.eq(Array(plan.target_planes)[target]),
             flit.end.eq(ends),
             flit.source.eq(self.place),
             *(flit[name].eq(now[name]) for name in ("index", "order", "write", "last")),
@@ -142,16 +146,23 @@ class Initiator(wiring.Component):
             flit.data.eq(words.o.payload.data),
             flit.mask.eq(words.o.payload.mask),
         ]
+        for number, requests in enumerate(self.requests):
+            m.d.comb += [requests.payload.eq(flit), requests.valid.eq(ready & ~now.bad & (plane == number))]
         with m.If(moves):
             m.d.sync += sent.eq(Mux(ends, 0, sent + 1))
 
-        # Answers.
+        # Answers: one is taken in each cycle.
+        turns = Turns(response_flit_layout(plan), count=plan.noc.planes, whole=False)
+        m.submodules.turns = shared(turns, platform)
+        for flits, responses in zip(turns.flits, self.responses, strict=True):
+            wiring.connect(m, wiring.flipped(responses), flits)
+        comes, response = turns.merged.valid, turns.merged.payload
         m.d.comb += [
-            self.responses.ready.eq(1),
-            reorder.arrives.eq(self.responses.valid & ~response.acknowledge),
+            turns.merged.ready.eq(1),
+            reorder.arrives.eq(comes & ~response.acknowledge),
             reorder.arrival.slot.eq(response.index),
             *(reorder.arrival[name].eq(response[name]) for name in ("word", "data", "error", "corrected")),
-            ring.done[0].valid.eq(self.responses.valid & response.acknowledge),
+            ring.done[0].valid.eq(comes & response.acknowledge),
             ring.done[0].index.eq(response.index),
             ring.done[0].error.eq(response.error),
             ring.done[1].valid.eq(moves & ends & now.write & now.bad),

@@ -18,7 +18,7 @@ STEPS = {"north": (0, -1), "south": (0, 1), "west": (-1, 0), "east": (1, 0)}
 
 
 class Noc(wiring.Component):
-    """Two meshes of routers, one for requests and one for answers, between initiators and targets.
+    """Meshes of routers, a pair a plane, one for requests and one for answers, between initiators and targets.
 
     Every address of the chip is either in a port of an HBM channel, granules of 256 bytes being spread over all of them
     (`openppu.hbm.stack_interleave`), or in a scratchpad, or is answered with an error.
@@ -78,16 +78,15 @@ class Noc(wiring.Component):
             wiring.connect(m, pad.port, wiring.flipped(self.scratchpad[unit]))
 
         requests, responses = request_flit_layout(plan), response_flit_layout(plan)
-        sources = [
-            (place, initiator.requests) for place, initiator in zip(plan.initiator_places, initiators, strict=True)
-        ]
-        sinks = [(place, target.requests) for place, target in zip(plan.target_places, targets, strict=True)]
-        self._mesh(m, platform, "request", requests, sources, sinks, whole=True)
-        sources = [(place, target.responses) for place, target in zip(plan.target_places, targets, strict=True)]
-        sinks = [
-            (place, initiator.responses) for place, initiator in zip(plan.initiator_places, initiators, strict=True)
-        ]
-        self._mesh(m, platform, "response", responses, sources, sinks, whole=False)
+        users = list(zip(plan.initiator_places, initiators, strict=True))
+        for plane in range(plan.noc.planes):
+            here = list(zip(plan.target_places, targets, strict=True))[plane :: plan.noc.planes]
+            sources = [(place, initiator.requests[plane]) for place, initiator in users]
+            sinks = [(place, target.requests) for place, target in here]
+            self._mesh(m, platform, f"request_{plane}", requests, sources, sinks, whole=True)
+            sources = [(place, target.responses) for place, target in here]
+            sinks = [(place, initiator.responses[plane]) for place, initiator in users]
+            self._mesh(m, platform, f"response_{plane}", responses, sources, sinks, whole=False)
         return m
 
     def _mesh(self, m: Module, platform, name: str, shape, sources, sinks, *, whole: bool) -> None:

@@ -6,6 +6,7 @@ from openppu.hbm.stack_interleave import split_stacks
 from openppu.hbm.stacks import HbmConfig
 from openppu.noc.config import NocConfig
 from openppu.scratchpad.config import ScratchpadConfig
+from openppu.section import ConfigError
 
 GRANULE = 8
 """Words of a granule: 256 bytes, which are in one channel, and travel as one packet."""
@@ -43,6 +44,8 @@ class Plan:
     ------
     ValueError
         If there are no initiators or tags, or a negative number of units.
+    ConfigError
+        If there are fewer targets than planes.
     """
 
     noc: NocConfig
@@ -58,6 +61,9 @@ class Plan:
                 f"Plan initiators = {self.initiators}, units = {self.units}, tags = {self.tags}: give at least 1 "
                 "initiator and tag, and no negative number of units"
             )
+
+        if self.noc.planes > self.targets:
+            raise ConfigError(f"noc.planes = {self.noc.planes}: give at most one for each target: {self.targets}")
 
     @property
     def request_latency(self) -> int:
@@ -100,10 +106,17 @@ class Plan:
         return self._places([self._node(number, self.initiators) for number in range(self.initiators)])
 
     @property
+    def target_planes(self) -> list[int]:
+        """Of each target: which mesh leads to it."""
+        return [target % self.noc.planes for target in range(self.targets)]
+
+    @property
     def target_places(self) -> list[Place]:
-        """Of each target."""
+        """Of each target, in its plane."""
         nodes = [self._node(number, self.channel_ports) for number in range(self.channel_ports)]
-        return self._places([*nodes, *(self._node(unit, self.units) for unit in range(self.units))])
+        nodes += [self._node(unit, self.units) for unit in range(self.units)]
+        planes = [self._places(nodes[plane :: self.noc.planes]) for plane in range(self.noc.planes)]
+        return [planes[plane][target // self.noc.planes] for target, plane in enumerate(self.target_planes)]
 
     def _node(self, number: int, count: int) -> int:
         return number * self.noc.nodes // count

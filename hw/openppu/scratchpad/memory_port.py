@@ -87,8 +87,9 @@ class ScratchpadMemory(wiring.Component):
             memory.words.ready.eq(moves & write),
             request.write.eq(write),
             request.address.eq(place[lane_bits:]),
-            request.data.eq(memory.words.payload.data.replicate(lanes)),
-            request.mask.eq(memory.words.payload.mask << (lane * WORD_BYTES)),
+            # A read that waits must not change, though a word of a later write comes.
+            request.data.eq(Mux(write, memory.words.payload.data, 0).replicate(lanes)),
+            request.mask.eq(Mux(write, memory.words.payload.mask, 0) << (lane * WORD_BYTES)),
         ]
         with m.If(acknowledge_free):
             m.d.sync += [
