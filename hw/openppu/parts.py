@@ -5,6 +5,10 @@ from dataclasses import dataclass
 
 from amaranth.lib import wiring
 
+from openppu.chip.chip import Chip, queues_of
+from openppu.command.instructions import instructions
+from openppu.command.processor import CommandProcessor
+from openppu.command.registers import MOST_QUEUES
 from openppu.config import ChipConfig, ConfigError
 from openppu.dma.load_engine import LoadEngine
 from openppu.dma.store_engine import StoreEngine
@@ -145,10 +149,44 @@ def noc(chip: ChipConfig) -> Noc:
 MOST_UNITS = 16
 """Compute units of a network that is emitted by itself."""
 
+
+def has_queues_enough(chip: ChipConfig) -> bool:
+    """Whether one command processor has a queue for every engine of a chip."""
+    return len(queues_of(chip)) <= MOST_QUEUES
+
+
+def whole_chip(chip: ChipConfig) -> Chip:
+    """All of a chip.
+
+    Raises
+    ------
+    ConfigError
+        If it has too many compute units for its command processor.
+    """
+    _check_queues(chip)
+    return Chip(chip, start=hbm_start(chip))
+
+
+def command_processor(chip: ChipConfig) -> CommandProcessor:
+    """A chip's command processor; errors as of `whole_chip`."""
+    _check_queues(chip)
+    return CommandProcessor(chip.command, instructions(), queues_of(chip))
+
+
+def _check_queues(chip: ChipConfig) -> None:
+    if not has_queues_enough(chip):
+        raise ConfigError(
+            f"chip.compute_units = {chip.compute_units}: {len(queues_of(chip))} queues; the command processor has "
+            f"{MOST_QUEUES} at most"
+        )
+
+
 HBM_ID_BITS = 6
 """Width of AXI's IDs."""
 
 PARTS = {
+    "chip": Part("the whole chip", whole_chip, has_queues_enough),
+    "command_processor": Part("rings of commands, semaphores and records", command_processor, has_queues_enough),
     "tile": Part("the systolic matmul tile", lambda chip: Tile(chip.tile)),
     "pe": Part("one processing element of the tile's array", lambda chip: Cell(chip.tile)),
     "add32": Part("a + b in binary32", lambda chip: Add32()),

@@ -30,7 +30,7 @@ def test_part_folder_and_configuration_can_be_chosen(tmp_path, capsys):
 
 def test_all_parts_that_a_chip_has_a_use_for_are_written(tmp_path, capsys, monkeypatch):
     # The memory's parts take seconds each; test_verilog_file.py has them.
-    quick = {"hbm": "pe", "hbm_axi": "pe"}
+    quick = {"hbm": "pe", "hbm_axi": "pe", "chip": "pe"}
     monkeypatch.setattr(
         "openppu_sim.commands.verilog.emit_part", lambda part, chip: emit_part(quick.get(part, part), chip)
     )

@@ -28,7 +28,7 @@ ARRAY = ("tile", "pe")
 TINY = load("tiny")
 WAIVED = ("hbm_axi", "dma_load", "dma_store")
 FILES = [pytest.param(chip, part, id=f"{part}-{name}") for part in ARRAY for chip, name in zip(CHIPS, IDS, strict=True)]
-SLOW = {"hbm": [pytest.mark.slow]}  # all of it is in hbm_axi
+SLOW = {"hbm": [pytest.mark.slow], "chip": [pytest.mark.slow]}  # all of hbm is in hbm_axi
 FILES += [pytest.param(TINY, part, id=part, marks=SLOW.get(part, ())) for part in PARTS if part not in ARRAY]
 
 

@@ -98,7 +98,7 @@ class Chip(wiring.Component):
         if config.link.ports:
             link = part("link", LinkUnit(CollectiveConfig(link=config.link)))
         wiring.connect(m, wiring.flipped(self.window), window.axi)
-        m.d.comb += self.interrupts.eq(processor.interrupt)
+        m.d.comb += self.interrupts.eq(processor.interrupts)
 
         # Commands.
         engines = [(unit.commands[n], unit.finished[n]) for unit in units for n in range(len(ENGINES))]

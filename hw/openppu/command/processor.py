@@ -54,7 +54,8 @@ class CommandProcessor(wiring.Component):
         From other chips.
     remote : Out(stream of remote_layout)
         To other chips.
-    interrupt : Out(1)
+    interrupts : Out(1)
+        A queue's interrupt waits for the host.
 
     Raises
     ------
@@ -77,7 +78,7 @@ class CommandProcessor(wiring.Component):
                 "finished": In(stream.Signature(finished_layout())).array(count),
                 "signals": In(stream.Signature(signal_layout())),
                 "remote": Out(stream.Signature(remote_layout())),
-                "interrupt": Out(1),
+                "interrupts": Out(1),
             }
         )
 
@@ -152,7 +153,7 @@ class CommandProcessor(wiring.Component):
             status.records_failed.eq(records.failed),
             status.value.eq(Array(semaphores.values)[control.semaphore]),
             status.interrupts.eq(shown),
-            self.interrupt.eq((shown & control.interrupts).any()),
+            self.interrupts.eq((shown & control.interrupts).any()),
         ]
         return m
 
