@@ -42,24 +42,24 @@ PORTS = {
 }
 PARTS: Mapping[str, Callable[[LinkConfig], wiring.Component]] = {
     "physical layer": PhysicalLayer,
-    "  a lane sent": lambda config: LaneTransmit(config.lane_bits),
-    "  a lane received": lambda config: LaneReceive(config.lane_bits),
-    "  deskew": Deskew,
-    "  training": Training,
+    "physical layer: a lane sent": lambda config: LaneTransmit(config.lane_bits),
+    "physical layer: a lane received": lambda config: LaneReceive(config.lane_bits),
+    "physical layer: deskew": Deskew,
+    "physical layer: training": Training,
     "link layer": LinkLayer,
-    "  framer, with CRC": FlitTransmit,
-    "  check of what is received, with CRC": FlitReceive,
-    "  replay buffer": Replay,
-    "  retry": Retry,
-    "  receive window": ReceiveWindow,
-    "  receive buffer": FlitBuffer,
+    "link layer: framer, with CRC": FlitTransmit,
+    "link layer: check of what is received, with CRC": FlitReceive,
+    "link layer: replay buffer": Replay,
+    "link layer: retry": Retry,
+    "link layer: receive window": ReceiveWindow,
+    "link layer: receive buffer": FlitBuffer,
     "packer": Packer,
     "unpacker": Unpacker,
     "tunnel": Tunnel,
 }
-"""Each mapped alone; those that are set off are within the one before."""
+"""Each mapped alone."""
 
-PARTED = "tiny"
+PARTED = "one lane"
 """The port whose parts are mapped."""
 
 PLACED = ("one lane", "tiny")
@@ -109,11 +109,12 @@ The replay buffer and the receive buffer are block memories (EBR, 18 kbit each);
 ## Area
 
 `make synth-link`; cells are explained [there](synthesis.md#area). taxi's 25G Ethernet, MAC and PCS of one lane, takes
-about 3,000 six-input LUT and 2,500 FF, and neither retries nor has credits.
+about 3,000 six-input LUT and 2,500 FF, and neither retries nor has credits. What is not in a table has not been mapped.
 
 {area}
-
-Of `{parted}`, one of each part, mapped alone; with a dash: within the one before.
+"""
+OF_PARTS = """
+Of `{port}`, one of each part, mapped alone.
 
 {parts}
 """
@@ -164,7 +165,7 @@ def area_rows(name: str, folder: Path) -> list[dict[str, Any]]:
         return [whole]
     found = [whole]
     for number, (part, make) in enumerate(PARTS.items()):
-        with step(f"synthesis of its {part.strip()}"):
+        with step(f"synthesis of its {part}"):
             alone = mapped(make(config), ECP5, "ecp5", top=f"{top}_{number}", folder=folder)
         found.append(_row(name, part, ecp5_area(alone)))
     return found
@@ -172,7 +173,7 @@ def area_rows(name: str, folder: Path) -> list[dict[str, Any]]:
 
 def _row(name: str, part: str, area: Ecp5Area) -> dict[str, Any]:
     return {
-        "name": f"port {name}: {part.strip()}",
+        "name": f"port {name}: {part}",
         "value": area.lut4,
         "unit": "LUT4",
         "port": name,
@@ -269,15 +270,13 @@ def page(build: Path) -> str:
     UserError
         If there are no figures of the area.
     """
-    ports = "\n".join(f"- `{name}`: {described(config)}." for name, config in PORTS.items())
     area = rows(build / "synth-link" / "synth-link.json", "synth-link")
+    names = dict.fromkeys(row["port"] for row in area)
+    ports = "\n".join(f"- `{name}`: {described(PORTS[name])}." for name in names)
+    text = PAGE.format(ports=ports, area=markdown(*area_table(area)))
     headers, lines = part_table(area)
-    text = PAGE.format(
-        ports=ports,
-        area=markdown(*area_table(area)),
-        parted=PARTED,
-        parts=markdown(headers, [[part.replace("  ", "- "), *cells] for part, *cells in lines]),
-    )
+    if lines:
+        text += OF_PARTS.format(port=PARTED, parts=markdown(headers, lines))
     placed = build / "pnr-link" / "pnr-link.json"
     if not placed.is_file():
         return text
