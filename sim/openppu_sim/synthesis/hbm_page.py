@@ -147,7 +147,7 @@ def _left_out(names: Sequence[str], done: str, seconds: float) -> str:
     """A sentence on what is missing, if something is."""
     if not names:
         return ""
-    return f" Left out, for it was not run, or not {done} within {seconds / 60:.0f} minutes: {'; '.join(names)}."
+    return f"\nLeft out, for it was not run, or not {done} within {seconds / 60:.0f} minutes: {'; '.join(names)}."
 
 
 def _parts_table(
