@@ -28,7 +28,7 @@ SMALL = {
     "SCRATCHPAD_BITS": 2,
     "COUNT_BITS": 2,
     "ROW_BITS": 2,
-    "WIDE_ROW_BITS": 4,
+    "WIDE_ROW_BITS": 3,
     "MEMORY_STRIDE_BITS": 3,
     "SCRATCHPAD_STRIDE_BITS": 2,
     "ROWS_BITS": 3,
@@ -198,4 +198,30 @@ def row_checks() -> Harness:
         pad = pad + turn * dimension.scratchpad_stride.as_signed()
     h.check_memory(memory, of.read_row)
     h.check_pad(pad, of.written_row)
+    return h
+
+
+def picture_checks() -> Harness:
+    """Of an im2col that passes, no pixel of the pictures leaves memory, and no row the scratchpad."""
+    h = _Checks()
+    of, m = h.of, h.m
+    picture = of.picture
+    m.d.comb += Assume(of.walk == Walk.PICTURE)
+    counts = ("images", "height", "width", "out_height", "out_width", "kernel_height", "kernel_width")
+    m.d.comb += [Assume(picture[name] != 0) for name in counts]
+    # What has more bits than a count here.
+    few = 1 << SMALL["COUNT_BITS"]
+    for name in ("kernel_height", "kernel_width", "pad_top", "pad_left"):
+        m.d.comb += Assume(picture[name] < few)
+    for name in ("stride_height", "stride_width", "dilation_height", "dilation_width"):
+        m.d.comb += Assume(picture[name] < few)
+    most = 1 << SMALL["MEMORY_STRIDE_BITS"] - 1
+    m.d.comb += Assume((picture.pixel_stride >= -most) & (picture.pixel_stride < most))
+    turns = {name: h.fixed(f"turn_{name}", len(picture[name])) for name in counts}
+    m.d.comb += [Assume(turns[name] < picture[name]) for name in counts]
+    memory = turns["images"] * picture.image_stride + turns["height"] * picture.row_stride
+    h.check_memory(memory + turns["width"] * picture.pixel_stride, of.read_row)
+    place = (turns["images"] * picture.out_height + turns["out_height"]) * picture.out_width + turns["out_width"]
+    kernel = turns["kernel_height"] * picture.kernel_width + turns["kernel_width"]
+    h.check_pad(place * picture.scratchpad_stride + kernel * of.written_row, of.written_row)
     return h

@@ -32,4 +32,14 @@ DMA_PROOFS = (
         search=8,
         slow=True,
     ),
+    Proof(
+        name="dma_picture_checks",
+        claim="an im2col that passes names no pixel outside of memory and no row outside of the scratchpad",
+        harness=dma.picture_checks,
+        method=Method.BOUNDED,
+        depth=12,
+        faults={"a product is lost": "dut.scratchpad_widens"},
+        search=12,
+        slow=True,
+    ),
 )
