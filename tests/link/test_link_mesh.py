@@ -80,7 +80,7 @@ def test_collectives_over_real_ports(name: str, chips: int, build_root: Path) ->
     trials = [
         Trial(operation=operation, size=size, format=fmt, hops=hops, root=number % chips, seed=number)
         for number, operation in enumerate(operations)
-        for size, (fmt, hops) in ((64 * chips, formats[number % 4]), (6000 * chips, formats[(number + 1) % 4]))
+        for size, (fmt, hops) in ((64 * chips, formats[number % 4]), (24_000, formats[(number + 1) % 4]))
     ]
     about = About(bit_errors=1e-6, memory_stall=0.2, reset_skew=500, seed=chips)
     runs = run_trials(figures.NARROW, place(name, chips), trials, about, build_root)
