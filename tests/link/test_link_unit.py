@@ -4,7 +4,6 @@ import random
 
 import numpy as np
 from amaranth import Module
-from collective_jobs import make_case
 from openppu.command.error import Error
 from openppu.host.blocks import Block
 from openppu.link import registers as link_registers
@@ -19,6 +18,7 @@ from openppu.link.unit.instructions import COLLECTIVE, SEND
 from openppu.link.unit.link_unit import LinkUnit
 from openppu_sim.device.registers import RegisterFile
 from openppu_verif.ends import Put, Take, run
+from openppu_verif.link.collective_jobs import make_case
 from openppu_verif.memory_model import MemoryModel
 
 CONFIG = CollectiveConfig(link=LinkConfig(ports=1, lanes=2, lane_bits=32), window=32, packet=8, reads=16)

@@ -26,7 +26,7 @@ CHIPS = [*PRESETS, *EDGES]
 IDS = [f"{chip.name}-{chip.tile.rows}x{chip.tile.columns}" for chip in CHIPS]
 ARRAY = ("tile", "pe")
 TINY = load("tiny")
-WAIVED = ("hbm_axi", "dma_load", "dma_store")
+WAIVED = ("hbm_axi", "dma_load", "dma_store", "vector")
 FILES = [pytest.param(chip, part, id=f"{part}-{name}") for part in ARRAY for chip, name in zip(CHIPS, IDS, strict=True)]
 SLOW = {"hbm": [pytest.mark.slow], "chip": [pytest.mark.slow]}  # all of hbm is in hbm_axi
 FILES += [pytest.param(TINY, part, id=part, marks=SLOW.get(part, ())) for part in PARTS if part not in ARRAY]
