@@ -118,3 +118,41 @@ def test_a_bad_command_stops_its_queue_and_changes_nothing(device, queue, fields
     # The queue goes on.
     device.submit(queue, [Command(name="NOTHING")])
     device.wait(10_000)
+
+
+PICTURE = {
+    **{"memory": 0, "scratchpad": 4096, "row": 8, "images": 1, "height": 6, "width": 6, "out_height": 6},
+    **{"out_width": 6, "kernel_height": 3, "kernel_width": 3, "pad_top": 1, "pad_left": 1, "stride_height": 1},
+    **{"stride_width": 1, "dilation_height": 1, "dilation_width": 1, "image_stride": 288, "row_stride": 48},
+    **{"pixel_stride": 8, "scratchpad_stride": 72, "value": 0},
+}
+GATHERED = {"memory": 0, "scratchpad": 3072, "indices": 1024, "row": 32, "count": 8, "rows": 16}
+STEPS = {**ROWS, "memory_stride_0": 21, "scratchpad_stride_0": 17}
+MATRIX = {**ROWS, "memory_stride_0": 16, "scratchpad_stride_0": 16}
+FILLED = {**ROWS, "row": 2, "value": 77, "format": 4}
+LOADS = {
+    "rows": ("LOAD", {**STEPS, "scratchpad": 2048, "row": 13, "count_0": 9}),
+    "backwards": ("FILL_SCRATCHPAD", {**FILLED, "address": 730, "count_0": 2, "stride_0": -235}),
+    "gather": ("GATHER", {**GATHERED, "memory_stride": 64, "scratchpad_stride": 32}),
+    "im2col": ("IM2COL", PICTURE),
+    "transpose": ("LOAD", {**MATRIX, "scratchpad": 6976, "row": 16, "count_0": 8, "transpose": 1}),
+}
+
+
+@pytest.mark.parametrize("kind", LOADS)
+def test_loads_of_every_kind_equal_the_reference(device, kind):
+    rng = np.random.default_rng(len(kind))
+    image = rng.integers(0, 256, 4096, dtype=np.uint8)
+    pad = rng.integers(0, 256, TINY.scratchpad.capacity, dtype=np.uint8)
+    pad[1024 : 1024 + 64] = rng.permutation(16).astype(np.int32).view(np.uint8)
+    name, fields = LOADS[kind]
+    found = []
+    with Device(TINY, "reference") as reference:
+        for each in (device, reference):
+            each.write(0, image)
+            each.write(each.scratchpad(), pad)
+            each.submit("load", [Command(name=name, fields=fields)])
+            each.wait(20_000)
+            found.append(each.read(each.scratchpad(), len(pad), np.uint8))
+    assert (found[0] == found[1]).all()
+    assert (found[1] != pad).any()
