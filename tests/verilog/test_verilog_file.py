@@ -28,7 +28,8 @@ ARRAY = ("tile", "pe")
 TINY = load("tiny")
 WAIVED = ("hbm_axi", "dma_load", "dma_store", "vector")
 FILES = [pytest.param(chip, part, id=f"{part}-{name}") for part in ARRAY for chip, name in zip(CHIPS, IDS, strict=True)]
-SLOW = {"hbm": [pytest.mark.slow], "chip": [pytest.mark.slow]}  # all of hbm is in hbm_axi
+# All of hbm is in hbm_axi, and nearly all of dma_store in dma_load.
+SLOW = {part: [pytest.mark.slow] for part in ("hbm", "chip", "dma_store")}
 FILES += [pytest.param(TINY, part, id=part, marks=SLOW.get(part, ())) for part in PARTS if part not in ARRAY]
 
 

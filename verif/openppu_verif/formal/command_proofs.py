@@ -12,6 +12,7 @@ COMMAND_PROOFS = (
         depth=2,
         faults={"waits are taken too soon": "dut.lower.requests", "signals too large": "dut.raise.requests"},
         search=6,
+        slow=True,
     ),
     Proof(
         name="command_ends",
