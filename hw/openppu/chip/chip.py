@@ -9,7 +9,7 @@ from openppu.command.instructions import instructions
 from openppu.command.processor import CommandProcessor
 from openppu.common.axi import AxiLiteSignature, AxiSignature
 from openppu.common.axi_lite import AxiLitePort
-from openppu.common.memory import ADDRESS_BITS, WORD_BYTES
+from openppu.common.memory import ADDRESS_BITS, OUTWARDS, WORD_BYTES, join
 from openppu.common.register_block import RegisterBlock
 from openppu.common.shared import shared
 from openppu.config import ChipConfig
@@ -137,7 +137,7 @@ class Chip(wiring.Component):
         )
         network = part("network", Noc(plan))
         for user, port in zip(users, network.initiator, strict=True):
-            _join(m, user, port)
+            join(m, user, port)
         for unit, port in zip(units, network.scratchpad, strict=True):
             wiring.connect(m, port, unit.pad)
         channels = config.hbm.stacks * config.hbm.channels
@@ -183,20 +183,11 @@ def _nothing():
     return data.StructLayout({})
 
 
-def _join(m, user, port):
-    """A memory port of fewer tags to one of more."""
-    for name in ("requests", "words", "responses", "acknowledges"):
-        mine, theirs = getattr(user, name), getattr(port, name)
-        source, target = (mine, theirs) if name in ("requests", "words") else (theirs, mine)
-        m.d.comb += [target.valid.eq(source.valid), source.ready.eq(target.ready)]
-        m.d.comb += [target.payload[key].eq(source.payload[key]) for key, _ in source.payload.shape()]
-
-
 def _reach(m, channel, controller, port):
     """A channel's memory port to the controller's, which counts in words."""
-    for name in ("requests", "words", "responses", "acknowledges"):
+    for name in (*OUTWARDS, "responses", "acknowledges"):
         mine, theirs = getattr(channel, name), getattr(controller, name)[port]
-        source, target = (mine, theirs) if name in ("requests", "words") else (theirs, mine)
+        source, target = (mine, theirs) if name in OUTWARDS else (theirs, mine)
         m.d.comb += [target.valid.eq(source.valid), source.ready.eq(target.ready)]
         for key, _ in source.payload.shape():
             value = source.payload[key]

@@ -23,8 +23,9 @@ from openppu.command.registers import (
 from openppu.command.semaphores import Semaphores
 from openppu.common.axi import AxiLiteSignature
 from openppu.common.axi_lite import AxiLitePort
-from openppu.common.choose import RoundRobin
+from openppu.common.choose import KeptTurns
 from openppu.common.memory import MemorySignature
+from openppu.common.memory_share import MemoryShare
 from openppu.common.register_block import RegisterBlock
 from openppu.common.shared import shared
 
@@ -159,58 +160,24 @@ class CommandProcessor(wiring.Component):
 
     def _memory(self, m, platform, queues, records):
         """One port for all: reads of the queues, each with its tag, and writes of records."""
-        memory, count = self.memory, len(queues)
-        turns = RoundRobin(count + 1)
-        m.submodules.turns = shared(turns, platform)
-        asked = [*(queue.requests for queue in queues), records.requests]
-        held = Signal()
-        holder = Signal(range(count + 1))
-        pick = Signal(range(count + 1))
-        # What has been offered stays until it is taken.
-        m.d.comb += [
-            turns.requests.eq(Cat(each.valid for each in asked)),
-            pick.eq(turns.pick),
-            memory.requests.valid.eq(turns.valid),
-            turns.served.eq(memory.requests.valid & memory.requests.ready),
-        ]
-        with m.If(held):
-            m.d.comb += pick.eq(holder)
-        m.d.sync += [held.eq(memory.requests.valid & ~memory.requests.ready), holder.eq(pick)]
-        payload = Array(each.payload.as_value() for each in asked)[pick]
-        chosen = asked[0].payload.shape()(payload)
-        m.d.comb += [
-            *(memory.requests.payload[name].eq(chosen[name]) for name in ("write", "address", "last")),
-            memory.requests.payload.tag.eq(pick),
-            *(each.ready.eq(memory.requests.ready & (pick == number)) for number, each in enumerate(asked)),
-        ]
-        wiring.connect(m, records.words, wiring.flipped(memory.words))
-        response = memory.responses.payload
-        m.d.comb += memory.responses.ready.eq(1)
+        share = MemoryShare((1,) * (len(queues) + 1))
+        m.submodules.share = shared(share, platform)
         for number, queue in enumerate(queues):
-            m.d.comb += [
-                queue.responses.valid.eq(memory.responses.valid & (response.tag == number)),
-                *(queue.responses.payload[name].eq(response[name]) for name in ("data", "last", "error", "corrected")),
-            ]
-        m.d.comb += [
-            records.acknowledges.valid.eq(memory.acknowledges.valid),
-            records.acknowledges.payload.error.eq(memory.acknowledges.payload.error),
-            memory.acknowledges.ready.eq(records.acknowledges.ready),
-        ]
+            wiring.connect(m, queue.requests, share.user(number).requests)
+            wiring.connect(m, share.user(number).responses, queue.responses)
+        port = share.user(len(queues))
+        for name in ("requests", "words"):
+            wiring.connect(m, getattr(records, name), getattr(port, name))
+        wiring.connect(m, port.acknowledges, records.acknowledges)
+        wiring.connect(m, share.memory, wiring.flipped(self.memory))
 
     def _remote(self, m, platform, queues):
-        turns = RoundRobin(len(queues))
+        turns = KeptTurns(len(queues))
         m.submodules.remote_turns = shared(turns, platform)
-        held = Signal()
-        holder = Signal(range(len(queues)))
-        pick = Signal(range(len(queues)))
         m.d.comb += [
             turns.requests.eq(Cat(queue.remote.valid for queue in queues)),
-            turns.served.eq(self.remote.valid & self.remote.ready),
-            pick.eq(turns.pick),
+            turns.served.eq(self.remote.ready),
             self.remote.valid.eq(turns.valid),
-            self.remote.payload.eq(Array(queue.remote.payload.as_value() for queue in queues)[pick]),
-            *(queue.remote.ready.eq(self.remote.ready & (pick == number)) for number, queue in enumerate(queues)),
+            self.remote.payload.eq(Array(queue.remote.payload.as_value() for queue in queues)[turns.pick]),
+            *(queue.remote.ready.eq(self.remote.ready & (turns.pick == n)) for n, queue in enumerate(queues)),
         ]
-        with m.If(held):
-            m.d.comb += pick.eq(holder)
-        m.d.sync += [held.eq(self.remote.valid & ~self.remote.ready), holder.eq(pick)]

@@ -67,3 +67,45 @@ class RoundRobin(wiring.Component):
         with m.If(self.served & self.valid):
             m.d.sync += above.eq(Cat(C(0), *(self.pick < place for place in range(1, self.width))))
         return m
+
+
+class KeptTurns(wiring.Component):
+    """A `RoundRobin` whose pick stays until it is served: what a stream offers must not change while it waits.
+
+    Latency: 0 cycles. A request that is picked must stay until it is served.
+
+    Parameters
+    ----------
+    width : int, at least 1
+        Number of requests.
+
+    Members
+    -------
+    requests : In(width), served : In(1), valid : Out(1), pick : Out(range(width))
+        As of `RoundRobin`.
+
+    Raises
+    ------
+    ValueError
+        If ``width`` is under 1.
+    """
+
+    def __init__(self, width: int):
+        self.width = width
+        self._turns = RoundRobin(width)  # which checks it
+        super().__init__({"requests": In(width), "served": In(1), "valid": Out(1), "pick": Out(range(width))})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.turns = turns = self._turns
+        held = Signal()
+        holder = Signal.like(self.pick)
+        m.d.comb += [
+            turns.requests.eq(self.requests),
+            # Its turn is over when it is picked: what comes while it waits must not count for what was before it.
+            turns.served.eq(~held),
+            self.valid.eq(turns.valid),
+            self.pick.eq(Mux(held, holder, turns.pick)),
+        ]
+        m.d.sync += [held.eq(self.valid & ~self.served), holder.eq(self.pick)]
+        return m

@@ -1,5 +1,7 @@
 """A chip's memory, seen from who uses it: engines, command processor, link, host."""
 
+from typing import Any
+
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -33,6 +35,28 @@ def response_layout(tags: int) -> data.StructLayout:
 def acknowledge_layout(tags: int) -> data.StructLayout:
     """A whole write has been taken in, and every later read sees it; with ``error`` nothing was written."""
     return data.StructLayout({"tag": range(tags), "error": 1})
+
+
+OUTWARDS = ("requests", "words")
+"""Streams of `MemorySignature` that go from the user to the memory; the others come back."""
+
+
+def join(m: Any, user: Any, port: Any) -> None:
+    """Connect a user's memory port to one that may have more tags.
+
+    Parameters
+    ----------
+    m : Module
+    user
+        From the user's side.
+    port
+        From the memory's side, or one that is handed on.
+    """
+    for name in (*OUTWARDS, "responses", "acknowledges"):
+        mine, theirs = getattr(user, name), getattr(port, name)
+        source, target = (mine, theirs) if name in OUTWARDS else (theirs, mine)
+        m.d.comb += [target.valid.eq(source.valid), source.ready.eq(target.ready)]
+        m.d.comb += [target.payload[key].eq(source.payload[key]) for key, _ in source.payload.shape()]
 
 
 class MemorySignature(wiring.Signature):

@@ -6,7 +6,7 @@ from amaranth import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, fifo, wiring
 from amaranth.lib.wiring import In, Out
 
-from openppu.common.choose import RoundRobin
+from openppu.common.choose import KeptTurns
 from openppu.common.memory import MOST_WORDS, MemorySignature
 from openppu.common.shared import shared
 
@@ -59,35 +59,30 @@ class MemoryShare(wiring.Component):
         m = Module()
         memory, users = self.memory, [self.user(number) for number in range(len(self.users))]
         bases = [sum(self.users[:number]) for number in range(len(users))]
-        turns = RoundRobin(len(users))
+        turns = KeptTurns(len(users))
         m.submodules.turns = shared(turns, platform)
-        write_shape = data.StructLayout({"user": range(max(2, len(users))), "last": range(MOST_WORDS)})
+        write_shape = data.StructLayout({"user": range(len(users)), "last": range(MOST_WORDS)})
         m.submodules.writes = writes = fifo.SyncFIFOBuffered(width=write_shape.size, depth=WRITES)
 
-        # What has been offered stays until it is taken.
-        held = Signal()
-        holder = Signal(range(max(2, len(users))))
-        pick = Signal.like(holder)
-        offered = Signal()
+        pick = turns.pick
         taken = Signal()
         asked = {
             name: Array(user.requests.payload[name] for user in users)[pick]
             for name in ("write", "address", "last", "tag")
         }
         m.d.comb += [
-            turns.requests.eq(Cat(user.requests.valid for user in users)),
-            pick.eq(Mux(held, holder, turns.pick)),
-            offered.eq(turns.valid & (~asked["write"] | writes.w_rdy)),
-            taken.eq(offered & memory.requests.ready),
+            turns.requests.eq(
+                Cat(user.requests.valid & (~user.requests.payload.write | writes.w_rdy) for user in users)
+            ),
+            taken.eq(turns.valid & memory.requests.ready),
             turns.served.eq(taken),
-            memory.requests.valid.eq(offered),
+            memory.requests.valid.eq(turns.valid),
             *(memory.requests.payload[name].eq(asked[name]) for name in ("write", "address", "last")),
             memory.requests.payload.tag.eq(asked["tag"] + Array(bases)[pick]),
             *(user.requests.ready.eq(taken & (pick == number)) for number, user in enumerate(users)),
             writes.w_en.eq(taken & asked["write"]),
             writes.w_data.eq(Cat(pick, asked["last"])),
         ]
-        m.d.sync += [held.eq(offered & ~taken), holder.eq(pick)]
 
         turn = write_shape(writes.r_data)
         sent = Signal(range(MOST_WORDS))

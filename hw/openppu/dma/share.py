@@ -1,10 +1,10 @@
 """Shares a scratchpad's port between the parts of an engine."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from openppu.common.choose import RoundRobin
+from openppu.common.choose import KeptTurns
 from openppu.dma.layouts import word_layout
 from openppu.scratchpad.port import ScratchpadPort, request_layout
 
@@ -54,30 +54,23 @@ class Share(wiring.Component):
             ]
             return m
 
-        m.submodules.choice = choice = RoundRobin(self.users)
+        m.submodules.choice = choice = KeptTurns(self.users)
         user_bits = (self.users - 1).bit_length()
         m.submodules.owners = owners = fifo.SyncFIFO(width=user_bits, depth=ON_THE_WAY)
-        waits = Signal()
-        kept = Signal(range(self.users))
-        user = Signal(range(self.users))
-        offered = Signal()
         request = port.requests.payload
         wanted = [each.valid & (each.payload.write | owners.w_rdy) for each in self.requests]
         m.d.comb += [
             choice.requests.eq(Cat(wanted)),
-            choice.served.eq(~waits),
-            user.eq(Mux(waits, kept, choice.pick)),
-            offered.eq(waits | choice.valid),
-            port.requests.valid.eq(offered),
-            owners.w_data.eq(user),
-            owners.w_en.eq(offered & port.requests.ready & ~request.write),
+            choice.served.eq(port.requests.ready),
+            port.requests.valid.eq(choice.valid),
+            owners.w_data.eq(choice.pick),
+            owners.w_en.eq(choice.valid & port.requests.ready & ~request.write),
             owners.r_en.eq(port.results.valid),
         ]
-        m.d.sync += [waits.eq(offered & ~port.requests.ready), kept.eq(user)]
-        with m.Switch(user):
+        with m.Switch(choice.pick):
             for number, each in enumerate(self.requests):
                 with m.Case(number):
-                    m.d.comb += [request.eq(each.payload), each.ready.eq(offered & port.requests.ready)]
+                    m.d.comb += [request.eq(each.payload), each.ready.eq(choice.valid & port.requests.ready)]
         for number, each in enumerate(self.results):
             m.d.comb += [
                 each.valid.eq(port.results.valid & (owners.r_data == number)),

@@ -106,7 +106,7 @@ class NativeEngine:
     def __init__(self, chip: ChipConfig, build_root: Path) -> None:
         self.sizes = Sizes.of(chip)
         self.model = build_model(lambda: MatmulEngine(chip), TOP, repr(self.sizes), build_root)
-        self.library = build_bench("matmul_bench", [BENCH], [], build_root)
+        self.bench = build_bench("matmul_bench", [BENCH], [], build_root)
 
     def run(
         self, commands: Sequence[MatmulCommand], memory: np.ndarray, around: Surroundings | None = None
@@ -148,7 +148,7 @@ class NativeEngine:
                 lines.append("command " + " ".join(str(bits >> 32 * word & 0xFFFFFFFF) for word in range(words)))
             place["parameters"].write_text("\n".join(lines) + "\n", encoding="ascii")
             done = subprocess.run(
-                [self.model, self.library, place["parameters"], place["result"]],
+                [self.model, self.bench, place["parameters"], place["result"]],
                 capture_output=True,
                 text=True,
                 check=False,

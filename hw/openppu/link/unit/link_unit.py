@@ -8,7 +8,7 @@ from openppu.command.error import finished_layout
 from openppu.command.layouts import issue_layout, remote_layout, signal_layout
 from openppu.common.axi import AxiLiteSignature
 from openppu.common.axi_lite import AxiLitePort
-from openppu.common.memory import MemorySignature
+from openppu.common.memory import MemorySignature, join
 from openppu.common.memory_share import MemoryShare
 from openppu.common.register_block import RegisterBlock
 from openppu.common.shared import shared
@@ -184,14 +184,5 @@ class LinkUnit(wiring.Component):
             writes.beat.payload.mask.eq(Cat(C(1), *(given.count >= byte for byte in range(1, width)))),
             write.written.eq(writes.written),
         ]
-        outside = self.memory[1 + number]
-        for name in ("requests", "words", "responses", "acknowledges"):
-            inner, outer = getattr(share.memory, name), getattr(outside, name)
-            if name in ("requests", "words"):
-                m.d.comb += [outer.valid.eq(inner.valid), inner.ready.eq(outer.ready)]
-                source, target = inner.payload, outer.payload
-            else:
-                m.d.comb += [inner.valid.eq(outer.valid), outer.ready.eq(inner.ready)]
-                source, target = outer.payload, inner.payload
-            m.d.comb += [target[key].eq(source[key]) for key, _ in source.shape()]
+        join(m, share.memory, self.memory[1 + number])
         return (reads.beat.valid & reads.beat.payload.error) | writes.wrong
