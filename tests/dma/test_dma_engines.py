@@ -11,7 +11,7 @@ from openppu.config import ChipConfig, load
 from openppu.dma.config import DmaConfig
 from openppu.formats.operand import formats_named
 from openppu.scratchpad.config import ScratchpadConfig
-from openppu_sim.cycles.dma import predict_load, predict_store
+from openppu_sim.cycles.dma_engine import predict_load, predict_store
 from openppu_sim.reference.dma import INT32_CODE, Memories
 from openppu_verif.dma.bench import Run, exercise, new_memories
 from openppu_verif.dma.commands import RandomCommands, copy, fill

@@ -1,10 +1,4 @@
-"""When the DMA's commands end, cycle by cycle: exact for one channel, on an ideal memory and a scratchpad of its own.
-
-Ideal: each stream goes on in every cycle, a request's first word comes ``latency`` cycles after the request was taken,
-then one word a cycle, in order; an acknowledge comes ``latency`` cycles after a write's last word. The engine is the
-only user of its scratchpad. Cycle 0 is the one in which the first command is offered; each other is offered in the
-cycle after the one before was taken.
-"""
+"""The parts of the DMA's cycle model; `openppu_sim.cycles.dma_engine` puts them together."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,12 +20,10 @@ CONVERT_ROOM = 10
 ELEMENTS = 8
 """Converted a cycle."""
 
-FINISHED = 4
 SOURCES = 2
 PAD_LATENCY = 4
 PAD_READS = 16
 BLOCK = 32
-ENDS = 2
 
 
 class Queue:
@@ -337,9 +329,16 @@ class Front:
 
 
 class Memory:
-    """Words read, in order."""
+    """Words read, in order.
 
-    def __init__(self, config: ChipConfig, latency: int) -> None:
+    Parameters
+    ----------
+    config : ChipConfig
+    latency : int
+        From a request to its first word.
+    """
+
+    def __init__(self, config: ChipConfig, latency: int = 0) -> None:
         dma = config.dma
         self.dma, self.latency = dma, latency
         self.free = dma.outstanding
@@ -348,15 +347,24 @@ class Memory:
         self.there: deque[int] = deque()
         self.gone = 0
 
+    def send(self, now: int, word: int, count: int, tag: int) -> bool:
+        """A request goes, if it is taken."""
+        self.waiting.append((now + self.latency, count, tag))
+        return True
+
     def answer(self, now: int) -> None:
-        """A word arrives in this cycle, if one is due; its place shows it two cycles later."""
+        """A word arrives in this cycle, if one is due."""
         if self.waiting and self.waiting[0][0] <= now:
             due, left, tag = self.waiting.popleft()
-            self.there.append(now + 2)
+            self.arrive(now, tag, last=left == 1)
             if left > 1:
                 self.waiting.appendleft((due, left - 1, tag))
-            else:
-                self.queued[tag] -= 1
+
+    def arrive(self, now: int, tag: int, *, last: bool) -> None:
+        """A word is here; its place shows it two cycles later."""
+        self.there.append(now + 2)
+        if last:
+            self.queued[tag] -= 1
 
     def ask(self, now: int, piece: Piece, described_room: bool, free: int, queued: Sequence[int]) -> tuple[bool, bool]:
         """Whether a request of the piece goes, and whether it is its last."""
@@ -367,9 +375,10 @@ class Memory:
         tag = address // burst % self.dma.tags
         if free < count or queued[tag] == self.dma.tag_requests or not (self.gone or described_room):
             return False, False
+        if not self.send(now, address, count, tag):
+            return False, False
         self.free -= count
         self.queued[tag] += 1
-        self.waiting.append((now + self.latency, count, tag))
         last = self.gone + count == words
         self.gone = 0 if last else self.gone + count
         return True, last
@@ -527,175 +536,14 @@ def jobs_of(
             known["source"] = known["target"] = known["format"]
         first = reference.check(name, known, memories, store=store, formats=formats, compute_units=config.compute_units)
         indices = of["count"] if name in ("GATHER", "SCATTER") and first == Error.OKAY else 0
-        outcome_memories = memories
         steps: list[Step] = []
         before = None
         if first == Error.OKAY:
             before = reference.Memories(memories.hbm, memories.scratchpad.copy(), memories.remote)
-        outcome = reference.run(name, of, outcome_memories, store=store, formats=formats)
+        outcome = reference.run(name, of, memories, store=store, formats=formats, compute_units=config.compute_units)
         if before is not None and outcome.error == Error.OKAY:
             steps = list(steps_of(name, of, before))
         if first not in (Error.OKAY, Error.BOUNDS):
             cycles = 1
         jobs.append(Job(cycles, steps, indices, of.get("indices", 0), outcome.error == Error.OKAY))
     return jobs
-
-
-def predict_load(
-    config: ChipConfig, commands: Sequence[tuple[str, Mapping[str, int]]], memories: reference.Memories, *, latency: int
-) -> list[int]:
-    """The cycle in which each command's end is told; the memories are changed as the commands do."""
-    jobs = jobs_of(config, commands, memories, store=False)
-    width = config.scratchpad.word_bytes
-    front, port = Front(jobs, width, store=False), Port()
-    lane, memory = Lane(WORD_BYTES, width, config.dma.outstanding), Memory(config, latency)
-    sources, finished = Queue(SOURCES), Queue(FINISHED)
-    ends: list[int] = []
-    now = 0
-    while len(ends) < len(jobs):
-        lane.begin()
-        for queue in (sources, finished, front.read.queue, front.offsets):
-            queue.begin()
-        free, queued = memory.free, list(memory.queued)
-        if finished.out is not None:
-            ends.append(now)
-            finished.out = None
-        over = lane.word is not None and lane.word[0] == "end" and finished.room
-        user = port.choose((lane.word is not None and lane.word[0] != "end", front.wants()))
-        if over or user == 0:
-            lane.word = None
-        finished.end(True if over else None)
-        lane.pack()
-        lane.turn()
-        used = lane.extract(bool(memory.there) and memory.there[0] <= now)
-        if used:
-            memory.there.popleft()
-        described = None
-        piece = sources.out
-        if piece is not None and (piece.end or piece.fill):
-            if lane.sources.room:
-                described, sources.out = piece, None
-        elif piece is not None:
-            first = memory.gone == 0
-            goes, last = memory.ask(now, piece, lane.sources.room, free, queued)
-            described = piece if goes and first else None
-            if last:
-                sources.out = None
-        lane.sources.end(described)
-        source, target = front.cycle(now, sources, lane.targets, granted=user == 1, over=over)
-        sources.end(source)
-        lane.targets.end(target)
-        memory.answer(now)
-        memory.free += used
-        now += 1
-    return ends
-
-
-class Put:
-    """Words into requests, requests into acknowledges."""
-
-    def __init__(self, config: ChipConfig, latency: int) -> None:
-        self.dma, self.latency = config.dma, latency
-        burst = config.dma.burst_words
-        self.words, self.asked, self.ends = Queue(2 * burst), Queue(2 * burst), Queue(ENDS)
-        self.count = self.owed = self.command = 0
-        self.queued = [0] * config.dma.tags
-        self.pending = [0] * 4
-        self.sending: deque[list[int]] = deque()
-        self.acknowledges: deque[tuple[int, int, int]] = deque()
-
-    def begin(self) -> None:
-        """Of a cycle."""
-        for queue in (self.words, self.asked, self.ends):
-            queue.begin()
-
-    def cycle(self, now: int, lane: Lane, finished: Queue) -> bool:
-        """Whether a command is over in this cycle."""
-        burst = self.dma.burst_words
-        pending, owed, queued = list(self.pending), self.owed, list(self.queued)
-        over = self.ends.out is not None and pending[self.ends.out] == 0 and finished.room
-        if over:
-            self.ends.out = None
-        head, end = self.asked.out, None
-        if head is not None and head[0] == "end" and self.ends.room:
-            end, self.asked.out = self.command, None
-            self.command = (self.command + 1) % 4
-        elif head is not None and head[0] != "end":
-            _, first, count = head
-            tag = first // burst % self.dma.tags
-            if queued[tag] < self.dma.tag_requests:
-                self.asked.out = None
-                self.owed += count
-                self.queued[tag] += 1
-                self.pending[self.command] += 1
-                self.sending.append([count, tag, self.command])
-        if self.words.out is not None and owed:
-            self.words.out = None
-            self.owed -= 1
-            self.sending[0][0] -= 1
-            if self.sending[0][0] == 0:
-                _, tag, command = self.sending.popleft()
-                self.acknowledges.append((now + self.latency, tag, command))
-        if self.acknowledges and self.acknowledges[0][0] <= now:
-            _, tag, command = self.acknowledges.popleft()
-            self.queued[tag] -= 1
-            self.pending[command] -= 1
-        word, request = None, None
-        if lane.word is not None and self.words.room and self.asked.room:
-            kind, number = lane.word
-            lane.word = None
-            word = None if kind == "end" else True
-            if kind != "data" or number % burst == burst - 1:
-                request = (kind, number - self.count, self.count + 1)
-                self.count = 0
-            else:
-                self.count += 1
-        self.words.end(word)
-        self.asked.end(request)
-        self.ends.end(end)
-        return over
-
-
-def predict_store(
-    config: ChipConfig, commands: Sequence[tuple[str, Mapping[str, int]]], memories: reference.Memories, *, latency: int
-) -> list[int]:
-    """The cycle in which each command's end is told; the memories are changed as the commands do."""
-    jobs = jobs_of(config, commands, memories, store=True)
-    width = config.scratchpad.word_bytes
-    front, port, put = Front(jobs, width, store=True), Port(), Put(config, latency)
-    lane, read = Lane(width, WORD_BYTES, 2 * BLOCK), PadRead(width)
-    sources, finished = Queue(SOURCES), Queue(FINISHED)
-    ends: list[int] = []
-    now = 0
-    while len(ends) < len(jobs):
-        lane.begin()
-        put.begin()
-        for queue in (sources, finished, read.queue, front.read.queue, front.offsets):
-            queue.begin()
-        if finished.out is not None:
-            ends.append(now)
-            finished.out = None
-        over = put.cycle(now, lane, finished)
-        finished.end(True if over else None)
-        lane.pack()
-        lane.turn()
-        used = lane.extract(read.queue.out is not None)
-        if used:
-            read.queue.out = None
-        described = None
-        piece = sources.out
-        user = port.choose((read.wants(piece, lane.sources.room), front.wants()))
-        if piece is not None and (piece.end or piece.fill):
-            if lane.sources.room:
-                described, sources.out = piece, None
-        elif piece is not None and user == 0:
-            described = piece if read.gone == 0 else None
-            if read.go(now, piece):
-                sources.out = None
-        read.end(now, asked=user == 0, taken=used)
-        lane.sources.end(described)
-        source, target = front.cycle(now, sources, lane.targets, granted=user == 1, over=over)
-        sources.end(source)
-        lane.targets.end(target)
-        now += 1
-    return ends

@@ -1,0 +1,274 @@
+"""When the DMA's commands end, cycle by cycle: exact for one channel and a scratchpad that nobody else uses.
+
+`LoadCycles` and `StoreCycles` are stepped through; what they ask of memory goes to `Memory` and `Put`, which are ideal
+here: each stream goes on in every cycle, a request's first word comes ``latency`` cycles after the request was taken,
+then one word a cycle, in order; an acknowledge comes ``latency`` cycles after a write's last word.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+
+from openppu.common.memory import WORD_BYTES
+from openppu.config import ChipConfig
+
+from openppu_sim.cycles.dma import BLOCK, SOURCES, Front, Job, Lane, Memory, PadRead, Port, Queue, jobs_of
+from openppu_sim.reference import dma as reference
+
+ENDS = 2
+FINISHED = 4
+SETTLED = 5
+"""Cycles in which nothing is seen to move, after which nothing does until something comes from outside."""
+
+
+class Put:
+    """Words into requests, requests into acknowledges."""
+
+    def __init__(self, config: ChipConfig, latency: int = 0) -> None:
+        self.dma, self.latency = config.dma, latency
+        burst = config.dma.burst_words
+        self.words, self.asked, self.ends = Queue(2 * burst), Queue(2 * burst), Queue(ENDS)
+        self.count = self.owed = self.command = 0
+        self.queued = [0] * config.dma.tags
+        self.pending = [0] * 4
+        self.sending: deque[list[int]] = deque()
+        self.acknowledges: deque[tuple[int, int, int]] = deque()
+        self.moved = False
+        """Something moved in the last cycle."""
+
+    def send(self, now: int, word: int, count: int, tag: int, command: int) -> bool:
+        """A request goes, if it is taken."""
+        self.sending.append([count, tag, command])
+        return True
+
+    def send_word(self, now: int) -> bool:
+        """A word of the oldest request that has some left goes, if it is taken."""
+        self.sending[0][0] -= 1
+        if self.sending[0][0] == 0:
+            _, tag, command = self.sending.popleft()
+            self.acknowledges.append((now + self.latency, tag, command))
+        return True
+
+    def answer(self, now: int) -> None:
+        """A write is acknowledged in this cycle, if one is due."""
+        if self.acknowledges and self.acknowledges[0][0] <= now:
+            _, tag, command = self.acknowledges.popleft()
+            self.acknowledge(tag, command)
+
+    def acknowledge(self, tag: int, command: int) -> None:
+        """A write of a command is in memory."""
+        self.queued[tag] -= 1
+        self.pending[command] -= 1
+
+    def begin(self) -> None:
+        """Of a cycle."""
+        for queue in (self.words, self.asked, self.ends):
+            queue.begin()
+
+    def cycle(self, now: int, lane: Lane, finished: Queue) -> bool:
+        """Whether a command is over in this cycle."""
+        burst = self.dma.burst_words
+        self.moved = lane.word is not None or self.asked.out is not None or self.words.out is not None
+        pending, owed, queued = list(self.pending), self.owed, list(self.queued)
+        over = self.ends.out is not None and pending[self.ends.out] == 0 and finished.room
+        if over:
+            self.ends.out = None
+        head, end = self.asked.out, None
+        if head is not None and head[0] == "end" and self.ends.room:
+            end, self.asked.out = self.command, None
+            self.command = (self.command + 1) % 4
+        elif head is not None and head[0] != "end":
+            _, first, count = head
+            tag = first // burst % self.dma.tags
+            if queued[tag] < self.dma.tag_requests and self.send(now, first, count, tag, self.command):
+                self.asked.out = None
+                self.owed += count
+                self.queued[tag] += 1
+                self.pending[self.command] += 1
+        if self.words.out is not None and owed and self.send_word(now):
+            self.words.out = None
+            self.owed -= 1
+        self.answer(now)
+        word, request = None, None
+        if lane.word is not None and self.words.room and self.asked.room:
+            kind, number = lane.word
+            lane.word = None
+            word = None if kind == "end" else True
+            if kind != "data" or number % burst == burst - 1:
+                request = (kind, number - self.count, self.count + 1)
+                self.count = 0
+            else:
+                self.count += 1
+        self.words.end(word)
+        self.asked.end(request)
+        self.ends.end(end)
+        return over
+
+
+class _Engine:
+    """What both have: the front, a lane, the ends that are told."""
+
+    def __init__(self, config: ChipConfig, jobs: Iterable[Job], lane: Lane, *, store: bool) -> None:
+        width = config.scratchpad.word_bytes
+        self.front, self.port, self.lane = Front(list(jobs), width, store=store), Port(), lane
+        self.sources, self.finished = Queue(SOURCES), Queue(FINISHED)
+        self.moved = 0
+        """The last cycle in which something was seen to move."""
+
+    @property
+    def tells(self) -> bool:
+        """A command's end is told; take it with `told`, before this cycle's step."""
+        return self.finished.out is not None
+
+    def told(self) -> None:
+        """The end that was told is known."""
+        self.finished.out = None
+
+    @property
+    def rests(self) -> bool:
+        """Nothing moves, and nothing will, unless a word, an acknowledge or a command comes."""
+        checks = self.front.jobs and (self.front.step < self.front.jobs[0].check - 1 or self.front.job is None)
+        return not (checks or self.lane.on_the_way or self.finished.out or self.finished.stored)
+
+    def _walk(self, now: int, *, user: int | None, over: bool) -> None:
+        """The end of a cycle: what the front gives."""
+        source, target = self.front.cycle(now, self.sources, self.lane.targets, granted=user == 1, over=over)
+        self.sources.end(source)
+        self.lane.targets.end(target)
+        if user is not None or over or source is not None or target is not None:
+            self.moved = now
+
+
+class LoadCycles(_Engine):
+    """The load engine.
+
+    Parameters
+    ----------
+    config : ChipConfig
+    jobs : iterable of Job
+        To begin with; more may be put behind ``front.jobs``.
+    memory : Memory
+    """
+
+    def __init__(self, config: ChipConfig, jobs: Iterable[Job], memory: Memory) -> None:
+        lane = Lane(WORD_BYTES, config.scratchpad.word_bytes, config.dma.outstanding)
+        super().__init__(config, jobs, lane, store=False)
+        self.memory = memory
+
+    def cycle(self, now: int, *, free: bool = True) -> int | None:
+        """A cycle; ``free``: the scratchpad takes what is offered. The scratchpad's word that is written, if any."""
+        front, lane, memory, sources, finished = self.front, self.lane, self.memory, self.sources, self.finished
+        lane.begin()
+        for queue in (sources, finished, front.read.queue, front.offsets):
+            queue.begin()
+        credit, queued = memory.free, list(memory.queued)
+        over = lane.word is not None and lane.word[0] == "end" and finished.room
+        wants = (free and lane.word is not None and lane.word[0] != "end", free and front.wants())
+        user = self.port.choose(wants)
+        written = lane.word[1] if user == 0 and lane.word is not None else None
+        if over or user == 0:
+            lane.word = None
+        finished.end(True if over else None)
+        lane.pack()
+        lane.turn()
+        used = lane.extract(bool(memory.there) and memory.there[0] <= now)
+        if used:
+            memory.there.popleft()
+        described = None
+        piece = sources.out
+        if piece is not None and (piece.end or piece.fill):
+            if lane.sources.room:
+                described, sources.out = piece, None
+        elif piece is not None:
+            first = memory.gone == 0
+            goes, last = memory.ask(now, piece, lane.sources.room, credit, queued)
+            described = piece if goes and first else None
+            if last:
+                sources.out = None
+            if goes:
+                self.moved = now
+        lane.sources.end(described)
+        self._walk(now, user=user, over=over)
+        memory.answer(now)
+        memory.free += used
+        if used or described is not None:
+            self.moved = now
+        return written
+
+
+class StoreCycles(_Engine):
+    """The store engine; as `LoadCycles`, with a ``put`` in place of the memory."""
+
+    def __init__(self, config: ChipConfig, jobs: Iterable[Job], put: Put) -> None:
+        width = config.scratchpad.word_bytes
+        super().__init__(config, jobs, Lane(width, WORD_BYTES, 2 * BLOCK), store=True)
+        self.put, self.read = put, PadRead(width)
+
+    @property
+    def rests(self) -> bool:
+        """As of `LoadCycles`."""
+        return super().rests and not self.read.on_the_way
+
+    def cycle(self, now: int, *, free: bool = True) -> int | None:
+        """A cycle; ``free``: the scratchpad takes what is offered. The scratchpad's word that is read, if any."""
+        front, lane, read, sources, finished = self.front, self.lane, self.read, self.sources, self.finished
+        lane.begin()
+        self.put.begin()
+        for queue in (sources, finished, read.queue, front.read.queue, front.offsets):
+            queue.begin()
+        over = self.put.cycle(now, lane, finished)
+        finished.end(True if over else None)
+        lane.pack()
+        lane.turn()
+        used = lane.extract(read.queue.out is not None)
+        if used:
+            read.queue.out = None
+        described = None
+        piece = sources.out
+        user = self.port.choose((free and read.wants(piece, lane.sources.room), free and front.wants()))
+        word = None
+        if piece is not None and (piece.end or piece.fill):
+            if lane.sources.room:
+                described, sources.out = piece, None
+        elif piece is not None and user == 0:
+            described = piece if read.gone == 0 else None
+            word = piece.place // read.word_bytes + read.gone
+            if read.go(now, piece):
+                sources.out = None
+        read.end(now, asked=user == 0, taken=used)
+        lane.sources.end(described)
+        self._walk(now, user=user, over=over)
+        if used or described is not None or self.put.moved:
+            self.moved = now
+        return word
+
+
+def _predict(engine: LoadCycles | StoreCycles, count: int) -> list[int]:
+    ends: list[int] = []
+    now = 0
+    while len(ends) < count:
+        if engine.tells:
+            ends.append(now)
+            engine.told()
+        engine.cycle(now)
+        now += 1
+    return ends
+
+
+def predict_load(
+    config: ChipConfig, commands: Sequence[tuple[str, Mapping[str, int]]], memories: reference.Memories, *, latency: int
+) -> list[int]:
+    """The cycle in which each command's end is told; the memories are changed as the commands do.
+
+    Cycle 0 is the one in which the first command is offered; each other is offered in the cycle after the one before
+    was taken.
+    """
+    jobs = jobs_of(config, commands, memories, store=False)
+    return _predict(LoadCycles(config, jobs, Memory(config, latency)), len(jobs))
+
+
+def predict_store(
+    config: ChipConfig, commands: Sequence[tuple[str, Mapping[str, int]]], memories: reference.Memories, *, latency: int
+) -> list[int]:
+    """As `predict_load`."""
+    jobs = jobs_of(config, commands, memories, store=True)
+    return _predict(StoreCycles(config, jobs, Put(config, latency)), len(jobs))
