@@ -17,18 +17,20 @@ A, B, C, D = 0, 1 << 20, 3 << 19, 1 << 21
 ROWS = {f"count_{dimension}": 1 for dimension in range(4)}
 
 
-def multiply(device: Device, a, b, *, fmt: str, bias=None):
-    """The 32-bit sums of a product on a device."""
+def multiply(device: Device, a, b, *, fmt: str, bias=None, transpose_a=False, transpose_b=False):
+    """The 32-bit sums of a product on a device; a matrix may lie in memory as its transpose."""
     (m, k), n = a.shape, b.shape[1]
-    size = a.dtype.itemsize
+    a, b = a.T if transpose_a else a, b.T if transpose_b else b
     job = MatmulJob(
         m=m,
         n=n,
         k=k,
         format=fmt,
-        a=Operand(address=A, stride=k * size),
-        b=Operand(address=B, stride=n * size),
+        a=Operand(address=A, stride=a.shape[1] * a.dtype.itemsize),
+        b=Operand(address=B, stride=b.shape[1] * b.dtype.itemsize),
         d=Operand(address=D, stride=4 * n),
+        transpose_a=transpose_a,
+        transpose_b=transpose_b,
         c=C if bias is not None else None,
     )
     device.write(A, a)
@@ -56,6 +58,22 @@ def test_products_of_any_shape(m, k, n, fmt):
             start = np.tile(bias.view(np.uint32), (m, 1))
             expected = exact(a.view(np.uint16), b.view(np.uint16), start, FORMATS["bf16"])
         assert (multiply(device, a, b, fmt=fmt, bias=bias) == expected).all()
+
+
+@pytest.mark.parametrize(("m", "k", "n"), [(1, 1, 1), (50, 37, 29), (5, 200, 20)])
+@pytest.mark.parametrize(("transpose_a", "transpose_b"), [(True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("fmt", ["int8", "bf16"])
+def test_products_of_transposes(m, k, n, transpose_a, transpose_b, fmt):
+    rng = np.random.default_rng(m + k + n)
+    with Device(TINY, "reference") as device:
+        if fmt == "int8":
+            a, b = (rng.integers(-128, 128, shape).astype(np.int8) for shape in ((m, k), (k, n)))
+            expected = (a.astype(np.int32) @ b.astype(np.int32)).view(np.uint32)
+        else:
+            a, b = (rng.standard_normal(shape).astype(bfloat16) for shape in ((m, k), (k, n)))
+            expected = exact(a.view(np.uint16), b.view(np.uint16), None, FORMATS["bf16"])
+        found = multiply(device, a, b, fmt=fmt, transpose_a=transpose_a, transpose_b=transpose_b)
+        assert (found == expected).all()
 
 
 @pytest.mark.parametrize("preset", ["tiny", "demo", "ppu810e"])

@@ -41,6 +41,8 @@ class MatmulJob:
         Of A and B.
     a, b, d : Operand
         D has 32-bit sums, or elements of ``result_format``.
+    transpose_a, transpose_b : bool
+        A is stored as its transpose, k rows of m elements; B as n rows of k elements.
     c : int, optional
         Address of a row of n 32-bit numbers that is added to each row.
     result_format : str, optional
@@ -57,6 +59,8 @@ class MatmulJob:
     a: Operand
     b: Operand
     d: Operand
+    transpose_a: bool = False
+    transpose_b: bool = False
     c: int | None = None
     result_format: str | None = None
     relu: bool = False
@@ -139,14 +143,21 @@ def plan_matmul(chip: ChipConfig, job: MatmulJob) -> MatmulPlan:
     region = pad.capacity // 4
     half = region // 2
     size = job.element_bytes
-    units = max(8, tile.rows * size), max(8, tile.columns * size), max(8, tile.columns * job.result_bytes)
+    lanes = tile.rows if job.transpose_b else tile.columns
+    units = max(8, tile.rows * size), max(8, lanes * size), max(8, tile.columns * job.result_bytes)
     best: MatmulPlan | None = None
     for blocks, depth_blocks in product(_steps(-(-job.n // tile.columns)), _steps(-(-job.k // tile.rows))):
         columns, depth = min(job.n, blocks * tile.columns), min(job.k, depth_blocks * tile.rows)
-        a_stride, b_stride = _up(depth * size, units[0]), _up(columns * size, units[1])
+        b_rows, b_columns = (columns, depth) if job.transpose_b else (depth, columns)
+        b_stride = _up(b_columns * size, units[1])
         d_stride = _up(columns * job.result_bytes, units[2])
-        rows = min(job.m, tile.accumulators // blocks, half // a_stride, half // d_stride)
-        if rows < 1 or depth * b_stride > half or max(depth, columns) * SUM_BYTES > ROW_BYTES:
+        most = _most_rows(job, depth, half, units[0])
+        rows = min(job.m, tile.accumulators // blocks, most, half // d_stride)
+        if job.transpose_a and rows < job.m:
+            # The next tile begins where a row of the transpose may be loaded to, and no read of a block is wasted.
+            rows -= rows % tile.rows
+        a_stride = _up((rows if job.transpose_a else depth) * size, units[0])
+        if rows < 1 or b_rows * b_stride > half or max(depth, columns) * SUM_BYTES > ROW_BYTES:
             continue
         cycles = _estimate(chip, job, rows, columns, depth)
         if best is None or cycles < best.cycles:
@@ -166,6 +177,13 @@ def plan_matmul(chip: ChipConfig, job: MatmulJob) -> MatmulPlan:
     if best is None:
         raise UserError(f"matmul {job.m} x {job.k} x {job.n}: no tile of it fits a scratchpad of {pad.capacity} bytes")
     return best
+
+
+def _most_rows(job: MatmulJob, depth: int, room: int, unit: int) -> int:
+    """Rows of A that fit with a depth."""
+    if not job.transpose_a:
+        return room // _up(depth * job.element_bytes, unit)
+    return min(room // depth // unit * unit, ROW_BYTES // unit * unit) // job.element_bytes
 
 
 def _steps(most: int) -> list[int]:
@@ -258,13 +276,15 @@ def _copy(name: str, *, memory: int, scratchpad: int, row: int, rows: int, strid
 
 def _load(programs, job, plan, step, rows, columns, depth) -> None:
     size, place = job.element_bytes, step % 2
+    a_rows, a_columns = (depth, rows) if job.transpose_a else (rows, depth)
+    b_rows, b_columns = (columns, depth) if job.transpose_b else (depth, columns)
     programs.load.append(
         _copy(
             "LOAD",
-            memory=job.a.address + rows[0] * job.a.stride + depth[0] * size,
+            memory=job.a.address + a_rows[0] * job.a.stride + a_columns[0] * size,
             scratchpad=plan.a[place],
-            row=depth[1] * size,
-            rows=rows[1],
+            row=a_columns[1] * size,
+            rows=a_rows[1],
             strides=(job.a.stride, plan.a_stride),
             wait=(FREE, 1) if step >= 2 else None,
         )
@@ -272,10 +292,10 @@ def _load(programs, job, plan, step, rows, columns, depth) -> None:
     programs.load.append(
         _copy(
             "LOAD",
-            memory=job.b.address + depth[0] * job.b.stride + columns[0] * size,
+            memory=job.b.address + b_rows[0] * job.b.stride + b_columns[0] * size,
             scratchpad=plan.b[place],
-            row=columns[1] * size,
-            rows=depth[1],
+            row=b_columns[1] * size,
+            rows=b_rows[1],
             strides=(job.b.stride, plan.b_stride),
             signal=(LOADED, 1),
         )
@@ -294,6 +314,8 @@ def _multiply(programs, job, plan, step, number, sizes, piece, pieces) -> None:
         "n": columns,
         "k": depth,
         "format": FORMATS[job.format].code,
+        "transpose_a": int(job.transpose_a),
+        "transpose_b": int(job.transpose_b),
         "addend": int(addend),
         "result": int(result),
         "result_format": FORMATS[job.result_format].code if job.result_format else 0,
