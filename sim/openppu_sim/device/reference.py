@@ -1,6 +1,7 @@
 """A backend without time: what commands do, by the numpy references of the engines."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,22 @@ from openppu.chip.chip import queues_of
 from openppu.command.instructions import instructions
 from openppu.config import ChipConfig
 from openppu.formats.operand import formats_named
+from openppu.link.collective.config import CollectiveConfig
+from openppu.link.collective.instruction import Opcode
 from openppu.link.topology import Topology
+from openppu.link.unit.instructions import COLLECTIVE
 
 from openppu_sim.device.backend import CommandError
 from openppu_sim.errors import SimulationError, UserError
+from openppu_sim.kernels.vector.commands import from_fields
 from openppu_sim.lowering.matmul import Ending, MatmulCommand
 from openppu_sim.program.command import Command
 from openppu_sim.program.text import print_command
 from openppu_sim.reference import dma
-from openppu_sim.reference.command import Interpreter
+from openppu_sim.reference.collective_programs import Engines, fault, read_instruction
+from openppu_sim.reference.command import Engine, Interpreter
 from openppu_sim.reference.matmul_engine import MatmulEngineReference
+from openppu_sim.reference.vector import VectorReference
 
 SCRATCHPAD = 1 << 39
 UNIT_BITS = 24
@@ -39,21 +46,23 @@ class ReferenceChip:
         self.pending: dict[str, list[Command]] = {name: [] for name, _ in self.queues}
         self.sent: list[tuple[int, int, bytes]] = []
         """Chip, address, bytes of what goes to others."""
+        self.collective: CollectivePart | None = None
+        """Its part of the collective engines, if there are other chips."""
         self.values = [0] * chip.command.semaphores
         formats = tuple(fmt for fmt in formats_named(chip.tile.formats) if fmt.is_float)
-        self._does: dict[str, Callable[[str, Mapping[str, int]], int]] = {}
+        self._does: dict[str, Engine] = {}
         for number, (name, engine) in enumerate(self.queues):
             unit = number // 4
             if engine in ("load", "store"):
                 self._does[name] = self._copier(unit, store=engine == "store", formats=formats)
             elif engine == "matmul":
                 self._does[name] = self._multiplier(unit)
-            elif engine == "link":
-                self._does[name] = self._link
+            elif engine == "vector":
+                self._does[name] = self._vector(unit)
             else:
-                self._does[name] = self._nothing
+                self._does[name] = self._link
 
-    def _copier(self, unit: int, *, store: bool, formats: tuple) -> Callable[[str, Mapping[str, int]], int]:
+    def _copier(self, unit: int, *, store: bool, formats: tuple) -> Engine:
         def do(name: str, fields: Mapping[str, int]) -> int:
             memories = dma.Memories(self.memory, self.pads[unit], self.pads)
             units = self.chip.compute_units
@@ -62,13 +71,17 @@ class ReferenceChip:
 
         return do
 
-    def _multiplier(self, unit: int) -> Callable[[str, Mapping[str, int]], int]:
+    def _multiplier(self, unit: int) -> Engine:
         engine = MatmulEngineReference(self.chip, self.pads[unit])
         return lambda name, fields: int(engine.run(MatmulCommand(**fields)))
 
-    def _link(self, name: str, fields: Mapping[str, int]) -> int:
-        if name != "SEND":
-            raise UserError(f"backend reference: it cannot run {name}; take rtl")
+    def _vector(self, unit: int) -> Engine:
+        engine = VectorReference(self.chip, self.pads[unit])
+        return lambda name, fields: int(engine.do(from_fields(name, fields)).value)
+
+    def _link(self, name: str, fields: Mapping[str, int]) -> int | None:
+        if name == COLLECTIVE.name:
+            return self.collective.take(fields) if self.collective else Ending.LINK
         source, count = fields["source"], fields["bytes"]
         grain = max(32, self.chip.link.beat_bytes)
         if count == 0:
@@ -81,18 +94,39 @@ class ReferenceChip:
         self.sent.append((fields["chip"], fields["target"], memory[place : place + count].tobytes()))
         return Ending.OKAY
 
-    def _nothing(self, name: str, fields: Mapping[str, int]) -> int:
-        raise UserError(f"backend reference: it cannot run {name}; take rtl")
-
     def at(self, address: int) -> tuple[np.ndarray, int]:
         """The memory that an address is in, and the place there."""
         if address & SCRATCHPAD:
             return self.pads[(address ^ SCRATCHPAD) >> UNIT_BITS], address & ((1 << UNIT_BITS) - 1)
         return self.memory, address
 
-    def engines(self) -> list[Callable[[str, Mapping[str, int]], int]]:
+    def engines(self) -> list[Engine]:
         """Of each queue."""
         return [self._does[name] for name, _ in self.queues]
+
+
+@dataclass
+class CollectivePart:
+    """A chip's engine of collectives, beside those of the others."""
+
+    engines: Engines
+    rank: int
+    config: CollectiveConfig
+    memory_bytes: int
+    ending: bool = False
+    """Its END waits for all before it."""
+
+    def take(self, fields: Mapping[str, int]) -> int | None:
+        """An instruction: how it ended, or None as long as it waits."""
+        if not self.ending:
+            instruction = read_instruction(fields)
+            if fault(instruction, self.config) or max(instruction.address, instruction.local) >= self.memory_bytes:
+                return Ending.LINK
+            self.engines.add(self.rank, instruction)
+            self.ending = instruction.opcode == Opcode.END
+        elif not self.engines.left(self.rank):
+            self.ending = False
+        return None if self.ending else Ending.OKAY
 
 
 class Reference:
@@ -102,6 +136,12 @@ class Reference:
         self.chip = chip
         self.instructions = instructions()
         self.chips = [ReferenceChip(chip) for _ in range(topology.chips if topology else 1)]
+        self.collectives: Engines | None = None
+        if topology and chip.link.ports:
+            config = CollectiveConfig(link=chip.link)
+            self.collectives = Engines([each.memory for each in self.chips], topology.peers, config, most=config.window)
+            for rank, each in enumerate(self.chips):
+                each.collective = CollectivePart(self.collectives, rank, config, each.memory.size)
 
     @property
     def cycles(self) -> int:
@@ -158,6 +198,8 @@ class Reference:
                     machines[other].values[semaphore] += value
                     moved = True
                 machine.remote.clear()
+            if self.collectives:
+                moved |= self.collectives.go()
         left = []
         for number, (chip, machine) in enumerate(zip(self.chips, machines, strict=True)):
             for (name, _), queue in zip(chip.queues, machine.queues, strict=True):

@@ -3,15 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
 
-from amaranth.lib import data
 from openppu.command.instruction import Instruction, InstructionSet
-from openppu.command.layouts import COMMAND_BYTES, REGISTERS, flags_layout, header_layout, word_layout
+from openppu.command.layouts import COMMAND_BYTES, REGISTER_BITS, REGISTERS, flags_layout, header_layout, word_layout
 
 from openppu_sim.errors import UserError
 
-_HEADER, _FLAGS, _WORD = header_layout(), flags_layout(), word_layout()
+_WORD = word_layout()
+_HEADER = {str(name): (place.offset, place.width) for name, place in header_layout()}
+_FLAGS = {str(name): place.offset for name, place in flags_layout()}
+_HEADER_BITS = header_layout().size
+"""Kept as numbers: programs have thousands of commands."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,7 @@ class Command:
         except ValueError as error:
             raise UserError(str(error)) from None
         wait, signal = self.wait or (0, 0), self.signal or (0, 0)
-        flags: dict[str, Any] = {
+        flags = {
             "wait": self.wait is not None,
             "signal": self.signal is not None,
             "remote": self.chip is not None,
@@ -78,20 +80,23 @@ class Command:
             "tag": self.tag,
             "chip": self.chip or 0,
         }
+        bits = 0
         for name, value in header.items():
-            most = (1 << _width(_HEADER, name)) - 1
+            offset, width = _HEADER[name]
+            most = (1 << width) - 1
             if not 0 <= value <= most:
                 raise UserError(f"{self.name}: {name.replace('_', ' ')} = {value}: give 0 to {most}")
+            bits |= value << offset
         if self.chip is not None and self.signal is None:
             raise UserError(f"{self.name}: chip {self.chip} is named, but there is no signal for it")
-        slots = [0, 0, 0, 0]
         for name, register in self.registers.items():
             slot = _slot(instruction, name)
             if not 0 < register < REGISTERS:
                 raise UserError(f"{self.name} {name}: register {register}: give 1 to {REGISTERS - 1}")
-            slots[slot] = register
-        bits = _HEADER.const({**header, "flags": _FLAGS.const(flags), "registers": slots}).as_value().value
-        return int(bits) | operands << _HEADER.size
+            bits |= register << _HEADER["registers"][0] + REGISTER_BITS * slot
+        for name, is_set in flags.items():
+            bits |= int(is_set) << _HEADER["flags"][0] + _FLAGS[name]
+        return bits | operands << _HEADER_BITS
 
     def encode(self, instructions: InstructionSet) -> bytes:
         """Its 64 bytes, as in a ring; errors as of `word`."""
@@ -134,10 +139,6 @@ class Command:
         if command.encode(instructions) != raw:
             raise UserError(f"{instruction.name}: bits are set that have no meaning")
         return command
-
-
-def _width(layout: data.StructLayout, name: str) -> int:
-    return int(layout[name].width)
 
 
 def _slot(instruction: Instruction, name: str) -> int:

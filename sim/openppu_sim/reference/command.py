@@ -7,8 +7,10 @@ from openppu.command.instruction import InstructionSet
 
 from openppu_sim.program.command import Command
 
-Engine = Callable[[str, Mapping[str, int]], int]
-"""Does a command, of which it gets the name and the fields, and says with which error it ended (0: none)."""
+Engine = Callable[[str, Mapping[str, int]], int | None]
+"""Does a command, of which it gets the name and the fields, and says with which error it ended (0: none).
+
+None: it has not ended, as it waits for others; it is given again in the next turn."""
 
 OKAY, FIELD, BOUNDS = 0, 2, 4
 _ADDRESSES = 1 << 40
@@ -87,11 +89,15 @@ class Interpreter:
                 semaphore, value = command.wait
                 if self.values[semaphore] < value:
                     return False
-                self.values[semaphore] -= value
-            queue.place += 1
             if self.instructions.by_name[command.name].engine:
-                error = self.engines[number](command.name, fields)
-            else:
+                ended = self.engines[number](command.name, fields)
+                if ended is None:
+                    return False
+                error = ended
+            queue.place += 1
+            if command.wait is not None:
+                self.values[command.wait[0]] -= command.wait[1]
+            if not self.instructions.by_name[command.name].engine:
                 self._control(queue, command.name, fields)
         if error != OKAY:
             queue.error = (error, place)

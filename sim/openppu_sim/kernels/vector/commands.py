@@ -136,6 +136,50 @@ def fields_of(command: Command) -> dict[str, int]:
     return {"opcode": command.opcode, "operands": command.operands}
 
 
+def name_of(command: LoadProgram | SetStream | Run) -> str:
+    """Of the command in the vector unit's queue; its fields are those of `fields_of`."""
+    return f"VECTOR_{_opcode(command).name}"
+
+
+def from_fields(name: str, fields: Mapping[str, int]) -> LoadProgram | SetStream | Run:
+    """The command of a queue's command: the reverse of `name_of` and `fields_of`.
+
+    Raises
+    ------
+    KeyError
+        If a field is missing, or there is no command of that name.
+    """
+    opcode = OPCODES[name.removeprefix("VECTOR_")]
+    if opcode is OPCODES.PROGRAM:
+        return LoadProgram(source=fields["source"], count=fields["count"], start=fields["start"])
+    if opcode is OPCODES.RUN:
+        return Run(
+            start=fields["start"],
+            rows=fields["rows"],
+            counts=tuple(fields[f"count_{n}"] for n in range(COUNTS)),
+            parameters=tuple(fields[f"parameter_{n}"] for n in range(PARAMETERS)),
+        )
+    return SetStream(
+        stream=fields["stream"],
+        base=fields["base"],
+        counts=tuple(fields[f"count_{d}"] for d in range(DIMENSIONS)),
+        strides=tuple(fields[f"stride_{d}"] for d in range(DIMENSIONS)),
+        format=fields["format"],
+        single=bool(fields["single"]),
+        saturate=bool(fields["saturate"]),
+        held=bool(fields["held"]),
+        tail=fields["tail"],
+        tail_dimension=fields["tail_dimension"],
+        fill=fields["fill"],
+    )
+
+
+def _opcode(command: LoadProgram | SetStream | Run) -> Any:
+    if isinstance(command, LoadProgram):
+        return OPCODES.PROGRAM
+    return OPCODES.RUN if isinstance(command, Run) else OPCODES.STREAM
+
+
 def _operands(command: Command) -> tuple[int, int]:
     values = fields_of(command)
     if isinstance(command, LoadProgram):

@@ -46,9 +46,12 @@ def function(unit: Unit, name: str, x: Matrix, result: Matrix) -> Plan:
     return _run(plan, x, lambda part: [walk(0, x, part, unit.lanes), walk(4, result, part, unit.lanes)])
 
 
-def binary(unit: Unit, operation: Any, x: Matrix, y: Matrix, result: Matrix) -> Plan:
-    """An operation of two matrices; ``y`` may have one row, for all rows, or one column, for all columns."""
-    column = y.columns == 1 and x.columns > 1
+def binary(unit: Unit, operation: Any, x: Matrix, y: Matrix, result: Matrix, *, column: bool | None = None) -> Plan:
+    """An operation of two matrices; ``y`` may have one row, for all rows, or one column, for all columns.
+
+    ``column`` says that it is a column also if x has no more than one.
+    """
+    column = y.columns == 1 and x.columns > 1 if column is None else column
 
     def write(code: Code) -> None:
         with code.loop(0):
@@ -168,10 +171,34 @@ def rope(unit: Unit, x: tuple[Matrix, Matrix], cosines: Matrix, sines: Matrix, r
     return _run(plan, x[0], streams)
 
 
+def relu_gradient(unit: Unit, result_of_relu: Matrix, gradient: Matrix, result: Matrix) -> Plan:
+    """The gradient where the ReLU's result is more than 0, and 0 elsewhere."""
+
+    def write(code: Code) -> None:
+        with code.loop(0), code.loop(1):
+            code.put(4, Op.SELECT, code(Op.LESS, 0.0, stream(0)), stream(1), 0.0)
+
+    lanes = unit.lanes
+    plan = written(unit, "relu_gradient", write, operations=2 * gradient.rows * gradient.columns)
+    matrices = ((0, result_of_relu), (1, gradient), (4, result))
+    return _run(plan, gradient, lambda part: [walk(number, matrix, part, lanes) for number, matrix in matrices])
+
+
 def sgd(
-    unit: Unit, weights: Matrix, gradient: Matrix, velocity: Matrix, *, rate: float, momentum: float, decay: float = 0.0
+    unit: Unit,
+    weights: Matrix,
+    gradient: Matrix,
+    velocity: Matrix,
+    *,
+    rate: float,
+    momentum: float,
+    decay: float = 0.0,
+    copy: Matrix | None = None,
 ) -> Plan:
-    """v = momentum v + (g + decay w); w = w - rate v: weights and velocity are changed in place."""
+    """v = momentum v + (g + decay w); w = w - rate v: weights and velocity are changed in place.
+
+    ``copy`` gets the weights, too, rounded to its format.
+    """
 
     def write(code: Code) -> None:
         with code.loop(0), code.loop(1):
@@ -179,11 +206,15 @@ def sgd(
             slope = code(Op.MULTIPLY_ADD, old, parameter(2), stream(1)) if decay else stream(1)
             new = code(Op.MULTIPLY_ADD, stream(2), parameter(1), slope)
             code.store(5, new)
-            code.put(4, Op.SUBTRACT_PRODUCT, new, parameter(0), old)
+            moved = code(Op.SUBTRACT_PRODUCT, new, parameter(0), old)
+            code.store(4, moved)
+            if copy is not None:
+                code.put(6, Op.COPY, moved)
 
     lanes = unit.lanes
-    plan = written(unit, "sgd", write, operations=(2 + bool(decay)) * weights.rows * weights.columns)
-    inputs, outputs = (weights, gradient, velocity), (weights, velocity)
+    steps = 2 + bool(decay) + (copy is not None)
+    plan = written(unit, "sgd", write, operations=steps * weights.rows * weights.columns)
+    inputs, outputs = (weights, gradient, velocity), (weights, velocity, *([copy] if copy is not None else []))
 
     def streams(part: Blocks) -> list[SetStream]:
         given = [walk(number, matrix, part, lanes) for number, matrix in enumerate(inputs)]

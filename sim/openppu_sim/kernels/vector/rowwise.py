@@ -85,12 +85,15 @@ def row_max(unit: Unit, x: Matrix, result: Matrix, indices: Matrix) -> Plan:
     return _run(plan, x, streams)
 
 
-def column_sum(unit: Unit, x: Matrix, result: Matrix) -> Plan:
-    """The sum of each column, row after row; ``result`` has one row."""
+def column_sum(unit: Unit, x: Matrix, result: Matrix, *, goes_on: bool = False) -> Plan:
+    """The sum of each column, row after row; ``result`` has one row.
+
+    ``goes_on``: the sums begin with what is in ``result``, not with 0.
+    """
 
     def write(code: Code) -> None:
         with code.loop(0):
-            total = accumulate(code, Op.ADD, 0.0, stream(0), loop=1)
+            total = accumulate(code, Op.ADD, stream(1) if goes_on else 0.0, stream(0), loop=1)
             code.put(4, Op.COPY, total)
 
     lanes = unit.lanes
@@ -100,7 +103,8 @@ def column_sum(unit: Unit, x: Matrix, result: Matrix) -> Plan:
         columns = min(width, x.columns - first)
         count = chunks(columns, lanes)
         # A strip's rows are the chunks of one row of the matrix.
-        reads, writes = (
+        given = ((0, x, x.rows, x.pitch), (1, result, 1, 0), (4, result, 1, 0))
+        streams = [
             replace(
                 walk(number, matrix, Blocks(first=0, rows=1, groups=1), lanes),
                 base=matrix.base + first * matrix.element_bytes,
@@ -109,9 +113,9 @@ def column_sum(unit: Unit, x: Matrix, result: Matrix) -> Plan:
                 tail=columns % lanes,
                 tail_dimension=0,
             )
-            for number, matrix, rows, pitch in ((0, x, x.rows, x.pitch), (4, result, 1, 0))
-        )
-        plan.run([reads, writes], rows=count, counts=(1, x.rows))
+            for number, matrix, rows, pitch in (given if goes_on else (given[0], given[2]))
+        ]
+        plan.run(streams, rows=count, counts=(1, x.rows))
     return plan
 
 

@@ -1,0 +1,87 @@
+"""Jobs of the vector unit through the queues of a device: what they come to beside numpy's double precision."""
+
+import pytest
+from openppu.config import load
+from openppu.vector.operation import Operation as Op
+from openppu_sim.device.device import Device
+from openppu_sim.errors import UserError
+from openppu_sim.kernels.vector import jobs
+from openppu_sim.kernels.vector.memory import Array, vector_programs
+from openppu_sim.kernels.vector.parts import FUNCTIONS
+from openppu_verif.vector.job_cases import LARGE, SMALL, Memory, function, run
+
+TINY = load("tiny")
+
+
+@pytest.fixture
+def memory():
+    """Of a tiny chip on the reference backend."""
+    with Device(TINY, "reference") as device:
+        yield Memory(device)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_job_comes_to_what_it_should(memory, name):
+    case = SMALL[name](memory)
+    run(memory, case)
+    case.check()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_comes_to_what_it_should(memory, name):
+    case = function(memory, name, 5, 21)
+    run(memory, case)
+    case.check()
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_job_in_pieces_comes_to_what_it_should(memory, name):
+    case = LARGE[name](memory)
+    programs = vector_programs(TINY, case.job, code_at=0)
+    assert sum(each.name == "VECTOR_RUN" for each in programs.vector) > 1
+    run(memory, case)
+    case.check()
+
+
+def test_semaphores_are_zero_again_and_others_are_waited_for_and_raised(memory):
+    case = SMALL["add"](memory)
+    programs = vector_programs(TINY, case.job, code_at=0x1_0000, wait=(3, 2), signal=(5, 1), record=True)
+    assert programs.load[0].wait == (3, 2)
+    assert programs.store[-1].signal == (5, 1)
+    assert {each.record for each in programs.vector} == {True}
+    run(memory, case)
+    assert memory.device.backend.chips[0].values == [0] * TINY.command.semaphores
+
+
+X, Y = Array(address=0, rows=8, columns=16), Array(address=4096, rows=8, columns=15)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: jobs.function("cube", X, X), "function 'cube': give one of identity, relu"),
+        (lambda: jobs.function("exp", X, Y), "exp: a matrix of 8 x 15 beside one of 8 x 16"),
+        (lambda: jobs.binary(Op.ADD, X, Y, X), "add: a matrix of 8 x 15 beside one of 8 x 16"),
+        (lambda: jobs.rms_norm(X, Y, X), "rms_norm: a matrix of 8 x 15: give one row of 16"),
+        (lambda: jobs.row_sum(X, Y), "row_sum: give one row of 8, with an element for each row"),
+        (lambda: jobs.rope(X, Y, Y, X), "rope: cosines of 8 x 15 for 8 x 16"),
+    ],
+)
+def test_shapes_that_do_not_go_together_are_refused(make, message):
+    with pytest.raises(UserError, match=message):
+        make()
+
+
+def test_a_row_that_does_not_fit_is_refused():
+    wide = Array(address=0, rows=2, columns=9_000)
+    with pytest.raises(UserError, match="softmax: a row of 9000 does not fit a scratchpad of 32768 bytes"):
+        vector_programs(TINY, jobs.softmax(wide, wide), code_at=0)
+
+
+def test_larger_chips_take_larger_pieces():
+    x = Array(address=0, rows=1024, columns=576, format="bf16")
+    counts = {}
+    for preset in ("tiny", "demo", "ppu810e"):
+        programs = vector_programs(load(preset), jobs.softmax(x, x), code_at=1 << 24)
+        counts[preset] = sum(each.name == "STORE" for each in programs.store)
+    assert counts["tiny"] > counts["demo"] > counts["ppu810e"] >= 2
