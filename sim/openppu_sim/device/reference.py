@@ -213,12 +213,13 @@ class Reference:
         for (name, _), queue in zip(self.chips[number].queues, machine.queues, strict=True):
             if queue.error is not None:
                 code, place = queue.error
+                command = queue.program[place]
                 raise CommandError(
                     chip=number,
                     queue=name,
                     error=Ending(code).name,
                     place=place,
-                    command=print_command(queue.program[place], self.instructions),
+                    command=print_command(command, self.instructions) if isinstance(command, Command) else "",
                 )
 
     def close(self) -> None:

@@ -70,10 +70,10 @@ class Rings:
             for number in range(self.chips)
         ]
         self._tails = [dict.fromkeys(self.queues, 0) for _ in range(self.chips)]
-        self._pending: list[dict[str, deque[tuple[Command, bytes]]]] = [
+        self._pending: list[dict[str, deque[tuple[Command | bytes, bytes]]]] = [
             {queue: deque() for queue in self.queues} for _ in range(self.chips)
         ]
-        self._written: list[dict[str, dict[int, Command]]] = [
+        self._written: list[dict[str, dict[int, Command | bytes]]] = [
             {queue: {} for queue in self.queues} for _ in range(self.chips)
         ]
         for number, registers in enumerate(self.registers):
@@ -133,11 +133,15 @@ class Rings:
         """Write bytes to a chip's memory."""
         self.hardware.write(chip, address, data)
 
-    def submit(self, chip: int, queue: str, program: Sequence[Command]) -> None:
-        """Put commands into a queue: into its ring as far as there is room, the rest while `wait` runs."""
+    def submit(self, chip: int, queue: str, program: Sequence[Command | bytes]) -> None:
+        """Put commands into a queue: into its ring as far as there is room, the rest while `wait` runs.
+
+        The 64 bytes of a command are taken as they are, so that what no `Command` can be may be tried.
+        """
         if queue not in self.queues:
             raise UserError(f"queue {queue!r}: give one of {', '.join(self.queues)}")
-        images = [command.encode(self.instructions) for command in program]  # all of them, before any is written
+        # All of them are encoded before any is written.
+        images = [each if isinstance(each, bytes) else each.encode(self.instructions) for each in program]
         self._pending[chip][queue].extend(zip(program, images, strict=True))
         self._feed(chip, queue)
 
@@ -199,7 +203,7 @@ class Rings:
             queue=queue,
             error=Error(registers[f"{name}.error"]).name,
             place=place,
-            command=print_command(command, self.instructions) if command else "",
+            command=print_command(command, self.instructions) if isinstance(command, Command) else "",
         )
 
     def close(self) -> None:

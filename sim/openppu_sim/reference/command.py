@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from openppu.command.instruction import InstructionSet
+from openppu.command.layouts import word_layout
 
 from openppu_sim.program.command import Command
 
@@ -12,20 +14,37 @@ Engine = Callable[[str, Mapping[str, int]], int | None]
 
 None: it has not ended, as it waits for others; it is given again in the next turn."""
 
-OKAY, FIELD, BOUNDS = 0, 2, 4
+OKAY, OPCODE, FIELD, BOUNDS = 0, 1, 2, 4
 _ADDRESSES = 1 << 40
+_WORD = word_layout()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """What a record says of a command; ``tag`` is None where none is promised."""
+
+    place: int
+    opcode: int
+    tag: int | None
+    error: int
 
 
 @dataclass
 class Queue:
     """A queue's state: where it is, its loops (first command, runs left), address registers, and its first error."""
 
-    program: Sequence[Command]
+    program: Sequence[Command | bytes]
     place: int = 0
     loops: list[list[int]] = field(default_factory=list)
     registers: list[int] = field(default_factory=lambda: [0] * 16)
     error: tuple[int, int] | None = None
     """Code, and the command's place."""
+    records: list[Ended] = field(default_factory=list)
+    """Of the commands that ask for one, and of the one with the error."""
+    interrupted: bool = False
+    """A command that interrupts, or one with an error, has ended."""
+    noted: int = 0
+    """Commands with an engine, a signal, a record, an interrupt or an error that have ended."""
 
     @property
     def ended(self) -> bool:
@@ -42,10 +61,12 @@ class Interpreter:
     Parameters
     ----------
     instructions : InstructionSet
-    programs : sequence of sequences of Command
-        One a queue.
+    programs : sequence of sequences of Command or bytes
+        One a queue. The 64 bytes of a command are taken as they are, whatever is wrong with them.
     engines : sequence of Engine
         One a queue.
+    kinds : sequence of str, optional
+        Of each queue, the name of its engine in ``instructions``; without, all commands of engines are in every queue.
     semaphores : int
         How many there are.
     buffer, loops : int
@@ -55,9 +76,10 @@ class Interpreter:
     def __init__(
         self,
         instructions: InstructionSet,
-        programs: Sequence[Sequence[Command]],
+        programs: Sequence[Sequence[Command | bytes]],
         engines: Sequence[Engine],
         *,
+        kinds: Sequence[str] | None = None,
         semaphores: int = 64,
         buffer: int = 32,
         loops: int = 4,
@@ -65,6 +87,7 @@ class Interpreter:
         self.instructions = instructions
         self.queues = [Queue(tuple(program)) for program in programs]
         self.engines = tuple(engines)
+        self.kinds = kinds
         self.values = [0] * semaphores
         self.buffer, self.most_loops = buffer, loops
         self.remote: list[tuple[int, int, int]] = []
@@ -80,10 +103,24 @@ class Interpreter:
         queue = self.queues[number]
         if queue.error is None and queue.loops and queue.place - queue.loops[0][0] >= self.buffer:
             queue.error = (FIELD, queue.place)
+            loop = self.instructions.by_name["LOOP"].opcode
+            queue.records.append(Ended(place=queue.place, opcode=loop, tag=None, error=FIELD))
+            queue.interrupted = True
+            queue.noted += 1
         if queue.ended:
             return False
-        command, place = queue.program[queue.place], queue.place
-        error, fields = self._check(queue, command)
+        given, place = queue.program[queue.place], queue.place
+        if isinstance(given, bytes):
+            error, command = self._judge(given, self.kinds[number] if self.kinds else None)
+            opcode, tag = given[0], int.from_bytes(given[8:10], "little")
+        else:
+            error, command = OKAY, given
+            opcode, tag = self.instructions.by_name[given.name].opcode, given.tag
+            if self.kinds and self.instructions.by_name[given.name].engine not in ("", self.kinds[number]):
+                error = OPCODE
+        fields: dict[str, int] = {}
+        if error == OKAY:
+            error, fields = self._check(queue, command)
         if error == OKAY:
             if command.wait is not None:
                 semaphore, value = command.wait
@@ -107,7 +144,43 @@ class Interpreter:
                 self.values[semaphore] += value
             else:
                 self.remote.append((command.chip, semaphore, value))
+        if error != OKAY or command.record:
+            queue.records.append(Ended(place=place, opcode=opcode, tag=tag, error=int(error)))
+        queue.interrupted |= error != OKAY or command.interrupt
+        queue.noted += (
+            error != OKAY
+            or bool(self.instructions.by_name[command.name].engine)
+            or command.signal is not None
+            or command.record
+            or command.interrupt
+        )
         return True
+
+    def _judge(self, raw: bytes, kind: str | None) -> tuple[int, Any]:
+        """What is wrong with a command's bytes as such, or the command."""
+        word: Any = _WORD.from_bits(int.from_bytes(raw, "little"))
+        header, flags, operands = word.header, word.header.flags, int.from_bytes(raw[16:], "little")
+        instruction = self.instructions.by_opcode.get(header.opcode)
+        if instruction is None or (kind is not None and instruction.engine not in ("", kind)):
+            return OPCODE, None
+        slots = {operand.slot for operand in instruction.operands if operand.slot is not None}
+        useless = any(register and slot not in slots for slot, register in enumerate(header.registers))
+        remote_alone = flags.remote and not flags.signal
+        if operands & instruction.unused or useless or flags.unused or header.unused or remote_alone:
+            return FIELD, None
+        named = {operand.slot: operand.name for operand in instruction.operands if operand.slot is not None}
+        return OKAY, Command(
+            name=instruction.name,
+            fields=instruction.unpack(operands),
+            registers={named[slot]: register for slot, register in enumerate(header.registers) if register},
+            wait=(header.wait_semaphore, header.wait_value) if flags.wait else None,
+            signal=(header.signal_semaphore, header.signal_value) if flags.signal else None,
+            chip=header.chip if flags.remote else None,
+            record=bool(flags.record),
+            interrupt=bool(flags.interrupt),
+            fence=bool(flags.fence),
+            tag=header.tag,
+        )
 
     def _check(self, queue: Queue, command: Command) -> tuple[int, dict[str, int]]:
         instruction = self.instructions.by_name[command.name]
@@ -119,16 +192,21 @@ class Interpreter:
             return FIELD, fields
         if command.name in ("SET", "ADD") and fields["register"] == 0:
             return FIELD, fields
-        if command.name == "LOOP" and (fields["count"] == 0 or len(queue.loops) == self.most_loops):
+        if command.name == "LOOP" and fields["count"] == 0:
             return FIELD, fields
-        if command.name == "END" and not queue.loops:
-            return FIELD, fields
+        outside = False
         for operand in instruction.operands:
             register = command.registers.get(operand.name)
             if register:
                 fields[operand.name] = (fields[operand.name] + queue.registers[register]) % _ADDRESSES
-                if fields[operand.name] > operand.most:
-                    return BOUNDS, fields
+                outside |= fields[operand.name] > operand.most
+        if outside:
+            return BOUNDS, fields
+        # What depends on the queue's loops is looked at last.
+        if (command.name == "LOOP" and len(queue.loops) == self.most_loops) or (
+            command.name == "END" and not queue.loops
+        ):
+            return FIELD, fields
         return OKAY, fields
 
     def _control(self, queue: Queue, name: str, fields: Mapping[str, int]) -> None:

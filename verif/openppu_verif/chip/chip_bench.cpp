@@ -17,6 +17,7 @@
 
 #include "../hbm/checker.h"
 #include "../hbm/device.h"
+#include "../hbm/faults.h"
 #include "../hbm/phy_bus.h"
 #include "../link/channel.h"
 #include "model.h"
@@ -120,6 +121,7 @@ struct Chip {
   native::Pin clk, rst, interrupt;
   std::vector<std::unique_ptr<Memory>> memories;
   std::vector<Port> ports;
+  bool in_reset = false;
 };
 
 class Bench {
@@ -180,6 +182,52 @@ class Bench {
       for (const auto& memory : chip->memories) sum += memory->problems();
     return sum;
   }
+
+  // Rows of a chip's memory that were ever written.
+  uint64_t pages(uint32_t number) {
+    uint64_t sum = 0;
+    for (const auto& memory : chip(number).memories) sum += memory->device().pages();
+    return sum;
+  }
+
+  // A fault or event of a channel, as faults.h names them.
+  void inject(uint32_t number, uint32_t channel, const std::string& text) {
+    std::istringstream words(text);
+    std::string name;
+    words >> name;
+    std::vector<int64_t> values;
+    for (int64_t value; words >> value;) values.push_back(value);
+    hbm::inject(chip(number).memories.at(channel)->device(), name, values);
+  }
+
+  // What the lanes are from now on that a port sends on.
+  void set_lanes(uint32_t number, uint32_t port, uint32_t life) {
+    link::Channel& channel = *chip(number).ports.at(port).channel;
+    for (size_t lane = 0; lane < channel.lanes(); ++lane) channel.lane(lane).set(static_cast<link::Life>(life));
+  }
+
+  // Resets a chip; its memory and what is on the lanes stay.
+  void reset(uint32_t number) {
+    chip(number).in_reset = true;
+    for (uint64_t cycle = 0; cycle < RESET; ++cycle) clock();
+    chip(number).in_reset = false;
+  }
+
+  // Turns over bits of a memory of the model, of a word: those of the mask.
+  void flip(uint32_t number, uint32_t memory, uint32_t address, const Bytes& mask) {
+    Chip& it = chip(number);
+    it.model.port("flip.memory").set(memory);
+    it.model.port("flip.address").set(address);
+    const native::Pin bits = it.model.port("flip.bits");
+    std::memcpy(bits.at, mask.data(), mask.size() < bits.bytes ? mask.size() : bits.bytes);
+    it.model.port("flip.valid").set(1);
+    clock();
+    it.model.port("flip.valid").set(0);
+    clock();
+  }
+
+  // Of so many thousandths of the clocks the host is not there, on each of its streams.
+  void set_pauses(uint64_t rate) { pauses_ = rate; }
 
   // An access to a register; the response that AXI gives.
   int access(uint32_t number, uint32_t address, bool write, uint32_t& value) {
@@ -276,7 +324,12 @@ class Bench {
     hand_over(it.window((channel + "valid").c_str()), it.window((channel + "ready").c_str()));
   }
 
+  void pause() {
+    while (pauses_ && random_.below(1000) < pauses_) clock();
+  }
+
   void hand_over(native::Pin valid, native::Pin ready) {
+    pause();
     valid.set(1);
     uint64_t wait = 0;
     do {
@@ -287,6 +340,7 @@ class Bench {
   }
 
   void await(native::Pin valid, native::Pin ready) {
+    pause();
     ready.set(1);
     uint64_t wait = 0;
     do {
@@ -298,7 +352,7 @@ class Bench {
 
   void clock() {
     for (const auto& chip : chips_) {
-      chip->rst.set(in_reset_);
+      chip->rst.set(in_reset_ || chip->in_reset);
       for (const auto& memory : chip->memories) memory->drive();
       for (Port& port : chip->ports) {
         if (port.peer < 0) continue;
@@ -326,6 +380,8 @@ class Bench {
   uint64_t now_ = 0, valid_ = 0;
   size_t lane_bytes_ = 0;
   bool in_reset_ = true;
+  uint64_t pauses_ = 0;
+  native::Random random_{1};
 };
 
 // The pipe.
@@ -334,6 +390,12 @@ Number number() {
   Number value;
   if (std::fread(&value, sizeof(value), 1, stdin) != 1) throw std::runtime_error("a request ends early");
   return value;
+}
+
+Bytes bytes_of() {
+  Bytes bytes(number<uint32_t>());
+  if (std::fread(bytes.data(), 1, bytes.size(), stdin) != bytes.size()) throw std::runtime_error("a request ends early");
+  return bytes;
 }
 
 template <class Number>
@@ -356,10 +418,7 @@ void serve(Bench& bench) {
       case 'W': {
         const auto chip = number<uint32_t>();
         const auto address = number<uint64_t>();
-        Bytes bytes(number<uint32_t>());
-        if (std::fread(bytes.data(), 1, bytes.size(), stdin) != bytes.size())
-          throw std::runtime_error("a request ends early");
-        const int response = bench.write(chip, address, bytes);
+        const int response = bench.write(chip, address, bytes_of());
         answer<uint8_t>(0), answer<uint32_t>(static_cast<uint32_t>(response));
         break;
       }
@@ -376,6 +435,39 @@ void serve(Bench& bench) {
         const auto clocks = number<uint64_t>();
         bench.run(clocks, number<uint64_t>());
         answer<uint8_t>(0), answer(bench.now()), answer(bench.interrupts()), answer(bench.problems());
+        break;
+      }
+      case 'p': {
+        answer<uint8_t>(0), answer(bench.pages(number<uint32_t>()));
+        break;
+      }
+      case 'f': {
+        const auto chip = number<uint32_t>(), channel = number<uint32_t>();
+        const Bytes text = bytes_of();
+        bench.inject(chip, channel, std::string(text.begin(), text.end()));
+        answer<uint8_t>(0);
+        break;
+      }
+      case 'l': {
+        const auto chip = number<uint32_t>(), port = number<uint32_t>();
+        bench.set_lanes(chip, port, number<uint32_t>());
+        answer<uint8_t>(0);
+        break;
+      }
+      case 'x': {
+        bench.reset(number<uint32_t>());
+        answer<uint8_t>(0);
+        break;
+      }
+      case 'b': {
+        const auto chip = number<uint32_t>(), memory = number<uint32_t>(), address = number<uint32_t>();
+        bench.flip(chip, memory, address, bytes_of());
+        answer<uint8_t>(0);
+        break;
+      }
+      case 's': {
+        bench.set_pauses(number<uint64_t>());
+        answer<uint8_t>(0);
         break;
       }
       default:

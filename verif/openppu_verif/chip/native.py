@@ -7,6 +7,7 @@ so that a simulator that fails takes nothing with it. Requests and answers are l
 import struct
 import subprocess
 import tempfile
+from enum import IntEnum
 from pathlib import Path
 
 from openppu.chip.chip import Chip
@@ -26,6 +27,7 @@ SOURCES = (
     FOLDER / "chip_bench.cpp",
     FOLDER.parent / "hbm" / "device.cpp",
     FOLDER.parent / "hbm" / "checker.cpp",
+    FOLDER.parent / "hbm" / "faults.cpp",
     FOLDER.parent / "link" / "channel.cpp",
 )
 HEADERS = tuple(
@@ -33,6 +35,7 @@ HEADERS = tuple(
     for part, name in (
         ("hbm", "device"),
         ("hbm", "checker"),
+        ("hbm", "faults"),
         ("hbm", "phy_bus"),
         ("hbm", "bench_io"),
         ("link", "channel"),
@@ -46,6 +49,15 @@ GROUPS = 8
 """Files of C++: each takes the compiler some seconds."""
 
 RESPONSES = {2: "is refused (SLVERR)", 3: "leads nowhere (DECERR)"}
+
+
+class Life(IntEnum):
+    """What a lane is: ``DARK``: no signal; ``STUCK``: the same bits for ever; ``NOISE``: any bits."""
+
+    ALIVE = 0
+    DARK = 1
+    STUCK = 2
+    NOISE = 3
 
 
 def simulated(chip: ChipConfig) -> Chip:
@@ -157,6 +169,27 @@ class Session:
         """Let so many clocks pass, or fewer: until a chip of the mask ``until`` interrupts. A bit a chip that does."""
         _, interrupts, _ = self._ask("g", struct.pack("<QQ", clocks, until), "<QQQ")
         return int(interrupts)
+
+    def pages(self, chip: int) -> int:
+        """Rows of a chip's memory that were ever written."""
+        return int(self._ask("p", struct.pack("<I", chip), "<Q")[0])
+
+    def inject(self, chip: int, channel: int, fault: str) -> None:
+        """A fault or event of a memory device, as ``hbm/faults.h`` names them: a word and numbers."""
+        text = fault.encode()
+        self._ask("f", struct.pack("<III", chip, channel, len(text)) + text, "<")
+
+    def set_lanes(self, chip: int, port: int, life: Life) -> None:
+        """What the lanes are from now on that a port sends on."""
+        self._ask("l", struct.pack("<III", chip, port, life), "<")
+
+    def reset(self, chip: int) -> None:
+        """Reset a chip; its memory holds what it held."""
+        self._ask("x", struct.pack("<I", chip), "<")
+
+    def set_pauses(self, rate: int) -> None:
+        """Of so many thousandths of the clocks the host is not there, on each stream of its two ports."""
+        self._ask("s", struct.pack("<Q", rate), "<")
 
     @property
     def now(self) -> int:

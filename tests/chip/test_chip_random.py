@@ -1,0 +1,63 @@
+"""Random programs on a whole chip's RTL do what the references say, and what is wrong is refused, and does nothing."""
+
+import numpy as np
+import pytest
+from openppu.config import load
+from openppu_sim.errors import SimulationError
+from openppu_verif.chip.coverage import all_points
+from openppu_verif.chip.program_source import QUEUES, ProgramSource
+from openppu_verif.chip.random_programs import Session, check, main
+
+TINY = load("tiny")
+
+
+def test_random_programs_do_what_the_references_say(build_root):
+    found = check(TINY, 10, 7, build_root, steps=6)
+    assert sum(found[f"step {kind}"] for kind in ("loop", "loop in a loop", "relay", "semaphore")) > 0
+    assert sum(count for name, count in found.items() if "refuses" in name) > 0
+
+
+@pytest.mark.slow
+def test_many_random_programs_reach_every_point(build_root):
+    found = check(TINY, 3000, 1000, build_root, steps=8)
+    assert [name for name in all_points(TINY) if not found[name]] == []
+
+
+def test_a_byte_that_differs_is_told_with_the_way_to_repeat_it(build_root, monkeypatch):
+    """A product that is one too large in one place, in the twin alone."""
+    draw = ProgramSource.draw
+
+    def spoilt(self, steps, *, fresh=True):
+        program = draw(self, steps, fresh=fresh)
+        program.pad[9] ^= 4
+        self.twin.pad[9] ^= 4
+        return program
+
+    monkeypatch.setattr(ProgramSource, "draw", spoilt)
+    prepare = Session._prepare
+
+    def other(self, program):
+        program.pad[9] ^= 4
+        prepare(self, program)
+
+    monkeypatch.setattr(Session, "_prepare", other)
+    with pytest.raises(
+        SimulationError, match=r"1 bytes of the scratchpad differ.* --count 1 --seed 3 --steps 1 --show$"
+    ):
+        check(TINY, 1, 3, build_root, steps=1)
+
+
+def test_the_same_seed_draws_the_same_programs():
+    one, two = (ProgramSource(TINY, 5) for _ in range(2))
+    for _ in range(3):
+        first, second = one.draw(6), two.draw(6)
+        assert first.queues == second.queues
+        assert (first.pad == second.pad).all()
+        assert np.array_equal(one.twin.pad, two.twin.pad)
+    assert set(first.queues) == set(QUEUES)
+
+
+@pytest.mark.parametrize("given", [["--count", "0"], ["--steps", "0"], ["--config", "nothing"]])
+def test_wrong_arguments_are_one_line(given, capsys):
+    assert main(given) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
