@@ -147,8 +147,26 @@ class Chip(wiring.Component):
             controllers.append(part(f"channel_{number}", controller))
             wiring.connect(m, controller.phy, wiring.flipped(self.phy[number]))
             for port in range(plan.ports):
-                _reach(m, network.channel[number * plan.ports + port], controller, port)
+                self._reach(m, network.channel[number * plan.ports + port], controller, port)
         return controllers
+
+    def _reach(self, m, channel, controller, port):
+        """A channel's memory port to the controller's, which counts in words."""
+        paced = self._pace(m, channel, controller, port)
+        for name in (*OUTWARDS, "responses", "acknowledges"):
+            mine, theirs = getattr(channel, name), getattr(controller, name)[port]
+            source, target = (mine, theirs) if name in OUTWARDS else (theirs, mine)
+            valid, ready = source.valid, target.ready
+            if name in paced:
+                valid, ready = valid & paced[name], ready & paced[name]
+            m.d.comb += [target.valid.eq(valid), source.ready.eq(ready)]
+            for key, _ in source.payload.shape():
+                value = source.payload[key]
+                m.d.comb += target.payload[key].eq(value >> WORD_BITS if key == "address" else value)
+
+    def _pace(self, m, channel, controller, port):
+        """When a stream between the two may move, by its name; others always may."""
+        return {}
 
     def _registers(self, m, part, queues, processor, controllers, link):
         """The hub, and behind it the chip's own constants and all parts that have registers."""
@@ -181,17 +199,6 @@ class Chip(wiring.Component):
 
 def _nothing():
     return data.StructLayout({})
-
-
-def _reach(m, channel, controller, port):
-    """A channel's memory port to the controller's, which counts in words."""
-    for name in (*OUTWARDS, "responses", "acknowledges"):
-        mine, theirs = getattr(channel, name), getattr(controller, name)[port]
-        source, target = (mine, theirs) if name in OUTWARDS else (theirs, mine)
-        m.d.comb += [target.valid.eq(source.valid), source.ready.eq(target.ready)]
-        for key, _ in source.payload.shape():
-            value = source.payload[key]
-            m.d.comb += target.payload[key].eq(value >> WORD_BITS if key == "address" else value)
 
 
 def _lead(m, axi, part):

@@ -20,7 +20,7 @@ from openppu_sim.program.command import Command
 from openppu_sim.program.text import print_command
 
 LOG2 = 8
-"""Of a ring's commands."""
+"""Of a ring's commands, by default."""
 
 RESERVED = 1 << 20
 """Bytes at the end of memory that hold the rings."""
@@ -51,10 +51,24 @@ class Rings:
     chip : ChipConfig
     topology : Topology, optional
         Of several chips, whose links are brought up.
+    rings : int, optional
+        Address of the rings, a multiple of 64, in memory or in a scratchpad; by default at the end of memory.
+    log2 : int
+        Of a ring's commands.
     """
 
-    def __init__(self, hardware: Hardware, chip: ChipConfig, topology: Topology | None) -> None:
+    def __init__(
+        self,
+        hardware: Hardware,
+        chip: ChipConfig,
+        topology: Topology | None,
+        *,
+        rings: int | None = None,
+        log2: int = LOG2,
+    ) -> None:
         self.hardware, self.chip = hardware, chip
+        self.rings = chip.hbm.capacity - RESERVED if rings is None else rings
+        self.log2 = log2
         self.chips = topology.chips if topology else 1
         self.queues = [name for name, _ in queues_of(chip)]
         self.instructions = instructions()
@@ -79,7 +93,7 @@ class Rings:
         for number, registers in enumerate(self.registers):
             for queue in self.queues:
                 registers[f"command.{queue}.base"] = self._ring(queue)
-                registers[f"command.{queue}.log2"] = LOG2
+                registers[f"command.{queue}.log2"] = log2
                 registers[f"command.{queue}.enable"] = 1
             if topology and chip.link.ports:
                 self._link(number, registers, topology)
@@ -87,7 +101,7 @@ class Rings:
             self._bring_up()
 
     def _ring(self, queue: str) -> int:
-        return self.chip.hbm.capacity - RESERVED + self.queues.index(queue) * (COMMAND_BYTES << LOG2)
+        return self.rings + self.queues.index(queue) * (COMMAND_BYTES << self.log2)
 
     def _link(self, number: int, registers: RegisterFile, topology: Topology) -> None:
         registers["link.chip"] = number
@@ -151,8 +165,9 @@ class Rings:
         registers = self.registers[chip]
         while pending:
             head = registers[f"command.{queue}.head"] if tails[queue] else 0
-            place = tails[queue] % (1 << LOG2)
-            count = min((1 << LOG2) - (tails[queue] - head), len(pending), (1 << LOG2) - place)
+            size = 1 << self.log2
+            place = tails[queue] % size
+            count = min(size - (tails[queue] - head), len(pending), size - place)
             if not count:
                 return
             given = [pending.popleft() for _ in range(count)]
@@ -160,6 +175,16 @@ class Rings:
             self._written[chip][queue] |= {tails[queue] + n: command for n, (command, _) in enumerate(given)}
             tails[queue] += count
             registers[f"command.{queue}.tail"] = tails[queue]
+
+    def feed(self) -> bool:
+        """Write what there is room for to the rings; whether there is more."""
+        more = False
+        for chip, queues in enumerate(self._pending):
+            for queue, pending in queues.items():
+                if pending:
+                    self._feed(chip, queue)
+                more |= bool(pending)
+        return more
 
     def wait(self, limit: int) -> None:
         """Run until all queues are empty; errors as of `openppu_sim.device.backend.Backend`."""

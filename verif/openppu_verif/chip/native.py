@@ -19,6 +19,7 @@ from openppu.link.topology import Topology
 from openppu_sim.device.rings import Rings
 from openppu_sim.errors import SimulationError
 
+from openppu_verif.chip.limited_chip import LimitedChip
 from openppu_verif.hbm.memory_file import memory_lines
 from openppu_verif.native.model import build_bench, build_model
 
@@ -60,21 +61,33 @@ class Life(IntEnum):
     NOISE = 3
 
 
-def simulated(chip: ChipConfig) -> Chip:
+def simulated(chip: ChipConfig, word_cycles: int = 1) -> Chip:
     """A chip as it is simulated: memory is up after a short reset, and is not filled with zeros, which it holds."""
     start = PowerUp(settings=Settings(timing=device(chip.hbm.device).timing), fill=0)
+    if word_cycles > 1:
+        return LimitedChip(chip, word_cycles, start=start, reset_clocks=RESET_CLOCKS)
     return Chip(chip, start=start, reset_clocks=RESET_CLOCKS)
 
 
-def build_chip(chip: ChipConfig, build_root: Path, *, waves: bool = False) -> Path:
+def build_chip(chip: ChipConfig, build_root: Path, *, waves: bool = False, word_cycles: int = 1) -> Path:
     """The executable for a chip, from an earlier build if there is one.
+
+    Parameters
+    ----------
+    chip : ChipConfig
+    build_root : Path
+    waves : bool
+        Build with VCD tracing.
+    word_cycles : int
+        More than one slows the memory down, as `openppu_verif.chip.limited_chip` says.
 
     Raises
     ------
     UserError
         If a tool is missing or rejects its input.
     """
-    return build_model(lambda: simulated(chip), TOP, chip.fingerprint(), build_root, waves=waves, groups=GROUPS)
+    key = chip.fingerprint() + (f" {word_cycles}" if word_cycles > 1 else "")
+    return build_model(lambda: simulated(chip, word_cycles), TOP, key, build_root, waves=waves, groups=GROUPS)
 
 
 class Session:
@@ -95,6 +108,8 @@ class Session:
         Bits of a lane's way.
     seed : int
         Of all that is random.
+    word_cycles : int
+        As of `build_chip`.
     """
 
     def __init__(
@@ -107,10 +122,11 @@ class Session:
         bit_errors: float = 0.0,
         delay: int | None = None,
         seed: int = 1,
+        word_cycles: int = 1,
     ) -> None:
         self.chip = chip
         self.chips = topology.chips if topology else 1
-        executable = build_chip(chip, build_root)
+        executable = build_chip(chip, build_root, word_cycles=word_cycles)
         library = build_bench("chip", SOURCES, HEADERS, build_root)
         link, channels = chip.link, chip.hbm.stacks * chip.hbm.channels
         settings = Settings(timing=device(chip.hbm.device).timing)

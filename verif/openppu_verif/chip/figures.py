@@ -1,0 +1,325 @@
+"""Whole chips on the RTL: products of matrices from memory to memory, beside NVDLA, and all-reduces over the link.
+
+A product is counted from the doorbell of the queue that loads to the interrupt of the last store, the fetching of its
+commands included; every byte of the result equals the reference. The tile's bound is max(M', R) cycles for each block
+of weights; with M = 1 a row of weights a cycle. In the rows beside NVDLA memory gives or takes 4 bytes a cycle, as
+NVDLA's did where it was measured, and the rings of commands are in the scratchpad, as NVDLA has its own in registers.
+"""
+
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from openppu.common.memory import WORD_BYTES
+from openppu.config import ChipConfig, load
+from openppu.link import topology
+from openppu.link.collective import wiring
+from openppu.link.collective.config import CollectiveConfig
+from openppu.link.collective.plan import Job
+from openppu_sim.cli import Parser, guarded
+from openppu_sim.device.device import Cluster
+from openppu_sim.device.records import read_records, set_records
+from openppu_sim.errors import SimulationError, UserError
+from openppu_sim.kernels.collective import collective_programs
+from openppu_sim.kernels.matmul_timing import Bandwidth
+from openppu_sim.progress import step
+from openppu_sim.report.benchmark_table import meets_goal, table
+from openppu_sim.report.json_report import benchmark_json, make_folder
+from openppu_sim.report.table import print_table
+
+from openppu_verif.chip.native import Session, build_chip
+from openppu_verif.chip.product_runs import ProductBench, make_job
+
+COLUMNS = ("cycles", "bound_cycles", "predicted")
+COMMAND = "python -m openppu_verif.chip.figures"
+
+COMMON = ("link.ports=0", "tile.accumulators=1024", "noc.slots=64", "noc.writes=32")
+FOUR_CHANNELS = ("hbm.channels=2", "hbm.reads=32", "hbm.writes=16", "hbm.slots=32")
+"""Two channels are four pseudo-channels; their queues need not be as long as for random accesses."""
+
+SIXTEEN = ("tile.rows=16", "tile.columns=16", "dma.channels=2")
+INT8 = ("tile.formats=int8", "tile.latency=1", "matmul.stochastic=false")
+ONE_CHANNEL = ("hbm.ports=1", "hbm.reads=16", "hbm.writes=16", "hbm.slots=16")
+
+CHIPS = {
+    "8x8": (*COMMON, *FOUR_CHANNELS),
+    "16x16": (*COMMON, *FOUR_CHANNELS, *SIXTEEN),
+    "4 bytes a cycle": (*COMMON, *INT8, *ONE_CHANNEL),
+}
+"""What each chip has else than preset ``demo``."""
+
+SLOW = 8
+"""Cycles a word of 32 bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Product:
+    """A row: the share of the bound that is reached, or with ``slow`` memory the cycles."""
+
+    chip: str
+    shape: tuple[int, int, int]
+    format: str
+    goal: float
+    peer: str | None = None
+    slow: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of the row."""
+        return f"{'x'.join(map(str, self.shape))} {self.format}, {self.chip}"
+
+
+NVDLA = {
+    (32, 32, 32): (1_400, 2_166),
+    (64, 64, 64): (5_600, 8_132),
+    (128, 128, 128): (34_800, 41_268),
+    (256, 256, 256): (267_000, 291_156),
+    (128, 768, 256): (405_000, 424_270),
+    (1, 768, 768): (148_500, 148_580),
+}
+"""Goal, and what NVDLA nv_small took with memory of 4 bytes a cycle."""
+
+PRODUCTS = (
+    *(
+        Product(chip=chip, shape=shape, format="bf16", goal=goal)
+        for chip in ("8x8", "16x16")
+        for shape, goal in (((512, 512, 512), 97.0), ((128, 768, 768), 93.0), ((1, 576, 1536), 95.0))
+    ),
+    *(
+        Product(chip="4 bytes a cycle", shape=shape, format="int8", goal=goal, peer=f"NVDLA: {peer:,}", slow=True)
+        for shape, (goal, peer) in NVDLA.items()
+    ),
+)
+
+
+def products(build_root: Path, wanted: Callable[[str], bool]) -> list[dict[str, Any]]:
+    """Rows of products."""
+    rows = []
+    for chip, changes in CHIPS.items():
+        cases = [each for each in PRODUCTS if each.chip == chip and wanted(each.name)]
+        if not cases:
+            continue
+        config = load("demo", list(changes))
+        slow = cases[0].slow
+        with Session(config, build_root, word_cycles=SLOW if slow else 1) as session:
+            bench = ProductBench(
+                session,
+                config,
+                bandwidth=Bandwidth(bytes=WORD_BYTES / SLOW, shared=True) if slow else None,
+                rings_on_chip=slow,
+            )
+            rows += [_product(bench, case) for case in cases]
+    return rows
+
+
+def _product(bench: ProductBench, case: Product) -> dict[str, Any]:
+    with step(f"running {case.name}"):
+        done = bench.run(make_job(*case.shape, case.format))
+    share = round(100 * done.plan.bound / done.cycles, 2)
+    row = {
+        "name": case.name,
+        "cycles": done.cycles,
+        "bound_cycles": done.plan.bound,
+        "predicted": done.plan.cycles,
+        "value": done.cycles if case.slow else share,
+        "unit": "cycles" if case.slow else "% of bound",
+        "goal": case.goal,
+        "better": "lower" if case.slow else "higher",
+        "command": f'{COMMAND} --rows "{case.name}"',
+    }
+    return row | ({"peer": case.peer} if case.peer else {})
+
+
+KIB = 1024
+REDUCES = {2: (("link.ports=1",), 256 * KIB), 4: (("link.ports=2",), 256 * KIB)}
+"""Chips: what they have else than preset ``demo``, and bytes."""
+
+SOURCE, TARGET, SCRATCH = 0, 0x100_0000, 0x200_0000
+GOAL_SHARE = 90.0
+
+
+def all_reduces(build_root: Path, wanted: Callable[[str], bool]) -> list[dict[str, Any]]:
+    """Rows of all-reduces: long ones as a share of the link's payload, the shortest in cycles."""
+    rows = []
+    for chips, (changes, size) in REDUCES.items():
+        names = f"all-reduce of {size // KIB} KiB, {chips} chips", f"all-reduce of 32 bytes, {chips} chips"
+        if not any(map(wanted, names)):
+            continue
+        config = load("demo", list(changes))
+        made = topology.pair() if chips == 2 else topology.ring(chips)
+        with Cluster(config, made, build_root=build_root) as cluster:
+            for name, count in zip(names, (size, 32), strict=True):
+                if not wanted(name):
+                    continue
+                with step(f"running {name}"):
+                    cycles = _all_reduce(cluster, config, wiring.of(made), count)
+                rows.append(_reduce_row(name, config, chips, count, cycles))
+    return rows
+
+
+def _all_reduce(cluster: Cluster, config: ChipConfig, links: wiring.Wiring, size: int) -> int:
+    """Sums of int32: cycles from the first chip's begin to the last one's end."""
+    job = Job(operation="all_reduce", format="int32", elements=size // 4, source=SOURCE, target=TARGET, scratch=SCRATCH)
+    rng = np.random.default_rng(1)
+    parts = [rng.integers(-(1 << 30), 1 << 30, size // 4).astype(np.int32) for _ in cluster.devices]
+    programs = collective_programs(job, links, CollectiveConfig(link=config.link))
+    for device, part in zip(cluster.devices, parts, strict=True):
+        device.write(SOURCE, part)
+        set_records(device)
+    for device, program in zip(cluster.devices, programs, strict=True):
+        device.submit("link", [replace(each, record=True) for each in program])
+    cluster.wait(2_000_000)
+    expected = np.sum(parts, axis=0, dtype=np.int32)
+    for device in cluster.devices:
+        if not (device.read(TARGET, size // 4, np.int32) == expected).all():
+            raise SimulationError(f"an all-reduce of {size} bytes: wrong results at chip {device.number}")
+    records = [record for device in cluster.devices for record in read_records(device)]
+    return max(each.ended for each in records) - max(
+        min(each.begun for each in read_records(device)) for device in cluster.devices
+    )
+
+
+def _reduce_row(name: str, config: ChipConfig, chips: int, size: int, cycles: int) -> dict[str, Any]:
+    row = {"name": name, "cycles": cycles, "command": f'{COMMAND} --rows "{name}"'}
+    if size == 32:
+        return row | {"value": cycles, "unit": "cycles"}
+    link = config.link
+    rate = link.beat_bytes * link.payload_gbs / link.raw_gbs * link.ports
+    bound = round(2 * (chips - 1) / chips * size / rate)
+    return row | {
+        "bound_cycles": bound,
+        "value": round(100 * bound / cycles, 2),
+        "unit": "% of payload",
+        "goal": GOAL_SHARE,
+        "better": "higher",
+    }
+
+
+SPEED, BUILD = "simulation of a demo chip", "model of demo chips, built"
+
+
+def simulation(build_root: Path, wanted: Callable[[str], bool]) -> list[dict[str, Any]]:
+    """How fast a chip of preset ``demo`` is simulated while it multiplies, and how long its model takes to build."""
+    rows = []
+    config = load("demo")
+    if wanted(SPEED):
+        rows.append(_speed(config, build_root))
+    if wanted(BUILD):
+        rows += _build(config)
+    return rows
+
+
+def _speed(config: ChipConfig, build_root: Path) -> dict[str, Any]:
+    """By the simulator's processor time, so that what else the machine does matters little."""
+    build_chip(config, build_root)
+    with step(f"running {SPEED}"):
+        before = _processor_seconds()
+        with Session(config, build_root) as session:
+            ProductBench(session, config).run(make_job(128, 128, 128, "bf16"))
+            cycles = session.now
+        value = cycles / (_processor_seconds() - before)
+    return {
+        "name": SPEED,
+        "cycles": cycles,
+        "value": round(value),
+        "unit": "cycles/s",
+        "goal": 20_000,
+        "better": "higher",
+        "command": f'{COMMAND} --rows "{SPEED}"',
+    }
+
+
+def _build(config: ChipConfig) -> list[dict[str, Any]]:
+    """From nothing, without a compiler's cache."""
+    with tempfile.TemporaryDirectory(prefix="openppu-") as folder, _environment("CCACHE_DISABLE", "1"):
+        begun, before = time.perf_counter(), _processor_seconds() + time.process_time()
+        build_chip(config, Path(folder))
+        seconds, processor = time.perf_counter() - begun, _processor_seconds() + time.process_time() - before
+    row = {"unit": "s", "better": "lower", "command": f'{COMMAND} --rows "{BUILD}"'}
+    return [
+        {"name": BUILD, "value": round(seconds, 1), "goal": 100, **row},
+        {"name": f"{BUILD}, processor time", "value": round(processor, 1), **row},
+    ]
+
+
+def _processor_seconds() -> float:
+    """Of all processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+GROUPS = (products, all_reduces, simulation)
+
+
+def run(build_root: Path, chosen: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Measure the rows whose names contain one of ``chosen``; all by default.
+
+    Raises
+    ------
+    SimulationError
+        If a result is wrong, or a rule of the memory devices is broken.
+    UserError
+        If no row has such a name.
+    """
+
+    def wanted(name: str) -> bool:
+        return not chosen or any(part in name for part in chosen)
+
+    rows = [row for group in GROUPS for row in group(build_root, wanted)]
+    if not rows:
+        raise UserError(f"no row of the benchmark contains {' or '.join(map(repr, chosen))}")
+    return rows
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table, and write ``bench/chip.json``; rows that were not chosen stay in it as they are."""
+    parser = Parser(prog=COMMAND, description=__doc__)
+    parser.add_argument("--build-dir", type=Path, default=Path("build"), help="folder of all that is generated")
+    parser.add_argument("--rows", nargs="+", default=[], metavar="TEXT", help="only rows whose names contain a TEXT")
+    args = parser.parse_args(argv)
+    folder = args.build_dir / "bench"
+    make_folder(folder)
+    rows = run(args.build_dir, args.rows)
+    path = benchmark_json("chip", _beside_others(folder / "chip.json", rows) if args.rows else rows, folder=folder)
+    print_table(*table(sys.modules[__name__], rows))
+    print(f"\nWrote {path}")
+    missed = [row["name"] for row in rows if meets_goal(row) is False]
+    if missed:
+        print(f"Goals missed: {', '.join(missed)}")
+    return 0
+
+
+def _beside_others(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows, in the places of those of a file that have their names."""
+    if not path.is_file():
+        return rows
+    fresh = {row["name"]: row for row in rows}
+    old = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    kept = [fresh.pop(row["name"], row) for row in old]
+    return [*kept, *fresh.values()]
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))
