@@ -25,7 +25,10 @@ files: `{COMMAND}`."""
 
 def table(module: ModuleType, rows: Sequence[Row]) -> tuple[list[str], list[list[Cell]]]:
     """Headers and cells of a benchmark: name, its own ``COLUMNS``, value, and goal and peer where a row has one."""
-    extra = list(getattr(module, "COLUMNS", ()))
+    return _table(list(getattr(module, "COLUMNS", ())), rows)
+
+
+def _table(extra: list[str], rows: Sequence[Row]) -> tuple[list[str], list[list[Cell]]]:
     optional = [key for key in ("goal", "peer") if any(key in row for row in rows)]
     headers = ["name", *extra, "value", "unit", *optional] + ["met"] * ("goal" in optional)
     lines = []
@@ -59,10 +62,18 @@ def page(folder: Path = BENCH_FOLDER) -> str:
         If there is none, or one cannot be read.
     """
     parts = [INTRODUCTION]
-    for name, module in benchmarks().items():
-        path = folder / f"{name}.json"
-        if path.is_file():
-            parts.append(_section(name, module, _report(path)))
+    known = benchmarks()
+    for path in sorted(folder.glob("*.json")):
+        report = _report(path)
+        if path.stem in known:
+            module = known[path.stem]
+            columns = list(getattr(module, "COLUMNS", ()))
+            parts.append(
+                _section(path.stem, inspect.getdoc(module) or "", f"openppu bench {path.stem}", columns, report)
+            )
+        elif "about" in report:
+            about = report["about"]
+            parts.append(_section(path.stem, about["description"], about["command"], about["columns"], report))
     if len(parts) == 1:
         raise UserError(f"no figures in {folder}: run `openppu bench` first")
     return "\n\n".join(parts) + "\n"
@@ -81,14 +92,14 @@ def short_commit(commit: str) -> str:
     return commit[:12] + "-dirty" * commit.endswith("-dirty")
 
 
-def _section(name: str, module: ModuleType, report: Mapping[str, Any]) -> str:
-    headers, lines = table(module, report["rows"])
+def _section(name: str, description: str, command: str, columns: list[str], report: Mapping[str, Any]) -> str:
+    headers, lines = _table(columns, report["rows"])
     machine = report["machine"]
     where = f"Commit `{short_commit(report['commit'])}`, {machine['processor']}, {machine['cores']} cores"
-    where += f": `openppu bench {name}`"
+    where += f": `{command}`"
     right = [all(isinstance(line[i], int | float | None) for line in lines) for i in range(len(headers))]
     rule = "|".join("---:" if numbers else "---" for numbers in right)
-    text = [f"## {name}", "", inspect.getdoc(module) or "", "", where, "", f"| {' | '.join(headers)} |", f"|{rule}|"]
+    text = [f"## {name}", "", description, "", where, "", f"| {' | '.join(headers)} |", f"|{rule}|"]
     text += [f"| {' | '.join(map(cell_text, line))} |" for line in lines]
     return "\n".join(text)
 

@@ -158,7 +158,13 @@ def add_section(path: Path, name: str, section: Mapping[str, Any]) -> Path:
     return write_json(path, report)
 
 
-def benchmark_json(name: str, rows: Sequence[Mapping[str, Any]], *, folder: Path = BENCH_FOLDER) -> Path:
+def benchmark_json(
+    name: str,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    folder: Path = BENCH_FOLDER,
+    about: Mapping[str, object] | None = None,
+) -> Path:
     """Write a benchmark's rows to ``<folder>/<name>.json`` and return the path.
 
     Parameters
@@ -169,6 +175,10 @@ def benchmark_json(name: str, rows: Sequence[Mapping[str, Any]], *, folder: Path
         Each with ``name`` (str, unique), ``value`` (finite number) and ``unit`` (str); where there is one, ``goal``
         (number) with ``better`` (``higher`` or ``lower``), ``peer`` (str or number) and ``command`` (the line that
         repeats it). Further keys may hold a string, a finite number, a boolean or None.
+    folder : Path
+    about : mapping, optional
+        Of a benchmark that is none of ``openppu bench``: its ``description``, ``command``, and ``columns``, the further
+        keys that tables show. Then it is in ``docs/benchmarks.md``, too.
 
     Raises
     ------
@@ -188,6 +198,8 @@ def benchmark_json(name: str, rows: Sequence[Mapping[str, Any]], *, folder: Path
             raise ValueError(f"benchmark {name!r}, row {index} ({row.get('name')!r}): {problem}")
         seen.add(row["name"])
     report = {"schema": SCHEMA, "commit": commit(), "machine": machine(), "rows": [dict(row) for row in rows]}
+    if about is not None:
+        report["about"] = dict(about)
     return write_json(Path(folder) / f"{name}.json", report)
 
 

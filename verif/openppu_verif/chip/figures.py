@@ -42,13 +42,13 @@ from openppu_verif.chip.product_runs import ProductBench, make_job
 COLUMNS = ("cycles", "bound_cycles", "predicted")
 COMMAND = "python -m openppu_verif.chip.figures"
 
-COMMON = ("link.ports=0", "tile.accumulators=1024", "noc.slots=64", "noc.writes=32")
-FOUR_CHANNELS = ("hbm.channels=2", "hbm.reads=32", "hbm.writes=16", "hbm.slots=32")
+COMMON = ("link.ports=0", "tile.accumulators=1024")
+FOUR_CHANNELS = ("hbm.channels=2", "hbm.reads=32", "hbm.writes=16", "hbm.slots=32", "noc.slots=64")
 """Two channels are four pseudo-channels; their queues need not be as long as for random accesses."""
 
-SIXTEEN = ("tile.rows=16", "tile.columns=16", "dma.channels=2")
+SIXTEEN = ("tile.rows=16", "tile.columns=16", "tile.formats=bf16", "dma.channels=2")
 INT8 = ("tile.formats=int8", "tile.latency=1", "matmul.stochastic=false")
-ONE_CHANNEL = ("hbm.ports=1", "hbm.reads=16", "hbm.writes=16", "hbm.slots=16")
+ONE_CHANNEL = ("hbm.ports=1", "hbm.reads=16", "hbm.writes=16", "hbm.slots=16", "noc.slots=32")
 
 CHIPS = {
     "8x8": (*COMMON, *FOUR_CHANNELS),
@@ -302,7 +302,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = args.build_dir / "bench"
     make_folder(folder)
     rows = run(args.build_dir, args.rows)
-    path = benchmark_json("chip", _beside_others(folder / "chip.json", rows) if args.rows else rows, folder=folder)
+    about = {"description": (__doc__ or "").strip(), "command": COMMAND, "columns": list(COLUMNS)}
+    kept = _beside_others(folder / "chip.json", rows) if args.rows else rows
+    path = benchmark_json("chip", kept, folder=folder, about=about)
     print_table(*table(sys.modules[__name__], rows))
     print(f"\nWrote {path}")
     missed = [row["name"] for row in rows if meets_goal(row) is False]

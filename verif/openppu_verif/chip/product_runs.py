@@ -91,6 +91,8 @@ class ProductBench:
         What plans count on.
     rings_on_chip : bool
         The commands' rings are in the scratchpad, not in memory.
+    log2 : int
+        Of the commands of a ring that is there.
     """
 
     def __init__(
@@ -100,13 +102,14 @@ class ProductBench:
         *,
         bandwidth: Bandwidth | None = None,
         rings_on_chip: bool = False,
+        log2: int = LOG2,
     ) -> None:
         self.session, self.chip, self.bandwidth = session, chip, bandwidth
-        self.left_alone = (len(queues_of(chip)) * COMMAND_BYTES) << LOG2 if rings_on_chip else 0
+        self.left_alone = (len(queues_of(chip)) * COMMAND_BYTES) << log2 if rings_on_chip else 0
         self._bells = _Bells(session)
         if rings_on_chip:
             place = SCRATCHPAD + chip.scratchpad.capacity - self.left_alone
-            self.rings = Rings(self._bells, chip, None, rings=place, log2=LOG2)
+            self.rings = Rings(self._bells, chip, None, rings=place, log2=log2)
         else:
             self.rings = Rings(self._bells, chip, None)
         self.device = Device(chip, self.rings)
