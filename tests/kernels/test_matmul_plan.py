@@ -6,7 +6,8 @@ import pytest
 from openppu.config import load
 from openppu_sim.kernels.matmul import MatmulJob, Operand, plan_matmul
 from openppu_sim.kernels.matmul_tiling import EIGHTHS, Tiling, as_stored, schedule
-from openppu_sim.kernels.matmul_timing import Bandwidth, load_words, predict
+from openppu_sim.kernels.matmul_timing import load_rows, predict
+from openppu_sim.kernels.memory_timing import Bandwidth
 
 
 def job(m, k, n, fmt="bf16", **more) -> MatmulJob:
@@ -158,7 +159,7 @@ def test_slow_memory_is_read_once():
     given = job(128, 128, 128, "int8", result_format="int8")
     plan = plan_matmul(chip, given, bandwidth=Bandwidth(bytes=4, shared=True))
     assert plan.loaded == 2 * 128 * 128
-    words = sum(load_words(given, each) for each in plan.schedule.loads)
+    words = sum(load_rows(given, each).words for each in plan.schedule.loads)
     assert plan.cycles > 8 * words
 
 

@@ -12,12 +12,11 @@ from openppu_sim.kernels.matmul_timing import (
     ACKNOWLEDGED,
     COMMAND,
     FIRST_WORD,
-    MEMORY_WORD,
     RESULT,
     WAKES,
-    Bandwidth,
     predict,
 )
+from openppu_sim.kernels.memory_timing import Bandwidth, MemoryTiming, Rows
 
 SHARES = ((2, 4, 2), (4, 2, 2), (3, 3, 2), (1, 5, 2), (5, 1, 2))
 """Eighths of the scratchpad for A, B and D; the first two in whole banks also where there are but four."""
@@ -28,8 +27,8 @@ ROW_BYTES = 65_535
 MOST_PRODUCTS = (1_024, 16_384, 1 << 20)
 """As few as will do."""
 
-TRIED = 12
-"""Of the most promising tilings, whose schedules are worked out."""
+TRIED, TRIED_PRODUCTS = 12, 4_096
+"""Of the most promising tilings, whose schedules are worked out; they end sooner if they have so many products."""
 
 COMMAND_WEIGHT = 0.25
 """Cycles that a command counts for when plans are compared: of two that are as fast, the simpler one."""
@@ -117,17 +116,17 @@ def plan_matmul(
 
 def _best(chip: ChipConfig, job: MatmulJob, bandwidth: Bandwidth, left_alone: int) -> tuple | None:
     """The best tiling with its cycles and its schedule, if there is any."""
+    estimate = _Estimator(chip, job, bandwidth)
     for most in MOST_PRODUCTS:
-        about = sorted(
-            (_estimate(chip, job, each, bandwidth), number, each)
-            for number, each in enumerate(_tilings(chip, job, most))
-        )
+        about = sorted((estimate(each), number, each) for number, each in enumerate(_tilings(chip, job, most)))
         found: list[tuple[float, int, tuple]] = []
+        worked_out = 0
         for number, (_, _, tiling) in enumerate(about):
-            if len(found) == TRIED:
+            if len(found) == TRIED or worked_out >= TRIED_PRODUCTS:
                 break
             made = schedule(chip, job, tiling, left_alone=left_alone)
             if made is not None:
+                worked_out += len(made.products)
                 cycles = predict(chip, job, made, bandwidth)
                 commands = len(made.loads) + len(made.products) + len(made.stores)
                 found.append((cycles + COMMAND_WEIGHT * commands, number, (cycles, tiling, made)))
@@ -211,30 +210,41 @@ def _orders(chip, job, rows, columns, depth, group, tiles, panels, pieces, unit)
                         break
 
 
-def _estimate(chip: ChipConfig, job: MatmulJob, tiling: Tiling, bandwidth: Bandwidth) -> int:
-    """Without the order of things."""
-    size, tile = job.element_bytes, chip.tile
-    tiles, pieces = -(-job.m // tiling.rows), -(-job.k // tiling.depth)
-    panels = -(-job.n // tiling.columns)
-    groups = -(-tiles // tiling.group)
-    blocks = -(-job.n // tile.columns) * -(-job.k // tile.rows)
-    compute = blocks * sum(max(tile.rows, min(tiling.rows, job.m - first)) for first in range(0, job.m, tiling.rows))
+class _Estimator:
+    """Cycles of tilings, without the order of things."""
 
-    def words(rows: int, columns: int, element: int) -> int:
-        return rows * -(-columns * element // MEMORY_WORD)
+    def __init__(self, chip: ChipConfig, job: MatmulJob, bandwidth: Bandwidth) -> None:
+        self._chip, self._job, self._shared = chip, job, bandwidth.shared
+        self._memory = MemoryTiming(chip, bandwidth)
+        self._known: dict[tuple, float] = {}
 
-    word = MEMORY_WORD / bandwidth.bytes
-    a_part = words(*as_stored(job, "a", tiling.rows, tiling.depth), size)
-    b_part = words(*as_stored(job, "b", tiling.depth, tiling.columns), size)
-    a_words = a_part * tiles * pieces * (1 if tiling.keeps_a else panels)
-    b_words = b_part * pieces * panels * (1 if tiling.keeps_b else groups)
-    d_words = words(job.m, tiling.columns, job.result_bytes) * panels
-    loads, stores = (a_words + b_words) * word, d_words * word
-    first = (a_part + b_part) * word
-    last = words(tiling.rows, tiling.columns, job.result_bytes) * word
-    last_product = compute / (tiles * pieces * panels)
-    moved = loads + stores if bandwidth.shared else max(loads, stores)
-    products = tiles * pieces * panels
-    whole = max(compute + first + last, moved + last_product, products * COMMAND)
-    commands = products * (2 if pieces > 1 else 3)
-    return round(whole + COMMAND_WEIGHT * commands) + FIRST_WORD + 2 * WAKES + RESULT + ACKNOWLEDGED
+    def __call__(self, tiling: Tiling) -> int:
+        job, tile = self._job, self._chip.tile
+        tiles, pieces = -(-job.m // tiling.rows), -(-job.k // tiling.depth)
+        panels = -(-job.n // tiling.columns)
+        groups = -(-tiles // tiling.group)
+        products = tiles * pieces * panels
+        blocks = -(-job.n // tile.columns) * -(-job.k // tile.rows)
+        rest = job.m - (tiles - 1) * tiling.rows
+        compute = blocks * ((tiles - 1) * max(tile.rows, tiling.rows) + max(tile.rows, rest))
+        a_part = self._part("a", *as_stored(job, "a", tiling.rows, tiling.depth))
+        b_part = self._part("b", *as_stored(job, "b", tiling.depth, tiling.columns))
+        last = self._part("d", tiling.rows, tiling.columns)
+        loads = a_part * tiles * pieces * (1 if tiling.keeps_a else panels)
+        loads += b_part * pieces * panels * (1 if tiling.keeps_b else groups)
+        stores = last * tiles * panels
+        moved = loads + stores if self._shared else max(loads, stores)
+        whole = max(compute + a_part + b_part + last, moved + compute / products, products * COMMAND)
+        commands = products * (2 if pieces > 1 else 3)
+        return round(whole + COMMAND_WEIGHT * commands) + FIRST_WORD + 2 * WAKES + RESULT + ACKNOWLEDGED
+
+    def _part(self, matrix: str, rows: int, columns: int) -> float:
+        """A copy; all of a matrix are taken to lie as the first one does."""
+        key = matrix, rows, columns
+        if key not in self._known:
+            job = self._job
+            at = {"a": job.a, "b": job.b, "d": job.d}[matrix]
+            element = job.result_bytes if matrix == "d" else job.element_bytes
+            found = Rows(begin=at.address, size=columns * element, stride=at.stride, count=rows)
+            self._known[key] = self._memory.copy(found, write=matrix == "d")
+        return self._known[key]

@@ -1,13 +1,11 @@
 """How long a schedule of a product takes: loads, products and stores side by side, each engine one after the other."""
 
-from dataclasses import dataclass
-
 from openppu.config import ChipConfig
 
 from openppu_sim.kernels.matmul_job import SUM_BYTES, MatmulJob, Operand
 from openppu_sim.kernels.matmul_tiling import Load, Product, Schedule, Span, Store, up
+from openppu_sim.kernels.memory_timing import Bandwidth, MemoryTiming, Rows
 
-MEMORY_WORD = 32
 FIRST_WORD = 90
 """Cycles from a load that begins to its first word."""
 
@@ -24,41 +22,22 @@ COMMAND = 8
 """Cycles of a command, at least."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bandwidth:
-    """Of memory: bytes a cycle for loads, and for stores; or for both together, if it is ``shared``."""
-
-    bytes: float
-    shared: bool = False
-
-    @classmethod
-    def of(cls, chip: ChipConfig) -> "Bandwidth":
-        """What the DMA's ports move, of each engine."""
-        return cls(bytes=MEMORY_WORD * chip.dma.channels)
-
-
-def _words(at: Operand, element: int, rows: Span, columns: Span) -> int:
-    """Of memory, that a part of a matrix lies in."""
-    begin = at.address + columns.first * element
-    size = columns.count * element
-    if at.stride % MEMORY_WORD == 0:
-        return rows.count * ((begin % MEMORY_WORD + size - 1) // MEMORY_WORD + 1)
-    return sum(
-        ((begin + row * at.stride) % MEMORY_WORD + size - 1) // MEMORY_WORD + 1
-        for row in range(rows.first, rows.first + rows.count)
-    )
-
-
-def load_words(job: MatmulJob, load: Load) -> int:
-    """Of memory, that a load reads."""
+def load_rows(job: MatmulJob, load: Load) -> Rows:
+    """What a load reads."""
     if load.matrix == "c":
-        return -(-SUM_BYTES * job.n // MEMORY_WORD)
-    return _words(job.a if load.matrix == "a" else job.b, job.element_bytes, load.rows, load.columns)
+        size = SUM_BYTES * job.n
+        return Rows(begin=job.c or 0, size=size, stride=size, count=1)
+    return _rows(job.a if load.matrix == "a" else job.b, job.element_bytes, load.rows, load.columns)
 
 
-def store_words(job: MatmulJob, store: Store) -> int:
-    """Of memory, that a store writes."""
-    return _words(job.d, job.result_bytes, store.rows, store.columns)
+def store_rows(job: MatmulJob, store: Store) -> Rows:
+    """What a store writes."""
+    return _rows(job.d, job.result_bytes, store.rows, store.columns)
+
+
+def _rows(at: Operand, element: int, rows: Span, columns: Span) -> Rows:
+    begin = at.address + rows.first * at.stride + columns.first * element
+    return Rows(begin=begin, size=columns.count * element, stride=at.stride, count=rows.count)
 
 
 def product_cycles(chip: ChipConfig, job: MatmulJob, product: Product) -> int:
@@ -71,7 +50,7 @@ def product_cycles(chip: ChipConfig, job: MatmulJob, product: Product) -> int:
 
 def predict(chip: ChipConfig, job: MatmulJob, schedule: Schedule, bandwidth: Bandwidth) -> int:
     """Cycles from the first load to the end of the last store."""
-    word = MEMORY_WORD / bandwidth.bytes
+    memory = MemoryTiming(chip, bandwidth)
     ended: list[float] = []  # products
     stored: list[float] = []
     load_free = store_free = tile_free = 0.0
@@ -89,7 +68,7 @@ def predict(chip: ChipConfig, job: MatmulJob, schedule: Schedule, bandwidth: Ban
                 return
             if bandwidth.shared:
                 begin = max(begin, load_free)
-            store_free = begin + max(COMMAND, store_words(job, waiting) * word)
+            store_free = begin + max(COMMAND, memory.copy(store_rows(job, waiting), write=True))
             if bandwidth.shared:
                 load_free = store_free
             stored.append(store_free + ACKNOWLEDGED)
@@ -102,7 +81,7 @@ def predict(chip: ChipConfig, job: MatmulJob, schedule: Schedule, bandwidth: Ban
             if bandwidth.shared:
                 store(begin)
                 begin = max(begin, load_free)
-            load_free = begin + max(COMMAND, load_words(job, load) * word)
+            load_free = begin + max(COMMAND, memory.copy(load_rows(job, load)))
             loaded.append(load_free)
         if product.stores > len(stored):
             store(None)

@@ -26,11 +26,13 @@ from openppu.link.collective import wiring
 from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.plan import Job
 from openppu_sim.cli import Parser, guarded
-from openppu_sim.device.device import Cluster
+from openppu_sim.device.device import Cluster, Device
 from openppu_sim.device.records import read_records, set_records
+from openppu_sim.device.rings import Rings
 from openppu_sim.errors import SimulationError, UserError
 from openppu_sim.kernels.collective import collective_programs
-from openppu_sim.kernels.matmul_timing import Bandwidth
+from openppu_sim.kernels.memory_timing import Bandwidth
+from openppu_sim.program.command import Command
 from openppu_sim.progress import step
 from openppu_sim.report.benchmark_table import meets_goal, table
 from openppu_sim.report.json_report import benchmark_json, make_folder
@@ -139,25 +141,87 @@ def _product(bench: ProductBench, case: Product) -> dict[str, Any]:
     return row | ({"peer": case.peer} if case.peer else {})
 
 
-KIB = 1024
-REDUCES = {2: (("link.ports=1",), 256 * KIB), 4: (("link.ports=2",), 256 * KIB)}
-"""Chips: what they have else than preset ``demo``, and bytes."""
-
 SOURCE, TARGET, SCRATCH = 0, 0x100_0000, 0x200_0000
+"""Where data are, and sums or copies go."""
+
+LIMIT = 2_000_000
+KIB = 1024
+COPIED = 256 * KIB
+COPIES = {8 * KIB: "8 KiB", 256: "256 bytes", 64: "64 bytes"}
+"""Bytes of a row, which lie twice as far apart in memory."""
+
+
+def copies(build_root: Path, wanted: Callable[[str], bool]) -> list[dict[str, Any]]:
+    """Rows of the DMA alone: from memory to the scratchpad, and to memory again."""
+    names = {
+        size: (f"load of 256 KiB, rows of {text}", f"store of 256 KiB, rows of {text}") for size, text in COPIES.items()
+    }
+    if not any(wanted(name) for pair in names.values() for name in pair):
+        return []
+    rows = []
+    config = load("demo", list(CHIPS["8x8"]))
+    with Session(config, build_root) as session:
+        device = Device(config, Rings(session, config, None))
+        for size, pair in names.items():
+            with step(f"running {pair[0]}, {pair[1]}"):
+                both = _copies(device, size)
+            rows += [
+                {
+                    "name": name,
+                    "cycles": cycles,
+                    "bound_cycles": COPIED // WORD_BYTES,
+                    "value": round(100 * COPIED / WORD_BYTES / cycles, 2),
+                    "unit": "% of a word a cycle",
+                    "command": f'{COMMAND} --rows "{name}"',
+                }
+                for name, cycles in zip(pair, both, strict=True)
+                if wanted(name)
+            ]
+    return rows
+
+
+def _copies(device: Device, size: int) -> tuple[int, int]:
+    """Cycles from a command's begin to its end, of a load and of a store."""
+    count = COPIED // size
+    data = np.random.default_rng(size).integers(0, 256, (count, 2 * size), dtype=np.uint8)
+    device.write(SOURCE, data)
+    set_records(device)
+    ones = {f"count_{dimension}": 1 for dimension in (1, 2, 3)}
+    for queue, address in (("load", SOURCE), ("store", TARGET)):
+        fields = {
+            "memory": address,
+            "row": size,
+            "count_0": count,
+            "memory_stride_0": 2 * size,
+            "scratchpad_stride_0": size,
+        }
+        device.submit(queue, [Command(name=queue.upper(), fields=fields | ones, record=True)])
+        device.wait(LIMIT)
+    if not (device.read(TARGET, data.shape, np.uint8)[:, :size] == data[:, :size]).all():
+        raise SimulationError(f"copies of rows of {size} bytes: wrong bytes")
+    first, second = (record.ended - record.begun for record in read_records(device))
+    return first, second
+
+
+LINKED = ("link.ports=2", *FOUR_CHANNELS)
+"""What chips of an all-reduce have else than preset ``demo``: two are joined by both ports, four in a ring."""
+
+REDUCED = 256 * KIB
+
 GOAL_SHARE = 90.0
 
 
 def all_reduces(build_root: Path, wanted: Callable[[str], bool]) -> list[dict[str, Any]]:
     """Rows of all-reduces: long ones as a share of the link's payload, the shortest in cycles."""
     rows = []
-    for chips, (changes, size) in REDUCES.items():
-        names = f"all-reduce of {size // KIB} KiB, {chips} chips", f"all-reduce of 32 bytes, {chips} chips"
+    config = load("demo", list(LINKED))
+    for chips in (2, 4):
+        names = f"all-reduce of 256 KiB, {chips} chips", f"all-reduce of 32 bytes, {chips} chips"
         if not any(map(wanted, names)):
             continue
-        config = load("demo", list(changes))
-        made = topology.pair() if chips == 2 else topology.ring(chips)
+        made = topology.pair(links=2) if chips == 2 else topology.ring(chips)
         with Cluster(config, made, build_root=build_root) as cluster:
-            for name, count in zip(names, (size, 32), strict=True):
+            for name, count in zip(names, (REDUCED, 32), strict=True):
                 if not wanted(name):
                     continue
                 with step(f"running {name}"):
@@ -177,7 +241,7 @@ def _all_reduce(cluster: Cluster, config: ChipConfig, links: wiring.Wiring, size
         set_records(device)
     for device, program in zip(cluster.devices, programs, strict=True):
         device.submit("link", [replace(each, record=True) for each in program])
-    cluster.wait(2_000_000)
+    cluster.wait(LIMIT)
     expected = np.sum(parts, axis=0, dtype=np.int32)
     for device in cluster.devices:
         if not (device.read(TARGET, size // 4, np.int32) == expected).all():
@@ -270,7 +334,7 @@ def _environment(name: str, value: str) -> Iterator[None]:
             os.environ[name] = before
 
 
-GROUPS = (products, all_reduces, simulation)
+GROUPS = (products, copies, all_reduces, simulation)
 
 
 def run(build_root: Path, chosen: Sequence[str] = ()) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from openppu_sim.device.records import Record, read_records, set_records
 from openppu_sim.device.rings import Rings
 from openppu_sim.errors import SimulationError
 from openppu_sim.kernels.matmul import MatmulJob, MatmulPlan, Operand, matmul_programs, plan_matmul
-from openppu_sim.kernels.matmul_timing import Bandwidth
+from openppu_sim.kernels.memory_timing import Bandwidth
 from openppu_sim.reference.formats import from_binary32
 from openppu_sim.reference.matmul import matmul as exact
 from openppu_sim.reference.quantise import int32_to_int8
