@@ -29,7 +29,7 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv sim test test-slow formal mutation verilog bench lint format docs pictures synth pnr synthesis-page synth-hbm pnr-hbm hbm-synthesis-page synth-link pnr-link link-synthesis-page clean distclean
+.PHONY: help venv sim train test test-slow formal mutation verilog bench lint format docs pictures synth pnr synthesis-page synth-hbm pnr-hbm hbm-synthesis-page synth-link pnr-link link-synthesis-page clean distclean
 
 help: ## list the targets
 	@echo "usage: make TARGET [CONFIG=demo] [SET='tile.rows=16 tile.columns=16'] [WAVES=1] [JOBS=2]"
@@ -42,6 +42,9 @@ sim: $(INSTALLED) ## classify handwritten digits on the RTL, every bit and cycle
 	$(BIN)/python -m openppu_verif.hbm.demo
 	$(BIN)/python -m openppu_verif.link.demo
 	$(BIN)/python -m openppu_verif.chip.demo
+
+train: $(INSTALLED) ## let two linked chips learn to read digits, on the RTL, until they know 90 % of the test images
+	$(BIN)/python -m openppu_verif.chip.training
 
 test: $(INSTALLED) ## run the tests, but for those marked slow
 	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow'

@@ -79,9 +79,9 @@ def test_a_row_that_does_not_fit_is_refused():
 
 
 def test_larger_chips_take_larger_pieces():
-    x = Array(address=0, rows=1024, columns=576, format="bf16")
+    x = Array(address=0, rows=256, columns=576, format="bf16")
     counts = {}
     for preset in ("tiny", "demo", "ppu810e"):
         programs = vector_programs(load(preset), jobs.softmax(x, x), code_at=1 << 24)
         counts[preset] = sum(each.name == "STORE" for each in programs.store)
-    assert counts["tiny"] > counts["demo"] > counts["ppu810e"] >= 2
+    assert counts["tiny"] > counts["demo"] > counts["ppu810e"] >= 1

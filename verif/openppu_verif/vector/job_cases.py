@@ -326,7 +326,7 @@ SMALL: dict[str, Maker] = {
 """Of each kind, in one piece; all need but some thousand clocks."""
 
 LARGE: dict[str, Maker] = {
-    "exp": lambda memory: function(memory, "exp", 3, 2_500),
+    "exp": lambda memory: function(memory, "exp", 2, 2_100),
     "add": lambda memory: binary(memory, Op.ADD, (203, 41), (203, 41)),
     "add_wide": lambda memory: binary(memory, Op.ADD, (18, 1_100), (18, 1_100)),
     "multiply_row": lambda memory: binary(memory, Op.MULTIPLY, (40, 801), (1, 801)),
@@ -336,9 +336,9 @@ LARGE: dict[str, Maker] = {
     "row_sum": lambda memory: row_sum(memory, 530, 29),
     "row_max": lambda memory: row_max(memory, 700, 27),
     "softmax": lambda memory: softmax(memory, 100, 75),
-    "softmax_wide": lambda memory: softmax(memory, 7, 900, "bf16"),
+    "softmax_wide": lambda memory: softmax(memory, 2, 900, "bf16"),
     "rms_norm": lambda memory: rms_norm(memory, 50, 257),
-    "layer_norm": lambda memory: layer_norm(memory, 50, 251),
+    "layer_norm": lambda memory: layer_norm(memory, 20, 251),
     "cross_entropy": lambda memory: cross_entropy(memory, 333, 10),
     "sgd": lambda memory: sgd(memory, 76, 64, decay=0.0),
     "adamw": lambda memory: adamw(memory, 40, 64),

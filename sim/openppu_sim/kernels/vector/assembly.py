@@ -20,6 +20,7 @@ import re
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,9 @@ from openppu.vector.instruction import (
 from openppu.vector.operation import Operation
 
 LAYOUT = instruction_layout()
+PLACES = {str(name): (place.offset, place.width) for name, place in LAYOUT}
+"""Of an instruction's fields: the lowest bit, and how many."""
+
 OF_REGISTERS = (Source.REGISTER, Source.SPREAD, Source.CROSS, Source.SHIFTED)
 
 
@@ -128,13 +132,14 @@ def to_word(instruction: Instruction) -> int:
         "stream": instruction.stream,
     }
     for name, value in fields.items():
-        place = LAYOUT[name]
-        if not 0 <= value < 1 << place.width:
-            raise ValueError(f"{name} = {value}: give 0 to {(1 << place.width) - 1}")
-        word |= value << place.offset
+        offset, width = PLACES[name]
+        if not 0 <= value < 1 << width:
+            raise ValueError(f"{name} = {value}: give 0 to {(1 << width) - 1}")
+        word |= value << offset
     return word
 
 
+@lru_cache(maxsize=1 << 14)
 def from_word(word: int) -> Instruction:
     """The instruction of a word.
 
@@ -145,8 +150,8 @@ def from_word(word: int) -> Instruction:
     """
 
     def field(name: str) -> int:
-        place = LAYOUT[name]
-        return word >> place.offset & (1 << place.width) - 1
+        offset, width = PLACES[name]
+        return word >> offset & (1 << width) - 1
 
     if field("unused"):
         raise ValueError(f"word {word:#034x}: the unused bits are not zero")

@@ -362,14 +362,14 @@ def _move(name: str, operand: Operand, matrix: Matrix, piece: Piece) -> Command 
     if operand.shape in (Shape.ROW, Shape.TOTAL):
         return _copy(name, memory=address + piece.column * size, scratchpad=matrix.base, row=piece.columns * size)
     whole = operand.shape is Shape.COLUMN
-    return _copy(
-        name,
-        memory=address + piece.row * array.pitch + (0 if whole else piece.column * size),
-        scratchpad=matrix.base,
-        row=size if whole else piece.columns * size,
-        rows=piece.rows,
-        strides=(array.pitch, matrix.pitch),
-    )
+    row = size if whole else piece.columns * size
+    first = address + piece.row * array.pitch + (0 if whole else piece.column * size)
+    between = (piece.rows - 1) * array.pitch
+    if name == "LOAD" and array.pitch == matrix.pitch and between + row <= ROW_BYTES:
+        # What is between the rows in memory may well come along to where nobody looks at it.
+        return _copy(name, memory=first, scratchpad=matrix.base, row=between + row)
+    strides = (array.pitch, matrix.pitch)
+    return _copy(name, memory=first, scratchpad=matrix.base, row=row, rows=piece.rows, strides=strides)
 
 
 def _copy(

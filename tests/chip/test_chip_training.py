@@ -1,0 +1,29 @@
+"""Two whole chips on the RTL learn: every bit of a step is the reference backend's, and they answer alike."""
+
+from dataclasses import replace
+
+from openppu.config import load
+from openppu_sim.device.device import Cluster
+from openppu_sim.digits.chip_training import Schedule
+from openppu_sim.digits.network import load_digits
+from openppu_verif.chip.training import report, run
+
+TINY = load("tiny")
+STEPS = 2
+TEST_IMAGES = 10
+
+
+def test_two_steps_equal_the_reference(build_root, tmp_path, capsys):
+    digits = load_digits()
+    few = replace(digits, test_pixels=digits.test_pixels[:TEST_IMAGES], test_labels=digits.test_labels[:TEST_IMAGES])
+    with Cluster(TINY, build_root=build_root) as cluster:
+        done = run(cluster, few, Schedule(batch=6), STEPS)
+        assert cluster[0].backend.hardware.problems == 0
+    assert not done.differences
+    assert 1.5 < done.losses[0] < 4
+    for records in done.records:
+        assert {record.error for record in records} == {"OKAY"}
+        assert {record.queue for record in records} == {"load", "store", "matmul", "vector", "link"}
+    report(done, TINY, tmp_path)
+    assert "on both chips equal the numpy reference" in capsys.readouterr().out
+    assert (tmp_path / "training.png").stat().st_size > 5_000
