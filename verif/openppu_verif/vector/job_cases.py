@@ -336,7 +336,7 @@ LARGE: dict[str, Maker] = {
     "row_sum": lambda memory: row_sum(memory, 530, 29),
     "row_max": lambda memory: row_max(memory, 700, 27),
     "softmax": lambda memory: softmax(memory, 100, 75),
-    "softmax_wide": lambda memory: softmax(memory, 2, 900, "bf16"),
+    "softmax_wide": lambda memory: softmax(memory, 3, 900, "bf16"),
     "rms_norm": lambda memory: rms_norm(memory, 50, 257),
     "layer_norm": lambda memory: layer_norm(memory, 20, 251),
     "cross_entropy": lambda memory: cross_entropy(memory, 333, 10),
