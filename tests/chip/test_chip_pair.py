@@ -3,10 +3,15 @@
 import numpy as np
 import pytest
 from openppu.config import load
+from openppu.link.collective.config import CollectiveConfig
+from openppu.link.collective.plan import Job
+from openppu.link.collective.wiring import pair
 from openppu_sim.device.device import Cluster
 from openppu_sim.digits.deploy import deploy_bf16, deploy_int8
 from openppu_sim.digits.network import load_digits, train
+from openppu_sim.kernels.collective import collective_programs
 from openppu_sim.program.command import Command
+from openppu_sim.reference.collectives import Order, reduce_scatter
 from openppu_verif.chip.demo import run
 
 TINY = load("tiny")
@@ -30,6 +35,26 @@ def test_what_is_sent_is_there_when_the_signal_is(cluster):
     cluster[1].submit("load", [Command(name="LOAD", fields=take, wait=(7, 1))])
     cluster.wait(50_000)
     assert (cluster[1].read(cluster[1].scratchpad(), 8192, np.uint8) == data).all()
+
+
+def test_each_chip_has_its_part_of_the_sum_then_all_parts(cluster):
+    """Each chip's part of the sum is what the chips then gather, so that both have all of it."""
+    rng = np.random.default_rng(4)
+    vectors = [rng.standard_normal(160).astype(np.float32).view(np.uint32) for _ in range(2)]
+    source, part, whole, scratch = 0x1_0000, 0x2_0000, 0x3_0000, 0x4_0000
+    places = {"reduce_scatter": (source, part), "all_gather": (part, whole)}
+    link = CollectiveConfig(link=TINY.link)
+    for device, vector in zip(cluster.devices, vectors, strict=True):
+        device.write(source, vector)
+    for operation, (begin, end) in places.items():
+        job = Job(operation=operation, elements=80, source=begin, target=end, scratch=scratch)
+        for device, program in zip(cluster.devices, collective_programs(job, pair(), link), strict=True):
+            device.submit("link", program)
+    cluster.wait(50_000)
+    order = Order(algorithm="direct", ranks=2, beat_bytes=link.beat_bytes)
+    expected = np.concatenate(reduce_scatter([np.split(each, 2) for each in vectors], "binary32", order))
+    for device in cluster.devices:
+        assert (device.read(whole, 160, np.uint32) == expected).all()
 
 
 @pytest.mark.parametrize("fmt", ["int8", "bf16"])
