@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from openppu.config import load
 from openppu_verif.link.native import DARK, Faults, build_port
-from openppu_verif.link.trials import Trial, play, trials
+from openppu_verif.link.trial import Trial, play
+from openppu_verif.link.trials import trials
 
 NARROW = load("tiny").link
 TRIALS = {trial.label: trial for trial in trials(NARROW)}
@@ -17,9 +18,11 @@ def executable(build_root: Path) -> Path:
     return build_port(NARROW, build_root)
 
 
-def test_each_run_comes_to_what_it_must(executable: Path) -> None:
-    found = {label: play(executable, NARROW, trial) for label, trial in TRIALS.items()}
+@pytest.mark.parametrize("slow", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_each_run_comes_to_what_it_must(slow: bool, executable: Path) -> None:
+    found = {label: play(executable, NARROW, trial) for label, trial in TRIALS.items() if trial.slow is slow}
     assert {label: complaint for label, complaint in found.items() if complaint} == {}
+    assert len(found) > 60
 
 
 def changed(label: str, **arguments: object) -> Trial:

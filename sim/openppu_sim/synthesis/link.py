@@ -33,7 +33,7 @@ from openppu_sim.synthesis.area import Ecp5Area, cells_by_type, ecp5_area, gate_
 from openppu_sim.synthesis.harness import Harness
 from openppu_sim.synthesis.page import markdown, rows
 from openppu_sim.synthesis.place import PACKAGE, SPEED_GRADE, place
-from openppu_sim.synthesis.yowasp import OutOfTimeError, read_result, require_tool, run_tool
+from openppu_sim.synthesis.yowasp import OutOfTimeError, read_result, require_tool, run_once
 
 PORTS = {
     "one lane": LinkConfig(ports=1, lanes=1, lane_bits=16, window=16, credits=8, skew_words=8),
@@ -83,12 +83,20 @@ synth_ecp5 -top {top} -json {top}.netlist.json
 delete t:$scopeinfo
 tee -q -o {top}.ecp5.json stat -json
 """
+# Memories stay what they are: as flip-flops they would be most of the port, and take hours.
 GATES = """\
 read_rtlil {top}.il
-synth -flatten -top {top}
+synth -flatten -top {top} -run begin:fine
+opt -fast -full
+opt -undriven -fine
+techmap
+opt -fast
+abc -fast
+opt -fast
 delete t:$scopeinfo
 tee -q -o {top}.gates.json stat -json
 """
+MEMORIES = "$mem_v2"
 
 AREA_COMMAND, CLOCK_COMMAND = "make synth-link", "make pnr-link"
 AREA_KEYS = ("lut4", "ccu2c", "ff", "dpr16x4", "ebr", "gates", "gate_ff")
@@ -104,7 +112,8 @@ credits, packer and unpacker, without FEC, tunnel included. This page is generat
 
 {ports}
 
-The replay buffer and the receive buffer are block memories (EBR, 18 kbit each); a flit is 256 bytes.
+The replay buffer and the receive buffer are block memories (EBR, 18 kbit each); a flit is 256 bytes. Gates are
+without the memories, which are left as they are.
 
 ## Area
 
@@ -144,14 +153,21 @@ def described(config: LinkConfig) -> str:
 
 
 def mapped(component: wiring.Component, script: str, kind: str, *, top: str, folder: Path) -> Mapping[str, int]:
-    """Map a component, flat; its cells by type."""
+    """Map a component, flat; its cells by type. What the same netlist and script gave before is taken again."""
     make_folder(folder)
     text = rtlil.convert(component, name=top, emit_src=False)
     (folder / f"{top}.il").write_text(text, encoding="utf-8")
-    (folder / "map.ys").write_text(script.format(top=top), encoding="ascii")
-    result = f"{top}.{kind}.json"
-    run_tool("yosys", ["-Q", "-q", "map.ys"], folder=folder, results=[result])
+    steps, result = folder / f"{top}.{kind}.ys", f"{top}.{kind}.json"
+    steps.write_text(script.format(top=top), encoding="ascii")
+    results = [result, *([f"{top}.netlist.json"] if "netlist" in script else [])]
+    content = (script + text).encode()
+    run_once("yosys", ["-Q", "-q", steps.name], folder=folder, content=content, results=results)
     return cells_by_type(read_result(folder / result, blame="run again"), source=folder / result)
+
+
+def without_memories(cells: Mapping[str, int]) -> Mapping[str, int]:
+    """What is mapped to gates."""
+    return {kind: count for kind, count in cells.items() if kind != MEMORIES}
 
 
 def area_rows(name: str, folder: Path) -> list[dict[str, Any]]:
@@ -159,7 +175,7 @@ def area_rows(name: str, folder: Path) -> list[dict[str, Any]]:
     config, top = PORTS[name], f"port_{_name(name)}"
     with step(f"synthesis of a port, {name}"):
         area = ecp5_area(mapped(Port(config), ECP5, "ecp5", top=top, folder=folder))
-        gates = gate_area(mapped(Port(config), GATES, "gates", top=top, folder=folder))
+        gates = gate_area(without_memories(mapped(Port(config), GATES, "gates", top=top, folder=folder)))
     whole = _row(name, WHOLE, area) | {"gates": gates.gates, "gate_ff": gates.ff}
     if name != PARTED:
         return [whole]

@@ -13,7 +13,8 @@ from openppu.link.config import LinkConfig
 from openppu.link.port import Port
 
 from openppu_verif.link.native import TOP, build_port
-from openppu_verif.link.trials import play, trials
+from openppu_verif.link.trial import play
+from openppu_verif.link.trials import trials
 from openppu_verif.mutation.netlist import CONTROL, Area
 from openppu_verif.mutation.score import Notice, Subject
 

@@ -115,7 +115,10 @@ class Flow:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What a run did: ``flows`` from a, channel by channel, then from b; ``pins`` as bytes at the end, by name."""
+    """What a run did: ``flows`` from a, channel by channel, then from b; ``pins`` as bytes at the end, by name.
+
+    With ``record``, ``words`` are those of all lanes that a side ("a", "b") has "sent" and "received", clock by clock.
+    """
 
     config: LinkConfig
     clocks: int
@@ -129,6 +132,7 @@ class Run:
     notes: tuple[tuple[int, str, int], ...]
     pins: Mapping[str, bytes]
     files: Mapping[int, bytes] = field(default_factory=dict)
+    words: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
 
     def check(self) -> None:
         """Raise SimulationError if anything arrived wrong, or did not arrive."""
@@ -195,6 +199,7 @@ def run(
     watch: Sequence[str] = (),
     note: Sequence[str] = (),
     files: Mapping[int, Path] = {},
+    record: bool = False,
     waves: Path | None = None,
     timeout: float | None = None,
 ) -> Run:
@@ -239,6 +244,8 @@ def run(
         Fields of ``status`` whose changes are wanted, such as ``physical.state``.
     files : mapping of int to Path
         What a flow (channel, or ``CHANNELS`` + channel from b) carries as its data.
+    record : bool
+        Keep the words on the lanes.
 
     Raises
     ------
@@ -249,7 +256,12 @@ def run(
     layout, header = packet_layout(config), Header.as_shape()
     lines = [f"seed {seed}", f"lane_bits {config.lane_bits}", f"warmup {warmup}", f"clocks {clocks}", f"drain {drain}"]
     lines[3] = f"clocks {'recovered' if config.recovered_clock else 'common'}"
-    lines += [f"window {clocks}", f"jitter_percent {math.floor(100 * jitter)}", f"tunnel {int(tunnel)}"]
+    lines += [
+        f"record {int(record)}",
+        f"window {clocks}",
+        f"jitter_percent {math.floor(100 * jitter)}",
+        f"tunnel {int(tunnel)}",
+    ]
     lines += [f"rx_rate_percent {round(100 * rx_rate)}", f"gap_share {round(gaps * WHOLE)}", f"gap_words {gap_words}"]
     lines += [f"brings_data {sum(1 << Operation(operation).value for operation in BRINGS_DATA)}"]
     for name in ("header", "data", "count", "filled", "cut", "first", "last"):
@@ -293,6 +305,8 @@ def run(
             raise SimulationError(f"the simulator failed (exit code {process.returncode}): {process.stderr.strip()}")
         result: dict[str, Any] = json.loads(got.read_text(encoding="utf-8"))
         arrived = {flow: got.with_name(f"{got.name}.{flow}") for flow in files}
+        ways = [(side, way) for side in SIDES for way in ("sent", "received") if record]
+        kept = {(side, way): got.with_name(f"{got.name}.{side}.{way}").read_bytes() for side, way in ways}
         carried = {flow: path.read_bytes() if path.exists() else b"" for flow, path in arrived.items()}
     flows = []
     for each in result.pop("flows"):
@@ -300,7 +314,7 @@ def run(
         flows.append(Flow(**each | {"latencies": pairs, "problems": tuple(each["problems"])}))
     notes = tuple((clock, name, value) for clock, name, value in result.pop("notes"))
     values = {name: bytes(value) for name, value in result.pop("pins").items()}
-    return Run(config=config, flows=tuple(flows), notes=notes, pins=values, files=carried, **result)
+    return Run(config=config, flows=tuple(flows), notes=notes, pins=values, files=carried, words=kept, **result)
 
 
 def _place(layout: data.StructLayout, path: str) -> tuple[int, int]:

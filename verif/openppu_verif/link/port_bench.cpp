@@ -6,6 +6,8 @@
 // clock of the other one, some part of a period later, with jitter; or in one that is faster by `rx_rate_percent`, and
 // has no word now and then. Each lane pauses for itself, by `gap_words` words at most in all.
 //
+// With `record 1`, the words that each port sends and receives are kept, clock by clock.
+//
 // With `tunnel 1`, what one port sends into its tunnel comes out of the other one's, later, with pauses.
 
 #include <algorithm>
@@ -85,7 +87,7 @@ class Bench {
       : parameters_(parameters), layout_(parameters), recovered_(parameters.text("clocks") == "recovered"),
         random_(static_cast<uint64_t>(parameters.number("seed"))), resets_(parameters.field("status.resets")),
         gone_(parameters.field("status.gone")), gap_(static_cast<uint32_t>(parameters.number("gap_share"))),
-        gap_words_(static_cast<size_t>(parameters.number("gap_words"))), lane_bytes_(static_cast<size_t>(parameters.number("lane_bits")) / 8) {
+        gap_words_(static_cast<size_t>(parameters.number("gap_words"))), record_(parameters.number("record")), lane_bytes_(static_cast<size_t>(parameters.number("lane_bits")) / 8) {
     const auto seed = static_cast<uint64_t>(parameters.number("seed"));
     const auto lane_bits = static_cast<int>(parameters.number("lane_bits"));
     for (int from = 0; from < 2; ++from) {
@@ -228,6 +230,15 @@ class Bench {
     }
   }
 
+  // What was recorded, beside the result: `<path>.<side>.sent` and `.received`.
+  void write_record(const std::string& path) const {
+    for (size_t side = 0; side < 2 && record_; ++side)
+      for (size_t way = 0; way < 2; ++way) {
+        std::ofstream file(path + "." + NAMES[side] + (way ? ".received" : ".sent"), std::ios::binary);
+        file.write(recorded_[side][way].data(), static_cast<std::streamsize>(recorded_[side][way].size()));
+      }
+  }
+
   void close() {
     for (const auto& side : sides_) side->model.close_waves();
   }
@@ -317,6 +328,7 @@ class Bench {
       valid |= uint64_t{1} << lane;
     }
     it.receive_valid.set(valid);
+    if (record_) recorded_[side][1].append(reinterpret_cast<const char*>(it.receive.at), lanes.size() * lane_bytes_);
     it.signal.set(channels_[static_cast<size_t>(1 - side)].signal());
   }
 
@@ -379,6 +391,7 @@ class Bench {
       }
       sample_tunnels(side);
     }
+    if (record_) recorded_[side][0].append(reinterpret_cast<const char*>(it.send.at), waiting_[0].size() * lane_bytes_);
     channels_[side].step(it.send.at, it.send_idle.number());
   }
 
@@ -450,7 +463,10 @@ class Bench {
   native::Random random_;
   native::Field resets_, gone_;
   uint32_t gap_;
-  size_t gap_words_, lane_bytes_;
+  size_t gap_words_;
+  bool record_;
+  size_t lane_bytes_;
+  std::string recorded_[2][2];  // by side: sent, received
   uint64_t seen_resets_[2] = {0, 0};
   std::vector<std::unique_ptr<Side>> sides_;
   std::vector<Channel> channels_;  // from a, from b
@@ -480,6 +496,7 @@ extern "C" int bench_main(const native::Factory& factory, int argc, char** argv)
   bench.run();
   bench.write(argv[2], static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
   bench.write_files(argv[2]);
+  bench.write_record(argv[2]);
   bench.close();
   return 0;
 } catch (const std::exception& error) {

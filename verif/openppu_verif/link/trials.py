@@ -4,61 +4,24 @@
 latency, what is counted, widths, states, and what is told of each lane.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from openppu.link.config import CHANNELS, LinkConfig
 from openppu.link.layouts import Operation
-from openppu.link.physical import physical_control_layout
-from openppu.link.port import port_status_layout
 from openppu.link.prbs import Pattern
 from openppu.link.settings import TrainingSettings
 from openppu.link.training import Cause, State
-from openppu_sim.errors import SimulationError
 
 from openppu_verif.link import soak
-from openppu_verif.link.native import ALIVE, DARK, NO_TRAFFIC, NOISE, STUCK, Faults, Lane, Run, Traffic, run
+from openppu_verif.link.native import ALIVE, DARK, NOISE, STUCK, Faults, Lane, Run, Traffic
+from openppu_verif.link.trial import EVERY, NOTED, QUIET, SILENT, STREAM, Trial, both, control, healthy, status
+from openppu_verif.link.trials_of_flits import trials_of_flits
+from openppu_verif.link.trials_of_time import trials_of_time
 
 RANDOM_RUNS = 10
-SECONDS = 20.0
-"""For a run; one that does not end has failed."""
-WRITES = Traffic(sizes=(96, 96), operations=(Operation.WRITE,))
-STREAM = [[WRITES] + [NO_TRAFFIC] * (CHANNELS - 1)] * 2
-EVERY = [[Traffic(sizes=(1, 300))] * CHANNELS] * 2
-QUIET = [[Traffic(operations=(Operation.READ,), pause=0.98)] + [NO_TRAFFIC] * (CHANNELS - 1)] * 2
-SILENT = [[NO_TRAFFIC] * CHANNELS] * 2
-NOTED = ("physical.state", "physical.cause")
 _PATTERNS: tuple[Any, ...] = (Pattern.PRBS7, Pattern.PRBS15, Pattern.PRBS23, Pattern.PRBS31)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """A short run: its arguments for `openppu_verif.link.native.run`, and what it must come to."""
-
-    label: str
-    may_lose: bool = False
-    may_stay: bool = False
-    """Packets may be left at the end."""
-    arguments: Mapping[str, Any]
-    expect: Callable[[Run], str | None] = field(default=lambda done: None)
-
-
-def status(done: Run, side: str) -> Any:
-    """What a port told of itself at the end."""
-    return port_status_layout(done.config).from_bits(int.from_bytes(done.pins[f"{side}.status"], "little"))
-
-
-def both(done: Run) -> tuple[Any, Any]:
-    """`status` of a and of b."""
-    return status(done, "a"), status(done, "b")
-
-
-def control(config: LinkConfig, **fields: Any) -> int:
-    """The port's input of that name."""
-    return physical_control_layout(config).const(fields).as_bits()
 
 
 def trials(config: LinkConfig) -> list[Trial]:
@@ -69,25 +32,10 @@ def trials(config: LinkConfig) -> list[Trial]:
         *_of_lanes(config),
         *_of_states(config),
         *_of_tests(config),
+        *trials_of_flits(config),
+        *trials_of_time(config),
         *(_random(config, seed) for seed in range(1, RANDOM_RUNS + 1)),
     ]
-
-
-def play(
-    executable: Path, config: LinkConfig, trial: Trial, *, pins: Sequence[tuple[str, str, int]] = ()
-) -> str | None:
-    """Do a run on a native model, with ``pins`` set, too; the first thing that is wrong, or nothing."""
-    arguments = {"warmup": 1_500, "drain": 60_000, "watch": ["status"], **trial.arguments}
-    arguments["pins"] = [*arguments.get("pins", ()), *pins]
-    try:
-        done = run(executable, config, timeout=SECONDS, **arguments)
-        if not trial.may_stay:
-            done.check()
-        if any(flow.lost for flow in done.flows) and not trial.may_lose:
-            return "packets were lost"
-        return trial.expect(done)
-    except SimulationError as error:
-        return str(error)
 
 
 def _of_packets(config: LinkConfig) -> list[Trial]:
@@ -263,17 +211,15 @@ def _of_states(config: LinkConfig) -> list[Trial]:
             arguments=dict(traffic=STREAM, events=deaf + hears, settings=hasty, clocks=16_000, note=NOTED),
             expect=lambda done: _states(done, None, width=1),
         ),
-        Trial(
-            label="far side is reset",
-            may_lose=True,
-            arguments=dict(traffic=STREAM, events=[(3_000, "reset", ["b", 20])], clocks=6_000),
-            expect=_reset,
-        ),
-        Trial(
-            label="near side is reset",
-            may_lose=True,
-            arguments=dict(traffic=STREAM, events=[(3_000, "reset", ["a", 20])], clocks=6_000),
-            expect=_reset,
+        *(
+            Trial(
+                label=f"{name} side is reset{', all channels' if every else ''}",
+                may_lose=True,
+                arguments=dict(traffic=EVERY if every else STREAM, events=[(3_000, "reset", [side, 20])], clocks=6_000),
+                expect=_comes_back if every else _reset,
+            )
+            for name, side in (("far", "b"), ("near", "a"))
+            for every in (False, True)
         ),
     ]
 
@@ -297,6 +243,17 @@ def _of_tests(config: LinkConfig) -> list[Trial]:
             )
             for pattern in _PATTERNS
             for rate in (0.0, 1e-3)
+        ),
+        *(
+            # Zeros are no test sequence, so what follows them is not wrong.
+            quiet(
+                f"test sequence, lane {lane} of {side} is dark at first",
+                partial(_test_errors, clean=True),
+                pins=[(each, "control", control(config, test=1)) for each in "ab"],
+                events=[(0, "life", [side, lane, DARK]), (2_000, "life", [side, lane, ALIVE])],
+            )
+            for side in "ab"
+            for lane in (0, 1)
         ),
         *(
             quiet(
@@ -341,24 +298,7 @@ def _full_rate(done: Run) -> str | None:
             return f"{near.link.outstanding} outstanding, {near.link.held} held, round trip {near.link.round_trip}"
         if near.link.counts.stalls > 300:
             return f"{near.link.counts.stalls} stalls"
-    return _healthy(done) or _clean_lanes(done)
-
-
-def _healthy(done: Run) -> str | None:
-    """Both ports came up at once, and are as they should be."""
-    for side, each in zip("ab", both(done), strict=True):
-        physical = each.physical
-        widths = (physical.send_width, physical.receive_width, physical.send_lanes)
-        if (
-            physical.state != State.ACTIVE
-            or widths != (1, 1, 3)
-            or physical.retrains
-            or physical.cause != Cause.POWER_UP
-        ):
-            return f"{side}: {physical.state}, widths {widths}, {physical.retrains} trainings, {physical.cause}"
-        if physical.failed or physical.missing or each.resets or each.gone:
-            return f"{side}: failed {physical.failed}, missing {physical.missing}, {each.resets} resets"
-    return None
+    return healthy(done) or _clean_lanes(done)
 
 
 def _clean_lanes(done: Run, *, inverted: Sequence[int] = (0, 0)) -> str | None:
@@ -376,7 +316,7 @@ def _latency(done: Run) -> str | None:
     config, fec = done.config, int(done.config.fec)
     if min(times) > 1 + 12 + fec + config.beats + 2 or max(times) > 1 + 12 + fec + 2 * config.beats + 2:
         return f"latency {min(times)} to {max(times)}"
-    return _healthy(done) or _clean_lanes(done)
+    return healthy(done) or _clean_lanes(done)
 
 
 def _latency_under_load(done: Run) -> str | None:
@@ -385,7 +325,7 @@ def _latency_under_load(done: Run) -> str | None:
         longest = max(clocks for clocks, _ in flow.latencies)
         if longest > (CHANNELS + 4) * done.config.beats:
             return f"latency of up to {longest}"
-    return _healthy(done)
+    return healthy(done)
 
 
 def _fair(done: Run) -> str | None:
@@ -394,7 +334,7 @@ def _fair(done: Run) -> str | None:
         moved = [flow.window_bytes for flow in done.flows[side * CHANNELS : (side + 1) * CHANNELS]]
         if min(moved) < 0.8 * max(moved) or sum(moved) < 0.9 * done.clocks * done.config.beat_bytes:
             return f"bytes by channel {moved}"
-    return _healthy(done)
+    return healthy(done)
 
 
 def _others_go_on(done: Run) -> str | None:
@@ -423,7 +363,7 @@ def _share(done: Run, flits: int) -> str | None:
     share = flits / 52 * done.config.payload_bytes / 256
     if not all(0.9 * share < done.share(side) < 1.1 * share for side in "ab"):
         return f"payload {done.share('a'):.4f} from a, {done.share('b'):.4f} from b"
-    return _healthy(done)
+    return healthy(done)
 
 
 def _counted(done: Run) -> str | None:
@@ -443,7 +383,7 @@ def _counted(done: Run) -> str | None:
             return f"{far.link.counts.early} early flits"
     if min(done.share(side) for side in "ab") < 0.85:
         return f"goodput {done.share('a'):.4f} and {done.share('b'):.4f}"
-    return _healthy(done)
+    return healthy(done)
 
 
 def _soon_again(done: Run) -> str | None:
@@ -451,7 +391,7 @@ def _soon_again(done: Run) -> str | None:
     longest = max(clocks for flow in done.flows for clocks, _ in flow.latencies)
     if longest > 24 * done.config.beats:
         return f"latency of up to {longest}"
-    return _healthy(done)
+    return healthy(done)
 
 
 def _recovers(done: Run) -> str | None:
@@ -461,7 +401,7 @@ def _recovers(done: Run) -> str | None:
             return f"{near.link.counts.replayed} flits sent again for {far.link.counts.bad} bad ones"
     if min(done.share(side) for side in "ab") < 0.7:
         return f"goodput {done.share('a'):.4f} and {done.share('b'):.4f}"
-    return _healthy(done)
+    return healthy(done)
 
 
 def _crossed(done: Run, order: Sequence[int]) -> str | None:
@@ -469,7 +409,7 @@ def _crossed(done: Run, order: Sequence[int]) -> str | None:
         found = [each.physical.source[lane] for lane in (0, 1)]
         if found != list(order) or [lane.lane for lane in each.physical.lanes] != list(order):
             return f"{side}: lanes {found}, {[lane.lane for lane in each.physical.lanes]}"
-    return _healthy(done)
+    return healthy(done)
 
 
 def _degraded(done: Run, side: str, dead: int) -> str | None:
@@ -548,6 +488,11 @@ def _was_reset(done: Run, causes: Sequence[Any]) -> str | None:
 def _reset(done: Run) -> str | None:
     late = [flow.packets_out for flow in (done.flows[0], done.flows[CHANNELS])]
     return f"{late} packets" if min(late) < 90 else None
+
+
+def _comes_back(done: Run) -> str | None:
+    few = [flow.packets_out for flow in done.flows if flow.packets_out < 8]
+    return f"{few} packets" if few else None
 
 
 def _without(done: Run, lane: int) -> str | None:
