@@ -128,7 +128,7 @@ def test_memory_that_is_not_there_is_refused(address, count, message):
 
 
 def test_backends_and_queues_that_do_not_exist_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r"^backend 'fpga': give one of reference, rtl$"):
+    with pytest.raises(UserError, match=r"^backend 'fpga': give one of model, reference, rtl$"):
         open_backend("fpga", TINY, None, tmp_path)
     with Device(TINY, "reference") as device, pytest.raises(UserError, match="queue 'sing': give one of load, store"):
         device.submit("sing", [])

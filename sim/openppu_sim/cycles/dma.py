@@ -200,7 +200,12 @@ class Job:
     steps: list[Step]
     indices: int = 0
     list_at: int = 0
-    right: bool = True
+    error: int = 0
+
+    @property
+    def right(self) -> bool:
+        """It is not refused."""
+        return not self.error
 
 
 class Front:
@@ -392,8 +397,9 @@ class Lane:
         self.sources, self.targets = Queue(depth), Queue(depth)
         self.chunk: Chunk | None = None
         self.turned: Chunk | None = None
-        self.word: tuple[str, int] | None = None
-        self.number = 0
+        self.word: tuple[str, int, int, int] | None = None
+        """What it is, its number, and its bytes: the first, and the one behind the last."""
+        self.number = self.first = 0
         self.read_done = self.read_at = 0
         self.blocks: deque[Block] = deque()
         self.filling = Block()
@@ -430,13 +436,16 @@ class Lane:
             if may:
                 took = True
                 number = target.place // self.written_bytes if self.done == 0 else self.number
+                first = place if self.done == 0 else self.first
+                after = min(place + chunk.size, self.written_bytes)
                 if self.flush:
-                    self.word, self.flush = ("last", self.number), False
+                    self.word, self.flush = ("last", self.number, 0, self.at), False
                 elif end or completes:
                     last = finishes and place + chunk.size <= self.written_bytes
-                    self.word = ("end" if end else "last" if last else "data", number)
+                    self.word = ("end" if end else "last" if last else "data", number, first, after)
                 if not end:
                     self.number = number + completes
+                    self.first = 0 if completes else first
                     self.flush = finishes and place + chunk.size > self.written_bytes
                     self.done = 0 if finishes else self.done + chunk.size
                     self.at = (place + chunk.size) % self.written_bytes
@@ -448,7 +457,7 @@ class Lane:
                     self.converted.out = None
                     self.inside -= 1
         if not took and free and self.flush:
-            self.word, self.flush = ("last", self.number), False
+            self.word, self.flush = ("last", self.number, 0, self.at), False
         self._convert(inside)
 
     def _convert(self, inside: int) -> None:
@@ -545,5 +554,6 @@ def jobs_of(
             steps = list(steps_of(name, of, before))
         if first not in (Error.OKAY, Error.BOUNDS):
             cycles = 1
-        jobs.append(Job(cycles, steps, indices, of.get("indices", 0), outcome.error == Error.OKAY))
+        ended: Any = outcome.error
+        jobs.append(Job(cycles, steps, indices, of.get("indices", 0), int(ended.value)))
     return jobs

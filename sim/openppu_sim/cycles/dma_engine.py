@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from openppu.common.memory import WORD_BYTES
 from openppu.config import ChipConfig
+from openppu.scratchpad.config import CODE_BYTES
 
 from openppu_sim.cycles.dma import BLOCK, SOURCES, Front, Job, Lane, Memory, PadRead, Port, Queue, jobs_of
 from openppu_sim.reference import dma as reference
@@ -32,11 +33,12 @@ class Put:
         self.pending = [0] * 4
         self.sending: deque[list[int]] = deque()
         self.acknowledges: deque[tuple[int, int, int]] = deque()
+        self.masked = False
         self.moved = False
         """Something moved in the last cycle."""
 
-    def send(self, now: int, word: int, count: int, tag: int, command: int) -> bool:
-        """A request goes, if it is taken."""
+    def send(self, now: int, word: int, count: int, tag: int, command: int, masked: bool) -> bool:
+        """A request goes, if it is taken; ``masked``: some byte of its words is not written."""
         self.sending.append([count, tag, command])
         return True
 
@@ -77,9 +79,9 @@ class Put:
             end, self.asked.out = self.command, None
             self.command = (self.command + 1) % 4
         elif head is not None and head[0] != "end":
-            _, first, count = head
+            _, first, count, masked = head
             tag = first // burst % self.dma.tags
-            if queued[tag] < self.dma.tag_requests and self.send(now, first, count, tag, self.command):
+            if queued[tag] < self.dma.tag_requests and self.send(now, first, count, tag, self.command, masked):
                 self.asked.out = None
                 self.owed += count
                 self.queued[tag] += 1
@@ -90,12 +92,13 @@ class Put:
         self.answer(now)
         word, request = None, None
         if lane.word is not None and self.words.room and self.asked.room:
-            kind, number = lane.word
+            kind, number, first, after = lane.word
             lane.word = None
+            self.masked |= kind != "end" and after - first < WORD_BYTES
             word = None if kind == "end" else True
             if kind != "data" or number % burst == burst - 1:
-                request = (kind, number - self.count, self.count + 1)
-                self.count = 0
+                request = (kind, number - self.count, self.count + 1, self.masked)
+                self.count, self.masked = 0, False
             else:
                 self.count += 1
         self.words.end(word)
@@ -124,17 +127,27 @@ class _Engine:
         self.finished.out = None
 
     @property
+    def wanted(self) -> int | None:
+        """The scratchpad's word that the data's next access is to, if there is one now."""
+        return None
+
+    @property
+    def _checks(self) -> bool:
+        front = self.front
+        return bool(front.jobs) and (front.step < front.jobs[0].check - 1 or front.job is None)
+
+    @property
     def rests(self) -> bool:
         """Nothing moves, and nothing will, unless a word, an acknowledge or a command comes."""
-        checks = self.front.jobs and (self.front.step < self.front.jobs[0].check - 1 or self.front.job is None)
-        return not (checks or self.lane.on_the_way or self.finished.out or self.finished.stored)
+        return not (self._checks or self.lane.on_the_way or self.finished.out or self.finished.stored)
 
     def _walk(self, now: int, *, user: int | None, over: bool) -> None:
         """The end of a cycle: what the front gives."""
+        checks = self._checks
         source, target = self.front.cycle(now, self.sources, self.lane.targets, granted=user == 1, over=over)
         self.sources.end(source)
         self.lane.targets.end(target)
-        if user is not None or over or source is not None or target is not None:
+        if checks or user is not None or over or source is not None or target is not None:
             self.moved = now
 
 
@@ -153,6 +166,14 @@ class LoadCycles(_Engine):
         lane = Lane(WORD_BYTES, config.scratchpad.word_bytes, config.dma.outstanding)
         super().__init__(config, jobs, lane, store=False)
         self.memory = memory
+        self.merges = False
+        """The word that was written last is not made of whole code words."""
+
+    @property
+    def wanted(self) -> int | None:
+        """As of `_Engine`."""
+        word = self.lane.word
+        return word[1] if word is not None and word[0] != "end" else None
 
     def cycle(self, now: int, *, free: bool = True) -> int | None:
         """A cycle; ``free``: the scratchpad takes what is offered. The scratchpad's word that is written, if any."""
@@ -164,7 +185,10 @@ class LoadCycles(_Engine):
         over = lane.word is not None and lane.word[0] == "end" and finished.room
         wants = (free and lane.word is not None and lane.word[0] != "end", free and front.wants())
         user = self.port.choose(wants)
-        written = lane.word[1] if user == 0 and lane.word is not None else None
+        written = None
+        if user == 0 and lane.word is not None:
+            _, written, first_byte, after = lane.word
+            self.merges = bool((first_byte | after) % CODE_BYTES)
         if over or user == 0:
             lane.word = None
         finished.end(True if over else None)
@@ -202,6 +226,14 @@ class StoreCycles(_Engine):
         width = config.scratchpad.word_bytes
         super().__init__(config, jobs, Lane(width, WORD_BYTES, 2 * BLOCK), store=True)
         self.put, self.read = put, PadRead(width)
+
+    @property
+    def wanted(self) -> int | None:
+        """As of `_Engine`."""
+        piece = self.sources.out
+        if piece is None or piece.end or piece.fill:
+            return None
+        return piece.place // self.read.word_bytes + self.read.gone
 
     @property
     def rests(self) -> bool:

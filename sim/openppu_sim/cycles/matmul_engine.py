@@ -7,7 +7,8 @@ things as it found them, all but the last are taken in one step.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import dataclass
 
 from openppu.config import ChipConfig
@@ -61,7 +62,7 @@ def predict(
     scratchpad_latency : int
         Cycles from a read to its result.
     """
-    engine = _Engine(chip, scratchpad_latency)
+    engine = EngineCycles(chip, scratchpad_latency)
     for command, refused in commands:
         engine.run(command, refused)
     return EngineReport(
@@ -75,6 +76,12 @@ class _Nests:
     def __init__(self) -> None:
         self.pops: deque[int] = deque([-1] * NESTS, maxlen=NESTS)
         self.last_step = -1
+
+    def copy(self) -> "_Nests":
+        """Another one in the same state."""
+        other = copy(self)
+        other.pops = self.pops.copy()
+        return other
 
     def room(self) -> int:
         """First cycle in which another nest can be put."""
@@ -102,6 +109,19 @@ class _Operand:
         self.tile_pops: deque[int] = deque([-1] * NESTS, maxlen=NESTS)
         self.consumed: deque[int] = deque([-1] * outstanding, maxlen=outstanding)
         self.earliest = 0
+        self.next_free: Callable[[int], int] | None = None
+        """The first cycle from one on in which nobody else has the bank; None: always."""
+
+    def copy(self) -> "_Operand":
+        """Another one in the same state."""
+        other = copy(self)
+        other.nests = self.nests.copy()
+        other.releases, other.tile_pops, other.consumed = (
+            self.releases.copy(),
+            self.tile_pops.copy(),
+            self.consumed.copy(),
+        )
+        return other
 
     def begin(self, dispatched: int) -> None:
         self.earliest = self.nests.begin(dispatched)
@@ -118,6 +138,8 @@ class _Operand:
         while self.released < until:
             self.released, when = self.releases.popleft()
             cycle = max(cycle, when)
+        if self.next_free is not None:
+            cycle = self.next_free(cycle)
         self.nests.last_step = cycle
         return cycle
 
@@ -180,8 +202,10 @@ class _Tile:
         self.rows = 0
 
 
-class _Engine:
-    def __init__(self, chip: ChipConfig, latency: int) -> None:
+class EngineCycles:
+    """An engine, command by command: ``dispatched`` is the first cycle in which the next can be taken."""
+
+    def __init__(self, chip: ChipConfig, latency: int = 4) -> None:
         self.config, self.latency = chip.tile, latency
         rows, columns = chip.tile.rows, chip.tile.columns
         self.tile = _Tile(chip)
@@ -195,6 +219,16 @@ class _Engine:
         self.taken: list[int] = []
         self.finished: list[int] = []
         self.bound = 0
+
+    def copy(self) -> "EngineCycles":
+        """Another one in the same state."""
+        other = copy(self)
+        other.tile = copy(self.tile)
+        other.tile.free = self.tile.free.copy()
+        other.a, other.b, other.c = self.a.copy(), self.b.copy(), self.c.copy()
+        other.addends, other.pops = self.addends.copy(), self.pops.copy()
+        other.taken, other.finished = self.taken.copy(), self.finished.copy()
+        return other
 
     def run(self, command: MatmulCommand, refused: bool) -> None:
         """Work out a command's cycles."""
@@ -236,7 +270,7 @@ class _Engine:
             self._k_block(command, depth, n_last, adds and k_block == 0, writes and k_block == k_blocks - 1, add_from)
             k_block += 1
             # K blocks but the last follow each other in the same pattern, as soon as one leaves what it found.
-            if k_blocks - k_block > 2:
+            if k_blocks - k_block > 2 and a.next_free is None and b.next_free is None:
                 state, before = before, self._state(command)
                 if state == before:
                     times = k_blocks - k_block - 1

@@ -112,6 +112,8 @@ class VectorCycles:
         self.program: list[Instruction | None] = [None] * config.program_words
         self.patterns: dict[int, dict[str, int]] = {}
         self.ports = [_Port() for _ in range(READ_PORTS)]
+        self.refused = ADMISSION
+        """As of `length`, if a command is refused."""
         self.rows = 0
         """Issued by all runs so far."""
 
@@ -128,12 +130,13 @@ class VectorCycles:
         """
         times = []
         for command in commands:
-            end = start + self._length(command, memory)
+            end = start + self.length(command, memory)
             times.append((start, end))
             start = end + 1
         return times
 
-    def _length(self, command: Command, memory: NDArray[np.uint8]) -> int:
+    def length(self, command: Command, memory: NDArray[np.uint8]) -> int:
+        """Cycles from the one in which a command is taken to that in which its end is offered."""
         if isinstance(command, LoadProgram):
             at = command.source
             found = instructions(memory[at : at + command.count * INSTRUCTION_BYTES])

@@ -111,7 +111,7 @@ class Interpreter:
             return False
         given, place = queue.program[queue.place], queue.place
         if isinstance(given, bytes):
-            error, command = self._judge(given, self.kinds[number] if self.kinds else None)
+            error, command = self.judge(given, self.kinds[number] if self.kinds else None)
             opcode, tag = given[0], int.from_bytes(given[8:10], "little")
         else:
             error, command = OKAY, given
@@ -120,7 +120,7 @@ class Interpreter:
                 error = OPCODE
         fields: dict[str, int] = {}
         if error == OKAY:
-            error, fields = self._check(queue, command)
+            error, fields = self.check(command, queue.loops, queue.registers)
         if error == OKAY:
             if command.wait is not None:
                 semaphore, value = command.wait
@@ -135,7 +135,7 @@ class Interpreter:
             if command.wait is not None:
                 self.values[command.wait[0]] -= command.wait[1]
             if not self.instructions.by_name[command.name].engine:
-                self._control(queue, command.name, fields)
+                queue.place = self.control(command.name, fields, queue.loops, queue.registers, queue.place)
         if error != OKAY:
             queue.error = (error, place)
         elif command.signal is not None:
@@ -156,7 +156,7 @@ class Interpreter:
         )
         return True
 
-    def _judge(self, raw: bytes, kind: str | None) -> tuple[int, Any]:
+    def judge(self, raw: bytes, kind: str | None) -> tuple[int, Any]:
         """What is wrong with a command's bytes as such, or the command."""
         word: Any = _WORD.from_bits(int.from_bytes(raw, "little"))
         header, flags, operands = word.header, word.header.flags, int.from_bytes(raw[16:], "little")
@@ -182,7 +182,10 @@ class Interpreter:
             tag=header.tag,
         )
 
-    def _check(self, queue: Queue, command: Command) -> tuple[int, dict[str, int]]:
+    def check(
+        self, command: Command, loops: Sequence[list[int]], registers: Sequence[int]
+    ) -> tuple[int, dict[str, int]]:
+        """What is wrong with a command, or `OKAY`, and its fields with the address registers of its queue added."""
         instruction = self.instructions.by_name[command.name]
         fields = {operand.name: command.fields.get(operand.name, 0) for operand in instruction.operands}
         semaphores = [command.wait] if command.wait is not None else []
@@ -198,28 +201,29 @@ class Interpreter:
         for operand in instruction.operands:
             register = command.registers.get(operand.name)
             if register:
-                fields[operand.name] = (fields[operand.name] + queue.registers[register]) % _ADDRESSES
+                fields[operand.name] = (fields[operand.name] + registers[register]) % _ADDRESSES
                 outside |= fields[operand.name] > operand.most
         if outside:
             return BOUNDS, fields
         # What depends on the queue's loops is looked at last.
-        if (command.name == "LOOP" and len(queue.loops) == self.most_loops) or (
-            command.name == "END" and not queue.loops
-        ):
+        if (command.name == "LOOP" and len(loops) == self.most_loops) or (command.name == "END" and not loops):
             return FIELD, fields
         return OKAY, fields
 
-    def _control(self, queue: Queue, name: str, fields: Mapping[str, int]) -> None:
+    def control(
+        self, name: str, fields: Mapping[str, int], loops: list[list[int]], registers: list[int], place: int
+    ) -> int:
+        """Do a command of the queue itself, ``place`` being that of the next one; the place where to go on."""
         if name == "SET":
-            queue.registers[fields["register"]] = fields["value"]
+            registers[fields["register"]] = fields["value"]
         elif name == "ADD":
             register = fields["register"]
-            queue.registers[register] = (queue.registers[register] + fields["value"]) % _ADDRESSES
+            registers[register] = (registers[register] + fields["value"]) % _ADDRESSES
         elif name == "LOOP":
-            queue.loops.append([queue.place, fields["count"]])
+            loops.append([place, fields["count"]])
         elif name == "END":
-            queue.loops[-1][1] -= 1
-            if queue.loops[-1][1]:
-                queue.place = queue.loops[-1][0]
-            else:
-                queue.loops.pop()
+            loops[-1][1] -= 1
+            if loops[-1][1]:
+                return loops[-1][0]
+            loops.pop()
+        return place

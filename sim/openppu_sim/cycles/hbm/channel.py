@@ -109,7 +109,7 @@ def run_channel(
                 pc.idle.settle(clock)
             warm_up = clock
             earlier = [pc.accounts.copy() for pc in pcs]
-        slots = _step(clock, pcs, crossbars, bus)
+        slots = step(clock, pcs, crossbars, bus)
         if next_loss <= clock and _lose(clock, pcs, slots):
             next_loss = next(losses, FAR)
         for port in ports:
@@ -166,7 +166,7 @@ def _lose(clock: int, pcs: list[PseudoChannel], short_slots: list[int]) -> bool:
     return True
 
 
-def _step(clock: int, pcs: list[PseudoChannel], crossbars: list[Crossbar], bus: RowBus) -> list[int]:
+def step(clock: int, pcs: list[PseudoChannel], crossbars: list[Crossbar], bus: RowBus) -> list[int]:
     """One clock of those pseudo-channels that may have something to do; the slots of their short row commands."""
     active = [(pc, crossbar) for pc, crossbar in zip(pcs, crossbars, strict=True) if pc.wake <= clock]
     offers = []

@@ -125,8 +125,15 @@ class Port:
             self.responding_until = start + piece.words
             self.freed.append((start + piece.words - 1 + RELEASE, piece.pc))
             self.unanswered -= 1
-            if piece.last:
-                self.finished[piece.request] = start + piece.words
+            self.answered(piece, start)
+
+    def answered(self, piece: Piece, start: int) -> None:
+        """The words of a read's piece are given out in the clocks behind ``start``."""
+        if piece.last:
+            self.finished[piece.request] = start + piece.words
+
+    def taken(self, piece: Piece, clock: int) -> None:
+        """A pseudo-channel takes a piece in this clock."""
 
 
 class Crossbar:
@@ -155,6 +162,6 @@ class Crossbar:
     def taken(self, clock: int) -> None:
         """The piece that was offered has been taken in this clock."""
         port = self.ports[self.pick]
-        port.waiting[self.pc].popleft()
+        port.taken(port.waiting[self.pc].popleft(), clock)
         port.wake = min(port.wake, clock + 1)
         self.pick = -1

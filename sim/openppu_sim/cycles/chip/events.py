@@ -1,0 +1,30 @@
+"""Things that happen at clocks to come."""
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+
+EARLY, NORMAL, LATE = range(3)
+"""Turns within a clock: what comes from registers; what depends on it; what looks at all that happened."""
+
+
+class Events:
+    """Does what is due, in the order of clocks."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self._heap: list[tuple[int, int, int, Callable[[], None]]] = []
+        self._count = 0
+
+    def at(self, clock: int, do: Callable[[], None], turn: int = NORMAL) -> None:
+        """Do something in a clock that is not over yet."""
+        self._count += 1
+        heappush(self._heap, (max(clock, self.now), turn, self._count, do))
+
+    def run(self, until: int) -> None:
+        """Do all that is due before clock ``until``, which it is then."""
+        heap = self._heap
+        while heap and heap[0][0] < until:
+            clock, _, _, do = heappop(heap)
+            self.now = clock
+            do()
+        self.now = max(self.now, until)

@@ -1,0 +1,308 @@
+"""The network between a chip's users of memory and its channels and scratchpads, without the queues of a mesh."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from openppu.config import ChipConfig
+from openppu.hbm.device import device
+from openppu.hbm.settings import Settings
+from openppu.noc.plan import GRANULE, Plan
+
+from openppu_sim.cycles.chip.events import EARLY, Events
+from openppu_sim.cycles.hbm.address import Interleave
+from openppu_sim.cycles.hbm.live import LiveChannel
+
+SCRATCHPAD = 1 << 34
+"""Of an address in words of 32 bytes: it is in a scratchpad."""
+
+TO_TARGET = 1
+"""Clocks from a flit to the request at the target's memory."""
+
+TO_USER = 2
+"""From a word, or an acknowledge, that a target gives, to its being at the user."""
+
+ACKNOWLEDGE = 1
+"""From a pseudo-channel's taking a write to its acknowledge."""
+
+RESPONSE = 1
+"""From the clock that a channel's model names to its first word."""
+
+PAD, PAD_WRITE = 6, 16
+"""From a request at a scratchpad to its word, and to the acknowledge behind its words."""
+
+WORDS = 15
+"""Of writes that wait in an initiator."""
+
+
+@dataclass
+class Piece:
+    """A part of a request that lies in one granule."""
+
+    write: bool
+    word: int
+    count: int
+    first: bool
+    final: bool
+    told: Callable[[int, int], None]
+    """Of a read: the clocks of its first word, and how many; of a write: the clock of its acknowledge, and 0."""
+
+    tag: int = 0
+    ready: int = 0
+    masked: bool = False
+    start: int = -1
+    """The clock of its first word at the initiator."""
+
+
+@dataclass
+class _Write:
+    left: int
+    told: Callable[[int, int], None]
+    done: int = 0
+
+
+@dataclass
+class Initiator:
+    """A user's way into the network: a request at a time is cut into pieces, which go to their targets in order."""
+
+    network: "Network"
+    number: int
+    latency: int
+    pieces: deque[Piece] = field(default_factory=deque)
+    reads: deque[Piece] = field(default_factory=deque)
+    writes: deque[_Write] = field(default_factory=deque)
+    words: deque[int] = field(default_factory=deque)
+    """The clocks from which each word of a write that waits can be counted on."""
+    words_free: deque[int] = field(default_factory=deque)
+    """The clocks in which each word that has gone left its place."""
+    free_at: int = 0
+    stage: Piece | None = None
+    """A write whose words have not all come."""
+
+    stage_at: int = 0
+    leaves_at: int = 0
+    """The clock in which the last packet's last flit goes."""
+
+    last_word: int = 0
+    slots: int = 0
+    ring: int = 0
+    on_free: Callable[[], None] | None = None
+    """Called when something has become free that its user may wait for."""
+    _pumps: int = -1
+
+    @property
+    def free(self) -> bool:
+        """A request is taken in this clock."""
+        return not self.pieces and self.free_at <= self.network.events.now
+
+    @property
+    def word_free(self) -> bool:
+        """A word of a write is taken in this clock."""
+        now = self.network.events.now
+        while self.words_free and self.words_free[0] < now:
+            self.words_free.popleft()
+        return len(self.words) + len(self.words_free) < WORDS
+
+    @property
+    def _unfinished(self) -> bool:
+        """Pieces of the last write have not set out."""
+        return self.stage is not None or any(piece.write and not piece.first for piece in self.pieces)
+
+    def ask(
+        self,
+        word: int,
+        count: int,
+        told: Callable[[int, int], None],
+        *,
+        write: bool,
+        tag: int = 0,
+        masked: bool = False,
+    ) -> None:
+        """A request, while it is ``free``; of a write, the words come one by one to `give`."""
+        now = self.network.events.now
+        ends = word + count
+        place = word
+        while place < ends:
+            part = min(ends, place // GRANULE * GRANULE + GRANULE)
+            self.pieces.append(
+                Piece(write, place, part - place, place == word, part == ends, told, tag, now + 1, masked)
+            )
+            place = part
+        self._pump_at(now + 1)
+
+    def give(self) -> None:
+        """A word of a write, while it is ``word_free``."""
+        self.words.append(self.network.events.now + 1)
+        self._pump_at(self.network.events.now + 1)
+
+    def _pump_at(self, clock: int) -> None:
+        if self._pumps != clock:
+            self._pumps = clock
+            self.network.events.at(clock, self._pump)
+
+    def _pump(self) -> None:
+        """Send on what can go."""
+        self._pumps = -1
+        while self._step():
+            pass
+
+    def _step(self) -> bool:
+        """Move a piece on, from where it was cut to where its place is found, or from there into the network."""
+        network, now = self.network, self.network.events.now
+        if self.stage is not None:
+            count = self.stage.count
+            if len(self.words) < count:
+                return False
+            self._write(self.stage, max(self.stage_at, self.words[count - 1]))
+            self.stage = None
+            return True
+        if not self.pieces:
+            return False
+        piece, noc = self.pieces[0], network.plan.noc
+        if (self.ring == noc.writes and piece.first) if piece.write else self.slots == noc.slots:
+            return False
+        at = max(piece.ready, self.leaves_at)
+        if at > now:
+            self._pump_at(at)
+            return False
+        self.pieces.popleft()
+        if piece.write:
+            if piece.first:
+                self.ring += 1
+                self.writes.append(_Write(0, piece.told))
+            self.writes[-1].left += 1
+            self.stage, self.stage_at = piece, now + self.latency
+        else:
+            self.slots += 1
+            self.reads.append(piece)
+            self.leaves_at = network.send(self, piece, now + self.latency, lambda clock: self._answered(piece, clock))
+        if self.pieces:
+            self.pieces[0].ready = max(self.pieces[0].ready, now + 1)
+        else:
+            self.free_at = now
+            if self.on_free is not None:
+                network.events.at(now, self.on_free)
+        return True
+
+    def _write(self, piece: Piece, ready: int) -> None:
+        """All words of a piece are there; its first flit wants to go in clock ``ready``."""
+        write = self.writes[-1]
+        start = self.network.send(self, piece, ready, lambda clock: self._acknowledged(write, clock))
+        for place in range(piece.count):
+            self.words.popleft()
+            self.words_free.append(start + place)
+        self.leaves_at = start + piece.count - 1
+
+    def _answered(self, piece: Piece, first: int) -> None:
+        """The piece's words come to the initiator from this clock on."""
+        piece.start = first
+        while self.reads and self.reads[0].start >= 0:
+            head = self.reads.popleft()
+            start = max(head.start + TO_USER, self.last_word + 1)
+            self.last_word = start + head.count - 1
+            head.told(start, head.count)
+            self.network.events.at(self.last_word, self._slot_free, EARLY)
+
+    def _slot_free(self) -> None:
+        self.slots -= 1
+        self._pump_at(self.network.events.now)
+
+    def _acknowledged(self, write: _Write, clock: int) -> None:
+        write.left -= 1
+        write.done = max(write.done, clock)
+        while self.writes and not self.writes[0].left and not (len(self.writes) == 1 and self._unfinished):
+            head = self.writes.popleft()
+            at = max(head.done + TO_USER - 1, self.network.events.now)
+            head.told(at, 0)
+            self.network.events.at(at + 1, self._ring_free, EARLY)
+
+    def _ring_free(self) -> None:
+        self.ring -= 1
+        self._pump_at(self.network.events.now)
+
+
+class Network:
+    """Initiators, and the channels and scratchpads that they reach.
+
+    Parameters
+    ----------
+    chip : ChipConfig
+    events : Events
+    initiators : int
+    start : int
+        The clock in which memory's refreshes begin to count.
+    """
+
+    def __init__(self, chip: ChipConfig, events: Events, initiators: int, *, start: int = 0) -> None:
+        self.events = events
+        hbm = chip.hbm
+        self.plan = Plan(
+            noc=chip.noc, hbm=hbm, scratchpad=chip.scratchpad, initiators=initiators, units=chip.compute_units
+        )
+        settings = Settings(timing=device(hbm.device).timing)
+        count = hbm.stacks * hbm.channels
+        self.start = start
+        self.channels = [
+            LiveChannel(hbm.channel, settings, lambda clock, do: events.at(clock + start, do)) for _ in range(count)
+        ]
+        self.interleave = Interleave(count)
+        self.free_at = [0] * self.plan.targets
+        self.places = self.plan.target_places
+        self.initiators = [
+            Initiator(self, number, self.plan.request_latency - 1 - TO_TARGET) for number in range(initiators)
+        ]
+        self.initiator_places = self.plan.initiator_places
+
+    def send(self, initiator: Initiator, piece: Piece, ready: int, tell: Callable[[int], None]) -> int:
+        """A packet wants to go to its target from a clock on; the one in which its first flit goes.
+
+        ``tell`` is given the clock of the answer's first word, or of its acknowledge, at the initiator.
+        """
+        if piece.word >= SCRATCHPAD:
+            unit = (piece.word - SCRATCHPAD) >> 19
+            target, channel, port, word = self.plan.channel_ports + unit, -1, 0, 0
+        else:
+            channel, local = _locate(self.interleave, piece.word)
+            port = local // GRANULE % self.plan.ports
+            target, word = channel * self.plan.ports + port, local
+        target = min(target, len(self.free_at) - 1)
+        hops = 0
+        if self.plan.noc.is_mesh:
+            here, there = self.initiator_places[initiator.number], self.places[target]
+            hops = abs(here.x - there.x) + abs(here.y - there.y) + 1
+        at = max(ready, self.free_at[target] - hops)
+        self.free_at[target] = at + hops + (piece.count if piece.write else 1)
+        arrives = at + hops + TO_TARGET
+
+        def told(clock: int) -> None:
+            tell(clock + hops)
+
+        if channel < 0:
+            end = arrives + (PAD_WRITE + piece.count if piece.write else PAD)
+            self.events.at(end, lambda: told(end))
+            return at
+        start = self.start
+        extra = start + (ACKNOWLEDGE if piece.write else RESPONSE)
+        self.events.at(
+            max(arrives, start + 1),
+            lambda: self.channels[channel].ask(
+                max(0, arrives - start),
+                port,
+                initiator.number + piece.tag,
+                word,
+                piece.count,
+                lambda clock: told(clock + extra),
+                write=piece.write,
+                masked=piece.masked,
+            ),
+        )
+        return at
+
+
+def _locate(interleave: Interleave, word: int) -> tuple[int, int]:
+    """The channel of a word, and its place there."""
+    if interleave.channels == 1:
+        return 0, word
+    channel, local = interleave.locate(np.array([word * 32]))
+    return int(channel[0]), int(local[0]) // 32

@@ -1,0 +1,79 @@
+"""Records of ended commands, on their way to memory."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from openppu.command.error import Error
+from openppu.command.layouts import RECORD_BYTES, record_layout
+
+from openppu_sim.cycles.chip.events import LATE
+
+if TYPE_CHECKING:
+    from openppu_sim.cycles.chip.chip import ChipCycles
+    from openppu_sim.cycles.chip.queue import Note, QueueCycles
+
+WORD_SENT = 3
+"""Clocks from a record's request to the first in which its word has gone, too."""
+
+
+class RecordsCycles:
+    """As `openppu.command.records.RecordWriter`.
+
+    Parameters
+    ----------
+    chip : ChipCycles
+    tag : int
+        Of its requests.
+    """
+
+    def __init__(self, chip: "ChipCycles", tag: int) -> None:
+        self.chip, self.tag = chip, tag
+        self.base = self.log2 = self.enable = 0
+        self.count = 0
+        self.waiting: deque[tuple[QueueCycles, Note, int, int, Callable[[], None]]] = deque()
+        self.free = True
+
+    def put(self, queue: "QueueCycles", note: "Note", error: int, ended: int, taken: Callable[[], None]) -> None:
+        """A record is offered from now on; ``taken`` is called in the clock in which it is taken."""
+        self.waiting.append((queue, note, error, ended, taken))
+        self.chip.events.at(self.chip.events.now, self._look, LATE)
+
+    def _look(self) -> None:
+        if not self.waiting or (self.enable and not self.free):
+            return
+        queue, note, error, ended, taken = self.waiting.popleft()
+        if self.enable:
+            self._write(queue, note, error, ended)
+            self.free = False
+            self.chip.events.at(self.chip.events.now + 1, self._ask)
+        taken()
+        if self.waiting and not self.enable:
+            self.chip.events.at(self.chip.events.now + 1, self._look)
+
+    def _write(self, queue: "QueueCycles", note: "Note", error: int, ended: int) -> None:
+        layout: Any = record_layout()
+        values: Any = {
+            "tag": note.command.tag,
+            "queue": queue.number,
+            "opcode": note.opcode,
+            "error": Error(error),
+            "index": note.place,
+            "number": self.count,
+            "begun": note.begun - self.chip.reset,
+            "ended": ended - self.chip.reset,
+        }
+        self._at = self.base + RECORD_BYTES * (self.count & ((1 << self.log2) - 1))
+        raw = int(layout.const(values).as_value().value).to_bytes(RECORD_BYTES, "little")
+        self.chip.write(self._at, raw)
+        self.count += 1
+
+    def _ask(self) -> None:
+        self.chip.share.ask(self._at >> 5, 1, lambda clock, number: None, self._asked, write=True, tag=self.tag)
+
+    def _asked(self) -> None:
+        self.chip.events.at(self.chip.events.now + WORD_SENT, self._again)
+
+    def _again(self) -> None:
+        self.free = True
+        self._look()

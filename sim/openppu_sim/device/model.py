@@ -1,0 +1,208 @@
+"""The backend ``model``: what commands do, by the references, and when, by the cycle models.
+
+It has the registers that the driver of `openppu_sim.device.rings` uses, so all that runs on the RTL runs here.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from openppu.chip.chip import queues_of
+from openppu.command.error import Error
+from openppu.common.memory import WORD_BYTES
+from openppu.config import ChipConfig
+from openppu.host.blocks import blocks
+from openppu.link.topology import Topology
+
+from openppu_sim.cycles.chip.chip import RESET, ChipCycles, join
+from openppu_sim.cycles.chip.events import Events
+from openppu_sim.device.rings import Rings
+
+REGISTER_CLOCKS = 6
+"""Of an access to a register, as the driver's program makes it."""
+
+SEEN = 3
+"""Clocks from an access's beginning to its effect."""
+
+ADDRESS_CLOCKS = 2
+"""From an access through the window to its request to memory."""
+
+WORD_CLOCKS = 2
+"""From a request to write through the window to its first word."""
+
+ACKNOWLEDGE_CLOCKS = 1
+"""From memory's acknowledge to the end of a write through the window; a read ends with its last word."""
+
+BURST = 4096
+"""Bytes of an access through the window, at most."""
+
+ACTIVE = 5
+"""A link's state when it is up."""
+
+
+class ModelHardware:
+    """Chips that are as fast as the cycle models say.
+
+    Parameters
+    ----------
+    chip : ChipConfig
+    topology : Topology, optional
+        Of several chips.
+    """
+
+    problems = 0
+    """Rules of the memory devices that were broken: there are none here."""
+
+    def __init__(self, chip: ChipConfig, topology: Topology | None = None) -> None:
+        self.events = Events()
+        self.events.now = RESET
+        count = topology.chips if topology else 1
+        self.chips = [ChipCycles(chip, self.events, number) for number in range(count)]
+        if topology and chip.link.ports:
+            join(self.chips, topology)
+        names = [name for name, _ in queues_of(chip)]
+        self._names: dict[int, tuple[str, int]] = {}
+        self._resets: dict[str, int] = {}
+        for block in blocks(chip, names):
+            for register in block.registers:
+                found = re.search(r": bits (\d+) to (\d+)$", register.meaning)
+                low = int(found[2]) if found and re.search(r"\d$", register.name) else 0
+                whole = re.sub(r"\d+$", "", register.name) if found else register.name
+                self._names[block.base + register.offset] = (f"{block.name}.{whole}", low)
+                self._resets[f"{block.name}.{whole}"] = getattr(register, "reset", 0) or 0
+        self._values: list[dict[str, int]] = [{} for _ in range(count)]
+
+    @property
+    def now(self) -> int:
+        """Clocks since the start."""
+        return self.events.now
+
+    def run(self, clocks: int, *, until: int = 0) -> int:
+        """Let so many clocks pass."""
+        self.events.run(self.events.now + clocks)
+        return 0
+
+    def read(self, chip: int, address: int, count: int) -> bytes:
+        """Bytes of a chip's memory, through its window."""
+        self._access(chip, address, count, write=False)
+        return self.chips[chip].image(address, count)
+
+    def write(self, chip: int, address: int, data: bytes) -> None:
+        """Write bytes to a chip's memory, through its window."""
+        self.chips[chip].write(address, data)
+        self._access(chip, address, len(data), write=True)
+
+    def _access(self, chip: int, address: int, count: int, *, write: bool) -> None:
+        """Let an access through the window take its time: burst after burst."""
+        end = address + count
+        while address < end:
+            after = min(end, address // BURST * BURST + BURST)
+            words = -(-after // WORD_BYTES) - address // WORD_BYTES
+            self._burst(
+                self.chips[chip], address // WORD_BYTES, words, write=write, masked=bool((address | after) % 32)
+            )
+            address = after
+
+    def _burst(self, chip: ChipCycles, word: int, words: int, *, write: bool, masked: bool) -> None:
+        events, window, left = self.events, chip.window, [words]
+        over: list[int] = []
+
+        def told(clock: int, number: int) -> None:
+            left[0] -= number
+            if write or not left[0]:
+                over.append(clock + number)
+
+        def give() -> None:
+            if not window.word_free:
+                events.at(events.now + 1, give)
+                return
+            window.give()
+            left[0] -= 1
+            if left[0]:
+                events.at(events.now + 1, give)
+
+        def begin() -> None:
+            if not window.free:
+                events.at(events.now + 1, begin)
+                return
+            window.ask(word, words, told, write=write, masked=masked)
+            if write:
+                events.at(events.now + WORD_CLOCKS, give)
+
+        events.at(events.now + ADDRESS_CLOCKS, begin)
+        while not over:
+            events.run(events.now + 1)
+        events.run(over[0] + (ACKNOWLEDGE_CLOCKS if write else 0))
+
+    def read_register(self, chip: int, address: int) -> int:
+        """A register of a chip."""
+        self.run(SEEN)
+        name, low = self._names[address]
+        value = self._value(chip, name) >> low & 0xFFFF_FFFF
+        self.run(REGISTER_CLOCKS - SEEN)
+        return value
+
+    def write_register(self, chip: int, address: int, value: int) -> None:
+        """Write a register of a chip."""
+        name, low = self._names[address]
+        values = self._values[chip]
+        values[name] = values.get(name, 0) & ~(0xFFFF_FFFF << low) | value << low
+        self.run(SEEN)
+        self._set(self.chips[chip], name, values[name])
+        self.run(REGISTER_CLOCKS - SEEN)
+
+    def close(self) -> None:
+        """Nothing is left to end."""
+
+    def _set(self, chip: ChipCycles, name: str, value: int) -> None:
+        block, _, rest = name.partition(".")
+        part, _, field = rest.partition(".")
+        if block != "command":
+            return
+        if part == "records":
+            setattr(chip.records, field, value)
+            return
+        for queue in chip.queues:
+            if queue.name != part:
+                continue
+            if field == "tail":
+                queue.set_tail(value)
+            else:
+                setattr(queue, field, value)
+        if rest == "restart":
+            for queue in chip.queues:
+                if value >> queue.number & 1:
+                    queue.restart()
+
+    def _value(self, number: int, name: str) -> int:
+        chip = self.chips[number]
+        block, _, rest = name.partition(".")
+        part, _, field = rest.partition(".")
+        if block == "link" and field == "physical_state":
+            return ACTIVE
+        if rest == "records.count":
+            return chip.records.count
+        if block == "command":
+            for queue in chip.queues:
+                if queue.name == part:
+                    return _status(queue)[field]() if field in _status(queue) else int(getattr(queue, field))
+        return self._values[number].get(name, self._resets[name])
+
+
+def _status(queue) -> dict[str, Callable[[], int]]:
+    first = queue.first
+    return {
+        "head": lambda: queue.kept,
+        "busy": lambda: int(queue.busy),
+        "waiting": lambda: int(queue.waits_for is not None),
+        "semaphore": lambda: queue.waits_for or 0,
+        "error": lambda: first.error if first else int(Error.OKAY.value),  # type: ignore[attr-defined]
+        "opcode": lambda: first.opcode if first else 0,
+        "tag": lambda: first.command.tag if first else 0,
+        "index": lambda: first.place if first else 0,
+    }
+
+
+def open_model(chip: ChipConfig, topology: Topology | None, build_root: Path) -> Rings:
+    """The backend of `openppu_sim.device.backend`."""
+    return Rings(ModelHardware(chip, topology), chip, topology)
