@@ -1,5 +1,7 @@
 """Devices on the reference backend: products of matrices by plans, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ml_dtypes import bfloat16
@@ -132,3 +134,33 @@ def test_backends_and_queues_that_do_not_exist_are_refused(tmp_path):
         open_backend("fpga", TINY, None, tmp_path)
     with Device(TINY, "reference") as device, pytest.raises(UserError, match="queue 'sing': give one of load, store"):
         device.submit("sing", [])
+
+
+def test_results_may_be_rounded_stochastically():
+    """Up or down to a neighbour, with the chances that make the mean right; another seed gives other results."""
+    rng = np.random.default_rng(8)
+    a, b = (rng.standard_normal((40, 40)).astype(bfloat16) for _ in range(2))
+    expected = exact(a.view(np.uint16), b.view(np.uint16), None, FORMATS["bf16"])
+    found = []
+    with Device(TINY, "reference") as device:
+        device.write(A, a)
+        device.write(B, b)
+        for seed in (1, 2):
+            place = Operand(address=A, stride=80)
+            job = MatmulJob(
+                **{"m": 40, "n": 40, "k": 40, "format": "bf16", "a": place, "b": replace(place, address=B)},
+                d=replace(place, address=D),
+                result_format="bf16",
+                seed=seed,
+            )
+            for queue, program in matmul_programs(TINY, job).items():
+                device.submit(queue, program)
+            device.wait()
+            found.append(device.read(D, (40, 40), np.uint16).astype(np.uint32))
+    for each in found:
+        up = each != expected >> 16
+        assert (each[up] == (expected[up] >> 16) + 1).all()
+        assert abs(up.mean() - ((expected & 0xFFFF) / 65536).mean()) < 0.05
+    assert 0.1 < (found[0] != found[1]).mean() < 0.6
+    with pytest.raises(UserError, match="matmul seed = 1: only results of a float format"):
+        replace(job, result_format=None, seed=1)

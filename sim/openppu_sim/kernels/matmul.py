@@ -17,6 +17,9 @@ __all__ = ["MatmulJob", "MatmulPlan", "Operand", "Programs", "matmul_programs", 
 LOADED, ENDED, READY, STORED = range(4)
 """Semaphores: loads that have ended; products; results that are there; stores that have ended."""
 
+SEED_STEPS = (0x9E37_79B9, 0x85EB_CA6B)
+"""Odd numbers, by which rows and columns move a seed."""
+
 
 @dataclass
 class Programs:
@@ -143,8 +146,10 @@ def _product(job: MatmulJob, made: Schedule, product: Product, wait: tuple[int, 
         "result": int(result),
         "result_format": FORMATS[job.result_format].code if job.result_format else 0,
         "relu": job.relu and last,
+        "saturate": int(job.saturate and result is Result.CONVERTED),
+        "stochastic": int(job.seed is not None and result is Result.CONVERTED),
         "zero_point": job.zero_point,
-        "scale": job.scale,
+        "scale": job.scale if job.seed is None else _seed(job.seed, product),
         "a_address": product.a,
         "a_stride": made.a_stride,
         "b_address": product.b,
@@ -155,6 +160,11 @@ def _product(job: MatmulJob, made: Schedule, product: Product, wait: tuple[int, 
         "d_stride": made.d_stride if last else 0,
     }
     return Command(name="MATMUL", fields=fields, wait=wait, signal=(ENDED, 1))
+
+
+def _seed(seed: int, product: Product) -> int:
+    """Of a product's results, which are numbered from its own first row and column."""
+    return (seed ^ product.rows.first * SEED_STEPS[0] ^ product.columns.first * SEED_STEPS[1]) & 0xFFFF_FFFF
 
 
 def _store(job: MatmulJob, made: Schedule, store: Store) -> Command:

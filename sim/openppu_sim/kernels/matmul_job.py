@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from openppu.formats.spec import FORMATS
 
+from openppu_sim.errors import UserError
+
 SUM_BYTES = 4
 """Of a sum."""
 
@@ -36,6 +38,15 @@ class MatmulJob:
     scale : int
         Bits of the binary32 that int8 results are multiplied with.
     zero_point : int
+    saturate : bool
+        To fp8: what is too large becomes the largest finite number.
+    seed : int, optional
+        Round results of a float format stochastically; each product of the plan has its own seed, made of this one.
+
+    Raises
+    ------
+    UserError
+        If there is a seed, and no float format of results.
     """
 
     m: int
@@ -52,6 +63,12 @@ class MatmulJob:
     relu: bool = False
     scale: int = 0x3F80_0000
     zero_point: int = 0
+    saturate: bool = False
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.seed is not None and not (self.result_format and FORMATS[self.result_format].is_float):
+            raise UserError(f"matmul seed = {self.seed}: only results of a float format are rounded stochastically")
 
     @property
     def element_bytes(self) -> int:
