@@ -15,6 +15,7 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from openppu.chip.config import ClocksConfig
 from openppu.command.config import CommandConfig
 from openppu.dma.config import DmaConfig
 from openppu.hbm.stacks import HbmConfig
@@ -125,6 +126,7 @@ class ChipConfig(Section):
     vector: VectorConfig = dataclasses.field(default_factory=VectorConfig)
     matmul: MatmulConfig = dataclasses.field(default_factory=MatmulConfig)
     noc: NocConfig = dataclasses.field(default_factory=NocConfig)
+    clocks: ClocksConfig = dataclasses.field(default_factory=ClocksConfig)
     source: str = dataclasses.field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -147,7 +149,19 @@ class ChipConfig(Section):
         for label in ("name", "description", "source"):
             del values[label]
         del values["scratchpad"]["fitted"]
+        if self.clocks == ClocksConfig():  # a chip from before there was a choice stays the same
+            del values["clocks"]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def clock_rates(self) -> dict[str, float]:
+        """MHz of each clock: ``clk``; with separate clocks, also ``hbm_clk`` and ``link_clk``, if there is a link."""
+        rates = {"clk": self.clock_mhz}
+        if self.clocks.separate:
+            rates["hbm_clk"] = self.hbm.clock_mhz
+            if self.link.ports:
+                rates["link_clk"] = self.link.clock_mhz
+        return rates
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields of the tile changed, for example ``rows=16, columns=16``; checked again."""
@@ -158,7 +172,7 @@ SECTIONS: dict[str, type[Section]] = {
     cls.SECTION: cls
     for cls in (
         *(ChipConfig, TileConfig, HbmConfig, LinkConfig, CommandConfig),
-        *(ScratchpadConfig, DmaConfig, VectorConfig, MatmulConfig, NocConfig),
+        *(ScratchpadConfig, DmaConfig, VectorConfig, MatmulConfig, NocConfig, ClocksConfig),
     )
 }
 

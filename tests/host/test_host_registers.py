@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from openppu.command.registers import MOST_QUEUES
 from openppu.common.axi import Response
 from openppu.config import load
 from openppu.host.blocks import SLOT_BITS, blocks, header, html, page
@@ -39,7 +40,7 @@ def test_registers_by_name():
 
     file = RegisterFile(blocks(load("demo"), QUEUES), read=lambda address: memory.get(address, 0), write=write)
     file["command.store.base"] = 0x12_3456_7880
-    base = 0x1_0000 + 0x400
+    base = 0x1_0000 + 0x280
     assert writes == [base, base + 4]
     assert file["command.store.base"] == 0x12_3456_7880
     assert file["command.store.base1"] == 0x12
@@ -178,3 +179,21 @@ def test_the_hub_leads_to_each_part_and_to_no_other(seed):
 def test_slots_that_do_not_fit_are_refused(slots):
     with pytest.raises(ValueError, match="slot"):
         AxiLiteHub(address_bits=20, slot_bits=16, slots=slots)
+
+
+def test_more_than_32_queues_have_several_words_of_a_bit_each():
+    names = [f"load{number}" for number in range(70)]
+    values: dict[int, int] = {}
+    file = RegisterFile(blocks(load("tiny"), names), read=lambda at: values.get(at, 0), write=values.__setitem__)
+    file["command.interrupt_enable"] = 1 << 69 | 1 << 32 | 5
+    assert [values[0x1_0100 + 4 * word] for word in range(3)] == [5, 1, 1 << 5]
+    assert file["command.interrupt_enable"] == 1 << 69 | 1 << 32 | 5
+    with pytest.raises(UserError, match=f"give at most {(1 << 70) - 1}"):
+        file["command.restart"] = 1 << 70
+
+
+def test_a_map_of_the_largest_processor_fits_its_slot():
+    (block,) = [each for each in blocks(load("tiny"), [f"q{n}" for n in range(MOST_QUEUES)]) if each.name == "command"]
+    offsets = [register.offset for register in block.registers]
+    assert len(set(offsets)) == len(offsets)
+    assert max(offsets) < 1 << SLOT_BITS

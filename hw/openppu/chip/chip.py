@@ -1,9 +1,12 @@
 """The whole chip."""
 
+from collections.abc import Mapping
+
 from amaranth import Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from openppu.chip.borders import Borders
 from openppu.chip.compute_unit import ENGINES, ComputeUnit
 from openppu.command.instructions import instructions
 from openppu.command.processor import CommandProcessor
@@ -35,6 +38,20 @@ SCRUB_INTERVAL = 1024
 WORD_BITS = (WORD_BYTES - 1).bit_length()
 
 
+NO_DOMAINS: Mapping[str, str] = {}
+
+
+def recovered(chip: ChipConfig) -> dict[str, str]:
+    """The domains of what the ports receive, if those clocks are recovered from the lanes."""
+    names = [f"rx_{port}" for port in range(chip.link.ports)] if chip.link.recovered_clock else []
+    return dict(zip(names, names, strict=True))
+
+
+def domains_of(chip: ChipConfig) -> dict[str, str]:
+    """The clock domain of each kind of part: its name in the chip."""
+    return {"hbm": "hbm", "link": "link"} if chip.clocks.separate else {"hbm": "sync", "link": "sync"}
+
+
 def queues_of(chip: ChipConfig) -> list[tuple[str, str]]:
     """The command processor's queues, each with its engine: four a compute unit, and the link's."""
     units = range(chip.compute_units)
@@ -45,6 +62,10 @@ def queues_of(chip: ChipConfig) -> list[tuple[str, str]]:
 
 class Chip(wiring.Component):
     """Compute units, channels of memory, ports to other chips, and the host's registers and window to memory.
+
+    With separate clocks, the memory controllers and ``phy`` are in the domain ``hbm``, the link and ``serdes`` in
+    ``link``, all else in ``sync``; each crossing adds the latency of `openppu.common.stream_crossing`. All domains must
+    be in reset together for 4 clocks of the slowest.
 
     Members
     -------
@@ -84,70 +105,80 @@ class Chip(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config = self.config
+        config, domains = self.config, domains_of(self.config)
         queues = queues_of(config)
 
-        def part(name, component):
-            m.submodules[name] = shared(component, platform)
+        def part(name, component, domains=NO_DOMAINS):
+            m.submodules[name] = shared(component, platform, domains=domains)
             return component
 
+        borders = Borders(m, part)
         processor = part("command_processor", CommandProcessor(config.command, instructions(), queues))
         window = part("window", Window(tags=WINDOW_TAGS, id_bits=WINDOW_ID_BITS))
         units = [part(f"unit_{number}", ComputeUnit(config)) for number in range(config.compute_units)]
-        link = None
-        if config.link.ports:
-            link = part("link", LinkUnit(CollectiveConfig(link=config.link)))
         wiring.connect(m, wiring.flipped(self.window), window.axi)
         m.d.comb += self.interrupts.eq(processor.interrupts)
 
         # Commands.
         engines = [(unit.commands[n], unit.finished[n]) for unit in units for n in range(len(ENGINES))]
-        if link is not None:
-            engines.append((link.commands, link.finished))
-            wiring.connect(m, processor.remote, link.remote)
-            wiring.connect(m, link.signals, processor.signals)
-            m.d.comb += link.memory_bytes.eq(config.hbm.capacity)
-            for mine, port in zip(link.serdes, self.serdes, strict=True):
-                wiring.connect(m, mine, wiring.flipped(port))
-        else:
-            m.d.comb += processor.remote.ready.eq(1)
         for number, (commands, finished) in enumerate(engines):
             wiring.connect(m, processor.issue[number], commands)
             wiring.connect(m, finished, processor.finished[number])
         for unit in units:
             m.d.comb += [unit.hbm_bytes.eq(config.hbm.capacity), unit.scrub_interval.eq(SCRUB_INTERVAL)]
+        link = self._link(m, part, borders, processor) if config.link.ports else None
+        if link is None:
+            m.d.comb += processor.remote.ready.eq(1)
 
-        controllers = self._memory(m, part, processor, window, units, link)
-        self._registers(m, part, queues, processor, controllers, link)
+        users = [processor.memory, window.memory, *(port for unit in units for port in unit.memory)]
+        if link is not None:
+            users += [
+                borders.memory(f"link_memory_{number}", port, domains=(domains["link"], "sync"))
+                for number, port in enumerate(link.memory)
+            ]
+        controllers = self._memory(m, part, borders, users, units)
+        self._registers(m, part, borders, queues, processor, controllers, link)
         return m
 
-    def _memory(self, m, part, processor, window, units, link):
+    def _link(self, m, part, borders, processor):
+        """The link, with its commands, signals and lanes; its queue is the last."""
+        config, here = self.config, domains_of(self.config)["link"]
+        link = part("link", LinkUnit(CollectiveConfig(link=config.link)), {"sync": here, **recovered(config)})
+        there, back = ("sync", here), (here, "sync")
+        borders.stream("link_issue", processor.issue[-1], link.commands, domains=there)
+        borders.stream("link_finished", link.finished, processor.finished[-1], domains=back)
+        borders.stream("link_remote", processor.remote, link.remote, domains=there)
+        borders.stream("link_signals", link.signals, processor.signals, domains=back)
+        m.d.comb += link.memory_bytes.eq(config.hbm.capacity)
+        for mine, port in zip(link.serdes, self.serdes, strict=True):
+            wiring.connect(m, mine, wiring.flipped(port))
+        return link
+
+    def _memory(self, m, part, borders, users, units):
         """The network, with all that asks and all that answers."""
-        config = self.config
-        users = [processor.memory, window.memory, *(port for unit in units for port in unit.memory)]
-        users += link.memory if link is not None else []
-        tags = max(user.signature.tags for user in users)
+        config, domain = self.config, domains_of(self.config)["hbm"]
         plan = Plan(
             noc=config.noc,
             hbm=config.hbm,
             scratchpad=config.scratchpad,
             initiators=len(users),
             units=len(units),
-            tags=tags,
+            tags=max(user.signature.tags for user in users),
         )
         network = part("network", Noc(plan))
         for user, port in zip(users, network.initiator, strict=True):
             join(m, user, port)
         for unit, port in zip(units, network.scratchpad, strict=True):
             wiring.connect(m, port, unit.pad)
-        channels = config.hbm.stacks * config.hbm.channels
         controllers = []
-        for number in range(channels):
+        for number in range(config.hbm.stacks * config.hbm.channels):
             controller = Controller(config.hbm.channel, start=self.start, reset_clocks=self.reset_clocks)
-            controllers.append(part(f"channel_{number}", controller))
+            controllers.append(part(f"channel_{number}", controller, {"sync": domain}))
             wiring.connect(m, controller.phy, wiring.flipped(self.phy[number]))
             for port in range(plan.ports):
-                self._reach(m, network.channel[number * plan.ports + port], controller, port)
+                user = network.channel[number * plan.ports + port]
+                user = borders.memory(f"channel_{number}_memory_{port}", user, domains=("sync", domain))
+                self._reach(m, user, controller, port)
         return controllers
 
     def _reach(self, m, channel, controller, port):
@@ -168,9 +199,9 @@ class Chip(wiring.Component):
         """When a stream between the two may move, by its name; others always may."""
         return {}
 
-    def _registers(self, m, part, queues, processor, controllers, link):
+    def _registers(self, m, part, borders, queues, processor, controllers, link):
         """The hub, and behind it the chip's own constants and all parts that have registers."""
-        config = self.config
+        config, domains = self.config, domains_of(self.config)
         found = blocks(config, [name for name, _ in queues])
         hub = part(
             "hub",
@@ -189,20 +220,14 @@ class Chip(wiring.Component):
         m.submodules.identity = identity
         wiring.connect(m, port.requests, identity.requests)
         wiring.connect(m, identity.responses, port.responses)
-        parts = {"chip": port.axi, "command": processor.axi}
+        parts = {"chip": (port.axi, "sync"), "command": (processor.axi, "sync")}
         if link is not None:
-            parts |= {"link": link.axi, "collective": link.collective_axi}
-        parts |= {f"hbm{number}": controller.control for number, controller in enumerate(controllers)}
+            parts |= {"link": (link.axi, domains["link"]), "collective": (link.collective_axi, domains["link"])}
+        parts |= {f"hbm{number}": (each.control, domains["hbm"]) for number, each in enumerate(controllers)}
         for block, axi in zip(found, hub.parts, strict=True):
-            _lead(m, axi, parts[block.name])
+            registers, domain = parts[block.name]
+            borders.registers(f"{block.name}_registers", axi, registers, domain=domain)
 
 
 def _nothing():
     return data.StructLayout({})
-
-
-def _lead(m, axi, part):
-    """A port of the hub to a part with a narrower address."""
-    for name, member in axi.signature.members.items():
-        mine, theirs = getattr(axi, name), getattr(part, name)
-        m.d.comb += theirs.eq(mine) if member.flow is Out else mine.eq(theirs)

@@ -13,6 +13,7 @@ from openppu.dma.load_engine import LoadEngine
 from openppu.dma.store_engine import StoreEngine
 from openppu.matmul.engine import MatmulEngine
 from openppu.matmul.instruction import MATMUL
+from openppu.scratchpad.error_log import error_log_layout
 from openppu.scratchpad.port import ScratchpadPort
 from openppu.scratchpad.scratchpad import SCRUB_INTERVAL_BITS, Scratchpad
 from openppu.vector.engine import VectorEngine
@@ -57,7 +58,6 @@ class ComputeUnit(wiring.Component):
         self.config = config
         pad = config.scratchpad
         count = len(ENGINES)
-        self._scratchpad = Scratchpad(pad, ports=PORTS)
         super().__init__(
             {
                 "commands": In(stream.Signature(issue_layout())).array(count),
@@ -66,7 +66,7 @@ class ComputeUnit(wiring.Component):
                 "pad": In(ScratchpadPort(address_bits=pad.address_bits, word_bytes=pad.word_bytes)),
                 "hbm_bytes": In(ADDRESS_BITS),
                 "scrub_interval": In(SCRUB_INTERVAL_BITS),
-                "log": Out(self._scratchpad.log.shape()),
+                "log": Out(error_log_layout(pad)),
                 "clear_log": In(1),
                 "filling": Out(1),
             }
@@ -84,7 +84,7 @@ class ComputeUnit(wiring.Component):
         for name, engine in engines.items():
             m.submodules[name] = shared(engine, platform)
         load, store, matmul, vector = engines.values()
-        pad = self._scratchpad
+        pad = Scratchpad(config.scratchpad, ports=PORTS)
         m.submodules.scratchpad = shared(pad, platform)
         users = [
             *(matmul.activations, matmul.weights, matmul.addends, matmul.results),

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from openppu.command.config import CommandConfig
 from openppu.command.error import Error, finished_layout
-from openppu.command.layouts import TIME_BITS, note_layout, record_layout, remote_layout, signal_layout
+from openppu.command.layouts import QUEUE_BITS, TIME_BITS, note_layout, record_layout, remote_layout, signal_layout
 
 
 class Completion(wiring.Component):
@@ -24,7 +24,7 @@ class Completion(wiring.Component):
 
     Members
     -------
-    queue : In(8), now : In(TIME_BITS)
+    queue : In(QUEUE_BITS), now : In(TIME_BITS)
         Of the records.
     notes : In(stream of note_layout)
     finished : In(stream of finished_layout)
@@ -47,7 +47,7 @@ class Completion(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "queue": In(8),
+                "queue": In(QUEUE_BITS),
                 "now": In(TIME_BITS),
                 "notes": In(stream.Signature(note_layout())),
                 "finished": In(stream.Signature(finished_layout())),

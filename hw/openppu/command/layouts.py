@@ -25,6 +25,9 @@ VALUE_BITS = 16
 TAG_BITS = 16
 CHIP_BITS = 6
 TIME_BITS = 64
+QUEUE_BITS = 16
+"""Of a queue's number in a record."""
+
 RECORD_BYTES = 32
 
 
@@ -104,10 +107,10 @@ def record_layout() -> data.StructLayout:
     return data.StructLayout(
         {
             "tag": TAG_BITS,
-            "queue": 8,
+            "queue": QUEUE_BITS,
             "opcode": OPCODE_BITS,
             "error": Error,
-            "unused": 24,
+            "unused": 16,
             "index": 32,
             "number": 32,
             "begun": TIME_BITS,

@@ -10,6 +10,7 @@ from openppu.command.error import finished_layout
 from openppu.command.fetch import COMMAND_BITS, Fetch
 from openppu.command.instruction import Instruction
 from openppu.command.layouts import (
+    QUEUE_BITS,
     TIME_BITS,
     issue_layout,
     queue_control_layout,
@@ -39,7 +40,7 @@ class Queue(wiring.Component):
 
     Members
     -------
-    number : In(8)
+    number : In(QUEUE_BITS)
         Of the queue, for records.
     now : In(TIME_BITS)
     control : In(queue_control_layout()), restart : In(1), status : Out(queue_status_layout())
@@ -59,7 +60,7 @@ class Queue(wiring.Component):
         self.instructions = tuple(instructions)
         super().__init__(
             {
-                "number": In(8),
+                "number": In(QUEUE_BITS),
                 "now": In(TIME_BITS),
                 "control": In(queue_control_layout()),
                 "restart": In(1),

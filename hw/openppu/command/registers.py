@@ -18,7 +18,7 @@ from openppu.command.layouts import (
     queue_status_layout,
 )
 from openppu.command.records import records_control_layout
-from openppu.common.register_map import Register, c_header, field_registers, markdown_row
+from openppu.common.register_map import REGISTER_BITS, Register, c_header, field_registers, markdown_row
 
 ADDRESS_BITS = 16
 """Of an address in bytes."""
@@ -26,8 +26,12 @@ ADDRESS_BITS = 16
 IDENTITY = 0x434D4431
 """What register ``identity`` reads: "CMD1" in ASCII."""
 
-MOST_QUEUES = 64
-_QUEUE, _CONTROL, _STROBES, _STATUS = 0x200, 0x00, 0x40, 0x80
+_FIRST, _QUEUE, _CONTROL, _STATUS = 0x200, 0x80, 0x00, 0x20
+MOST_QUEUES = ((1 << ADDRESS_BITS) - _FIRST) // _QUEUE
+"""As many as there is room for."""
+
+_INTERRUPT_ENABLE, _INTERRUPTS, _SEEN, _RESTART = 0x100, 0x140, 0x180, 0x1C0
+"""Of registers with a bit a queue: there is room for 16 words each."""
 
 _MEANING = {
     "base": "address of the ring's first byte, a multiple of 64",
@@ -92,7 +96,7 @@ def registers(config: CommandConfig, queues: Sequence[str]) -> tuple[Register, .
 def _registers(config: CommandConfig, queues: Sequence[str]) -> Iterator[Register]:
     count = len(queues)
     yield Register(name="identity", offset=0x000, bits=32, reset=IDENTITY, meaning='"CMD1"')
-    yield Register(name="queues", offset=0x004, bits=8, reset=count, meaning="queues")
+    yield Register(name="queues", offset=0x004, bits=16, reset=count, meaning="queues")
     yield Register(
         name="semaphores", offset=0x008, bits=16, reset=config.semaphores, meaning="semaphores, numbered from 0"
     )
@@ -103,38 +107,17 @@ def _registers(config: CommandConfig, queues: Sequence[str]) -> Iterator[Registe
     yield Register(name="now_high", offset=0x014, bits=32, source=("status", "now"), low=32, meaning="bits 63 to 32")
 
     def writable(name: str, offset: int, bits: int, source: tuple[str, ...], meaning: str, most: int) -> Register:
-        readable = source[0] == "control"
         return Register(
             name=name,
             offset=offset,
             bits=bits,
             source=source,
-            readable=readable,
+            readable=source[0] == "control",
             writable=True,
             allowed=range(most + 1),
             meaning=meaning,
         )
 
-    all_queues = (1 << count) - 1
-    yield writable(
-        "interrupt_enable",
-        0x020,
-        count,
-        ("control", "interrupts"),
-        "a bit a queue: its interrupts reach the host",
-        all_queues,
-    )
-    yield Register(
-        name="interrupts",
-        offset=0x024,
-        bits=count,
-        source=("status", "interrupts"),
-        meaning="a bit a queue: a command that interrupts, or one with an error, has ended",
-    )
-    yield writable("seen", 0x028, count, ("strobes", "seen"), "a bit a queue: take its interrupt away", all_queues)
-    yield writable(
-        "restart", 0x02C, count, ("strobes", "restart"), "a bit a queue: forget all up to `tail`", all_queues
-    )
     yield writable(
         "semaphore",
         0x030,
@@ -166,8 +149,15 @@ def _registers(config: CommandConfig, queues: Sequence[str]) -> Iterator[Registe
         source=("status", "records_failed"),
         meaning="the memory refused a record",
     )
+    for name, offset, source, meaning in (
+        ("interrupt_enable", _INTERRUPT_ENABLE, ("control", "interrupts"), "its interrupts reach the host"),
+        ("interrupts", _INTERRUPTS, ("status", "interrupts"), "a command that interrupts, or has an error, has ended"),
+        ("seen", _SEEN, ("strobes", "seen"), "take its interrupt away"),
+        ("restart", _RESTART, ("strobes", "restart"), "forget all up to `tail`"),
+    ):
+        yield from _bit_a_queue(name, offset, source, count, meaning)
     for number, name in enumerate(queues):
-        base = 0x200 + number * _QUEUE
+        base = _FIRST + number * _QUEUE
         yield from field_registers(
             queue_control_layout(),
             ("control", "queues", str(number)),
@@ -182,6 +172,25 @@ def _registers(config: CommandConfig, queues: Sequence[str]) -> Iterator[Registe
             base + _STATUS,
             _MEANING.__getitem__,
             prefix=f"{name}.",
+        )
+
+
+def _bit_a_queue(name: str, offset: int, source: tuple[str, ...], count: int, meaning: str) -> Iterator[Register]:
+    """As many words as there must be; one alone has no number."""
+    writable = source[0] != "status"
+    for low in range(0, count, REGISTER_BITS):
+        bits = min(count - low, REGISTER_BITS)
+        alone = count <= REGISTER_BITS
+        yield Register(
+            name=name if alone else f"{name}{low // REGISTER_BITS}",
+            offset=offset + low // 8,
+            bits=bits,
+            source=source,
+            low=low,
+            readable=source[0] != "strobes",
+            writable=writable,
+            allowed=range(1 << bits) if writable else range(0),
+            meaning=f"a bit a queue: {meaning}" + ("" if alone else f": bits {low + bits - 1} to {low}"),
         )
 
 

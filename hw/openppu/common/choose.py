@@ -91,13 +91,14 @@ class KeptTurns(wiring.Component):
     """
 
     def __init__(self, width: int):
+        if width < 1:
+            raise ValueError(f"KeptTurns width = {width}: give at least 1")
         self.width = width
-        self._turns = RoundRobin(width)  # which checks it
         super().__init__({"requests": In(width), "served": In(1), "valid": Out(1), "pick": Out(range(width))})
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.turns = turns = self._turns
+        m.submodules.turns = turns = RoundRobin(self.width)
         held = Signal()
         holder = Signal.like(self.pick)
         m.d.comb += [

@@ -1,6 +1,6 @@
 """Registers on a simple bus, made from their description."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from amaranth import Module, Mux, Signal, Value
@@ -116,16 +116,14 @@ class RegisterBlock(wiring.Component):
         members = {"control": self.control, "status": self.status, "strobes": self.strobes}
         found, least, most = (Signal(REGISTER_BITS, name=name) for name in ("found", "least", "most"))
         readable, writable = Signal(), Signal()
-        with m.Switch(request.address):
-            for register in self.registers:
-                with m.Case(register.offset):
-                    m.d.comb += [readable.eq(register.readable), writable.eq(register.writable)]
-                    if not register.source:
-                        m.d.comb += found.eq(register.reset)
-                    elif register.readable:
-                        m.d.comb += found.eq(_bits(members, register))
-                    if register.writable:
-                        m.d.comb += [least.eq(register.allowed[0]), most.eq(register.allowed[-1])]
+        for register in _in_case_of(m, request.address, self.registers):
+            m.d.comb += [readable.eq(register.readable), writable.eq(register.writable)]
+            if not register.source:
+                m.d.comb += found.eq(register.reset)
+            elif register.readable:
+                m.d.comb += found.eq(_bits(members, register))
+            if register.writable:
+                m.d.comb += [least.eq(register.allowed[0]), most.eq(register.allowed[-1])]
 
         merged = Signal(REGISTER_BITS)
         # Most blocks allow zeros everywhere.
@@ -143,15 +141,39 @@ class RegisterBlock(wiring.Component):
                 self.responses.payload.data.eq(Mux(reads, found, 0)),
                 self.responses.payload.error.eq(~reads & ~writes),
             ]
-        with m.If(pending & leave & writes), m.Switch(request.address):
-            for register in self.registers:
-                if register.writable:
-                    with m.Case(register.offset):
-                        if register.source[0] == "strobes":
-                            m.d.comb += _bits(members, register).eq(merged)
-                        else:
-                            m.d.sync += _bits(members, register).eq(merged)
+        with m.If(pending & leave & writes):
+            for register in _in_case_of(m, request.address, [each for each in self.registers if each.writable]):
+                if register.source[0] == "strobes":
+                    m.d.comb += _bits(members, register).eq(merged)
+                else:
+                    m.d.sync += _bits(members, register).eq(merged)
         return m
+
+
+MANY = 256
+"""Registers, above which an address is decoded in two steps."""
+
+PAGE_BITS = 9
+"""Of an address in bytes, of the second step."""
+
+
+def _in_case_of(m: Module, address: Value, registers: Sequence[Register]) -> Iterator[Register]:
+    """Each register, while the module's statements are those of an access to it."""
+    if len(registers) <= MANY:
+        with m.Switch(address):
+            for register in registers:
+                with m.Case(register.offset):
+                    yield register
+        return
+    pages: dict[int, list[Register]] = {}
+    for register in registers:
+        pages.setdefault(register.offset >> PAGE_BITS, []).append(register)
+    with m.Switch(address[PAGE_BITS:]):
+        for page, those in pages.items():
+            with m.Case(page), m.Switch(address[:PAGE_BITS]):
+                for register in those:
+                    with m.Case(register.offset & ((1 << PAGE_BITS) - 1)):
+                        yield register
 
 
 def _bits(members: Mapping[str, Any], register: Register) -> Value:

@@ -28,7 +28,7 @@ CHIP_BITS = 8
 IDENTITY = 0x50505531
 """What the first register reads: "PPU1" in ASCII."""
 
-VERSION = 1
+VERSION = 2
 """Of this map."""
 
 

@@ -1,17 +1,14 @@
 """The network between a chip's engines and its memories."""
 
-from amaranth import Const, Module
+from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from openppu.common.memory import MemorySignature
 from openppu.common.shared import shared
-from openppu.noc.initiator import Initiator
-from openppu.noc.layouts import request_flit_layout, response_flit_layout
+from openppu.noc.node import Node, Ways
 from openppu.noc.plan import ORDERS, Place, Plan
-from openppu.noc.router import OPPOSITE, Router, may_go
-from openppu.noc.target import Target
-from openppu.scratchpad.memory_port import ScratchpadMemory
+from openppu.noc.router import OPPOSITE, may_go
 from openppu.scratchpad.port import ScratchpadPort
 
 STEPS = {"north": (0, -1), "south": (0, 1), "west": (-1, 0), "east": (1, 0)}
@@ -55,73 +52,67 @@ class Noc(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        plan = self.plan
-        initiators = [Initiator(plan) for _ in range(plan.initiators)]
-        for number, (initiator, user, place) in enumerate(
-            zip(initiators, self.initiator, plan.initiator_places, strict=True)
-        ):
-            m.submodules[f"initiator_{number}"] = shared(initiator, platform)
-            wiring.connect(m, wiring.flipped(user), initiator.user)
-            m.d.comb += [
-                *(initiator.place[name].eq(getattr(place, name)) for name in ("x", "y", "local")),
-                initiator.order.eq(number % ORDERS),
-            ]
-        targets = [Target(plan, tags=plan.hbm.tags) for _ in range(plan.targets)]
-        for number, target in enumerate(targets):
-            m.submodules[f"target_{number}"] = shared(target, platform)
-        for target, channel in zip(targets, self.channel, strict=False):
-            wiring.connect(m, target.memory, wiring.flipped(channel))
-        for unit, target in enumerate(targets[plan.channel_ports :]):
-            pad = ScratchpadMemory(plan.scratchpad, tags=plan.hbm.tags)
-            m.submodules[f"scratchpad_{unit}"] = shared(pad, platform)
-            wiring.connect(m, target.memory, pad.memory)
-            wiring.connect(m, pad.port, wiring.flipped(self.scratchpad[unit]))
+        plan, planes = self.plan, range(self.plan.noc.planes)
+        places = [(x, y) for y in range(plan.noc.rows) for x in range(plan.noc.columns)]
+        initiators = _by_place(plan.initiator_places)
+        channels = _by_place(plan.target_places[: plan.channel_ports])
+        scratchpads = _by_place(plan.target_places[plan.channel_ports :])
+        target_planes = plan.target_planes
+        pad_planes = target_planes[plan.channel_ports :]
 
-        requests, responses = request_flit_layout(plan), response_flit_layout(plan)
-        users = list(zip(plan.initiator_places, initiators, strict=True))
-        for plane in range(plan.noc.planes):
-            here = list(zip(plan.target_places, targets, strict=True))[plane :: plan.noc.planes]
-            sources = [(place, initiator.requests[plane]) for place, initiator in users]
-            sinks = [(place, target.requests) for place, target in here]
-            self._mesh(m, platform, f"request_{plane}", requests, sources, sinks, whole=True)
-            sources = [(place, target.responses) for place, target in here]
-            sinks = [(place, initiator.responses[plane]) for place, initiator in users]
-            self._mesh(m, platform, f"response_{plane}", responses, sources, sinks, whole=False)
+        # A network has links where there are packets.
+        asked = [_links(places, set(initiators)) for _ in planes]
+        answered = [
+            _links(places, {(place.x, place.y) for place in plan.target_places[plane :: plan.noc.planes]})
+            for plane in planes
+        ]
+        nodes = {}
+        for x, y in places:
+            node = Node(
+                plan,
+                initiators=len(initiators.get((x, y), ())),
+                channels=tuple(target_planes[number] for number in channels.get((x, y), ())),
+                scratchpads=tuple(pad_planes[number] for number in scratchpads.get((x, y), ())),
+                requests=tuple(_ways(x, y, asked[plane]) for plane in planes),
+                responses=tuple(_ways(x, y, answered[plane]) for plane in planes),
+            )
+            nodes[x, y] = node
+            # Where there is one, it is no module of its own.
+            m.submodules[f"node_{x}_{y}"] = shared(node, platform) if plan.noc.is_mesh else node
+            m.d.comb += [node.x.eq(x), node.y.eq(y)]
+            for mine, number in zip(node.ports("initiator"), initiators.get((x, y), ()), strict=True):
+                wiring.connect(m, wiring.flipped(self.initiator[number]), mine)
+            for order, number in zip(node.ports("order"), initiators.get((x, y), ()), strict=True):
+                m.d.comb += order.eq(number % ORDERS)
+            for mine, number in zip(node.ports("channel"), channels.get((x, y), ()), strict=True):
+                wiring.connect(m, mine, wiring.flipped(self.channel[number]))
+            for mine, number in zip(node.ports("scratchpad"), scratchpads.get((x, y), ()), strict=True):
+                wiring.connect(m, mine, wiring.flipped(self.scratchpad[number]))
+
+        for plane in planes:
+            for kind in ("request", "response"):
+                for (x, y), node in nodes.items():
+                    ways = getattr(node, f"{kind}s")[plane]
+                    for side, flits in zip(ways.leaves, node.ports(f"{kind}_departures_{plane}"), strict=True):
+                        neighbour = nodes[_beside(x, y, side)]
+                        theirs = getattr(neighbour, f"{kind}s")[plane].arrives.index(OPPOSITE[side])
+                        wiring.connect(m, flits, neighbour.ports(f"{kind}_arrivals_{plane}")[theirs])
         return m
 
-    def _mesh(self, m: Module, platform, name: str, shape, sources, sinks, *, whole: bool) -> None:
-        """Routers, each with its neighbours and with what is at its place."""
-        noc = self.plan.noc
-        nodes = [(x, y) for y in range(noc.rows) for x in range(noc.columns)]
-        links = _links(nodes, {(place.x, place.y) for place, _ in sources})
-        routers = {}
-        for x, y in nodes:
-            router = Router(
-                shape,
-                arrives=tuple(side for side in STEPS if (_beside(x, y, side), OPPOSITE[side]) in links),
-                leaves=tuple(side for side in STEPS if ((x, y), side) in links),
-                sources=len(_at(sources, x, y)),
-                sinks=len(_at(sinks, x, y)),
-                whole=whole,
-                queue=noc.queue if noc.is_mesh else 0,
-            )
-            m.submodules[f"{name}_router_{x}_{y}"] = shared(router, platform)
-            m.d.comb += [router.x.eq(Const(x)), router.y.eq(Const(y))]
-            routers[x, y] = router
-        for (x, y), router in routers.items():
-            for number, side in enumerate(router.leaves):
-                neighbour = routers[_beside(x, y, side)]
-                arrival = neighbour.arrivals[neighbour.arrives.index(OPPOSITE[side])]
-                wiring.connect(m, router.departures[number], arrival)
-            for number, flits in enumerate(_at(sources, x, y), start=len(router.arrives)):
-                wiring.connect(m, flits, router.arrivals[number])
-            for number, flits in enumerate(_at(sinks, x, y), start=len(router.leaves)):
-                wiring.connect(m, router.departures[number], flits)
+
+def _by_place(places: list[Place]) -> dict[tuple[int, int], list[int]]:
+    """The numbers of those at each place, in order."""
+    found: dict[tuple[int, int], list[int]] = {}
+    for number, place in enumerate(places):
+        found.setdefault((place.x, place.y), []).append(number)
+    return found
 
 
-def _at(ends: list[tuple[Place, object]], x: int, y: int) -> list:
-    """What is at a router, in order."""
-    return [flits for place, flits in ends if (place.x, place.y) == (x, y)]
+def _ways(x: int, y: int, links: set[tuple[tuple[int, int], str]]) -> Ways:
+    return Ways(
+        arrives=tuple(side for side in STEPS if (_beside(x, y, side), OPPOSITE[side]) in links),
+        leaves=tuple(side for side in STEPS if ((x, y), side) in links),
+    )
 
 
 def _beside(x: int, y: int, side: str) -> tuple[int, int]:

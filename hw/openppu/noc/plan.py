@@ -1,6 +1,8 @@
 """Where initiators and targets are in the mesh."""
 
+from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 
 from openppu.hbm.stack_interleave import split_stacks
 from openppu.hbm.stacks import HbmConfig
@@ -100,17 +102,17 @@ class Plan:
         """Of 32 bytes, of one unit."""
         return self.scratchpad.capacity // 32
 
-    @property
+    @cached_property
     def initiator_places(self) -> list[Place]:
         """Of each initiator."""
         return self._places([self._node(number, self.initiators) for number in range(self.initiators)])
 
-    @property
+    @cached_property
     def target_planes(self) -> list[int]:
         """Of each target: which mesh leads to it."""
         return [target % self.noc.planes for target in range(self.targets)]
 
-    @property
+    @cached_property
     def target_places(self) -> list[Place]:
         """Of each target, in its plane."""
         nodes = [self._node(number, self.channel_ports) for number in range(self.channel_ports)]
@@ -123,7 +125,9 @@ class Plan:
 
     def _places(self, nodes: list[int]) -> list[Place]:
         found: list[Place] = []
-        for number, node in enumerate(nodes):
+        there: Counter[int] = Counter()
+        for node in nodes:
             y, x = divmod(node, self.noc.columns)
-            found.append(Place(x, y, nodes[:number].count(node)))
+            found.append(Place(x, y, there[node]))
+            there[node] += 1
         return found

@@ -8,7 +8,7 @@ from openppu.command.error import Error
 from openppu.command.layouts import RECORD_BYTES, record_layout
 
 from openppu_sim.device.device import Device
-from openppu_sim.device.rings import RESERVED
+from openppu_sim.device.rings import RECORDS
 
 LOG2 = 12
 """Of the ring's records."""
@@ -66,7 +66,7 @@ def read_records(device: Device) -> list[Record]:
 
 
 def _base(device: Device) -> int:
-    return device.config.hbm.capacity - RESERVED // 2
+    return device.config.hbm.capacity - RECORDS
 
 
 def _registers(device: Device) -> Any:

@@ -22,11 +22,17 @@ from openppu_sim.program.text import print_command
 LOG2 = 8
 """Of a ring's commands, by default."""
 
-RESERVED = 1 << 20
-"""Bytes at the end of memory that hold the rings."""
+RECORDS = 1 << 19
+"""Bytes at the end of memory that are for records; the rings are before them."""
 
 STEP = 2_000
 """Cycles between two looks at the queues."""
+
+
+def rings_base(chip: ChipConfig) -> int:
+    """The first byte of memory that rings or records take: the last MiB, more if there are more than 32 queues."""
+    rings = len(queues_of(chip)) * (COMMAND_BYTES << LOG2)
+    return chip.hbm.capacity - RECORDS - max(rings, RECORDS)
 
 
 class Hardware(Protocol):
@@ -67,7 +73,7 @@ class Rings:
         log2: int = LOG2,
     ) -> None:
         self.hardware, self.chip = hardware, chip
-        self.rings = chip.hbm.capacity - RESERVED if rings is None else rings
+        self.rings = rings_base(chip) if rings is None else rings
         self.log2 = log2
         self.chips = topology.chips if topology else 1
         self.queues = [name for name, _ in queues_of(chip)]

@@ -18,7 +18,7 @@ from openppu.command.layouts import RECORD_BYTES, record_layout
 from openppu.config import ChipConfig, load
 from openppu_sim.cli import Parser, guarded
 from openppu_sim.device.device import Device
-from openppu_sim.device.rings import RESERVED
+from openppu_sim.device.rings import RECORDS, rings_base
 from openppu_sim.errors import SimulationError, UserError
 from openppu_sim.program.command import Command
 from openppu_sim.program.text import print_command
@@ -69,7 +69,7 @@ class Session:
         self.registers["command.records.log2"] = RECORDS_LOG2
         self.registers["command.records.enable"] = 1
         # All rows of memory that programs may write exist from now on, so that one more can be told.
-        rings = chip.hbm.capacity - RESERVED
+        rings = rings_base(chip)
         backend.write(0, rings, bytes(len(QUEUES) * 64 * 256))
         backend.write(0, self._records, bytes(RECORD_BYTES << RECORDS_LOG2))
         backend.write(0, 0, bytes(WINDOW))
@@ -77,7 +77,7 @@ class Session:
 
     @property
     def _records(self) -> int:
-        return self.chip.hbm.capacity - RESERVED // 2
+        return self.chip.hbm.capacity - RECORDS
 
     def run(self, steps: int, *, spoil: bool, show: bool = False) -> list[str]:
         """One program; the points of coverage that it has reached.
