@@ -8,7 +8,9 @@ from openppu.verilog import emit
 from openppu_sim.simulator.cocotb_runner import simulate
 from openppu_sim.simulator.lint import lint
 from openppu_sim.simulator.toolchain import find_icarus
+from openppu_verif.chip.native import simulated
 from openppu_verif.host.corner import HostCorner
+from openppu_verif.native.model import control, module_ports
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +41,19 @@ def test_registers_window_and_bell(sim: str, verilog: Path, build_root: Path, ra
 
 def test_the_corners_verilog_is_clean(verilog: Path) -> None:
     assert lint(verilog, "host_corner") == []
+
+
+@pytest.mark.slow
+def test_a_whole_chip_multiplies_for_a_host(tmp_path: Path, build_root: Path) -> None:
+    path = tmp_path / "chip.v"
+    chip = load("tiny")
+    emit(simulated(chip), top="chip", config=chip).write(path)
+    (result,) = simulate(
+        path,
+        top="chip",
+        test_module="openppu_verif.host.test_host_chip",
+        build_root=build_root,
+        parameters={"rate": 0.7, "build_root": str(build_root)},
+        control=control(module_ports(path.read_text())),
+    )
+    assert result.status == "passed"

@@ -111,17 +111,25 @@ struct Port {
 };
 
 struct Chip {
-  explicit Chip(const native::Factory& factory)
-      : model(factory()), clk(model.port("clk")), rst(model.port("rst")), interrupt(model.port("interrupts")) {}
+  explicit Chip(const native::Factory& factory) : model(factory()), interrupt(model.port("interrupts")) {}
 
   native::Pin registers(const char* name) const { return model.port(std::string("registers.") + name); }
   native::Pin window(const char* name) const { return model.port(std::string("window.") + name); }
 
   native::Model model;
-  native::Pin clk, rst, interrupt;
+  native::Pin interrupt;
+  std::vector<std::vector<native::Pin>> clocks;  // of each `Clock`
+  std::vector<native::Pin> resets;
   std::vector<std::unique_ptr<Memory>> memories;
   std::vector<Port> ports;
   bool in_reset = false;
+};
+
+// A clock of all chips: when its next edge comes, and what else moves with it.
+struct Clock {
+  std::string name;
+  uint64_t period = 1, next = 0;  // femtoseconds
+  bool memory = true, lanes = true;
 };
 
 class Bench {
@@ -134,9 +142,22 @@ class Bench {
     valid_ = lanes ? (uint64_t{1} << lanes) - 1 : 0;
     link::Faults faults;
     faults.bit_errors = std::stod(given.text("bit_errors"));
+    uint64_t slowest = 0;
+    for (const std::string& line : given.all("clock")) {  // name, period; the first is the chip's own
+      std::istringstream words(line);
+      clocks_.emplace_back();
+      words >> clocks_.back().name >> clocks_.back().period;
+      if (clocks_.back().period > slowest) slowest = clocks_.back().period;
+    }
+    for (Clock& clock : clocks_) {
+      clock.memory = clocks_.size() == 1 || clock.name == "hbm_clk";
+      clock.lanes = clocks_.size() == 1 || clock.name == "link_clk";
+    }
+    reset_ = RESET * ((slowest + clocks_.at(0).period - 1) / clocks_[0].period);
     for (int number = 0; number < count; ++number) {
       chips_.push_back(std::make_unique<Chip>(factory));
       Chip& chip = *chips_.back();
+      join(chip);
       for (int channel = 0; channel < given.number("channels"); ++channel)
         chip.memories.push_back(std::make_unique<Memory>(
             chip.model, "phy." + std::to_string(channel) + ".", given, given.number("checks") != 0));
@@ -157,7 +178,7 @@ class Bench {
       chips_.at(chip)->ports.at(port).peer = peer;
       chips_.at(chip)->ports.at(port).peer_port = peer_port;
     }
-    for (uint64_t cycle = 0; cycle < RESET; ++cycle) clock();
+    for (uint64_t cycle = 0; cycle < reset_; ++cycle) clock();
     in_reset_ = false;
   }
 
@@ -209,7 +230,7 @@ class Bench {
   // Resets a chip; its memory and what is on the lanes stay.
   void reset(uint32_t number) {
     chip(number).in_reset = true;
-    for (uint64_t cycle = 0; cycle < RESET; ++cycle) clock();
+    for (uint64_t cycle = 0; cycle < reset_; ++cycle) clock();
     chip(number).in_reset = false;
   }
 
@@ -350,10 +371,46 @@ class Bench {
     ready.set(0);
   }
 
+  // Finds the pins of each clock, and of all resets. What is received in a recovered clock comes with the lanes.
+  void join(Chip& chip) const {
+    for (const Clock& clock : clocks_) {
+      chip.clocks.emplace_back();
+      for (const auto& [name, pin] : chip.model.ports)
+        if (name == clock.name || (clock.lanes && name.rfind("rx_", 0) == 0 && ends(name, "_clk")))
+          chip.clocks.back().push_back(pin);
+    }
+    for (const auto& [name, pin] : chip.model.ports)
+      if (name == "rst" || ends(name, "_rst")) chip.resets.push_back(pin);
+  }
+
+  static bool ends(const std::string& name, const std::string& end) {
+    return name.size() >= end.size() && name.compare(name.size() - end.size(), end.size(), end) == 0;
+  }
+
+  // Up to the next edge of the chips' own clock, and that.
   void clock() {
+    const uint64_t edge = clocks_[0].next;
+    for (size_t number = 1; number < clocks_.size(); ++number)
+      while (clocks_[number].next < edge) step(clocks_[number].next);
+    step(edge);
+    ++now_;
+  }
+
+  // All edges at a time; others that are before it come first.
+  void step(uint64_t time) {
+    for (size_t number = 1; number < clocks_.size(); ++number)
+      if (clocks_[number].next < time) step(clocks_[number].next);
+    bool memory = false, lanes = false;
+    for (const Clock& clock : clocks_) {
+      if (clock.next != time) continue;
+      memory |= clock.memory;
+      lanes |= clock.lanes;
+    }
     for (const auto& chip : chips_) {
-      chip->rst.set(in_reset_ || chip->in_reset);
-      for (const auto& memory : chip->memories) memory->drive();
+      for (const native::Pin& pin : chip->resets) pin.set(in_reset_ || chip->in_reset);
+      if (memory)
+        for (const auto& device : chip->memories) device->drive();
+      if (!lanes) continue;
       for (Port& port : chip->ports) {
         if (port.peer < 0) continue;
         const link::Channel& from =
@@ -364,20 +421,30 @@ class Bench {
       }
     }
     for (const auto& chip : chips_) {
-      chip->clk.set(1);
+      set_clocks(*chip, time, 1);
       chip->model.evaluate();
     }
     for (const auto& chip : chips_) {
-      for (const auto& memory : chip->memories) memory->take();
-      for (Port& port : chip->ports) port.channel->step(port.send.at, port.send_idle.number());
-      chip->clk.set(0);
+      if (memory)
+        for (const auto& device : chip->memories) device->take();
+      if (lanes)
+        for (Port& port : chip->ports) port.channel->step(port.send.at, port.send_idle.number());
+      set_clocks(*chip, time, 0);
       chip->model.evaluate();
     }
-    ++now_;
+    for (Clock& clock : clocks_)
+      if (clock.next == time) clock.next += clock.period;
+  }
+
+  void set_clocks(const Chip& chip, uint64_t time, uint64_t level) const {
+    for (size_t number = 0; number < clocks_.size(); ++number)
+      if (clocks_[number].next == time)
+        for (const native::Pin& pin : chip.clocks[number]) pin.set(level);
   }
 
   std::vector<std::unique_ptr<Chip>> chips_;
-  uint64_t now_ = 0, valid_ = 0;
+  std::vector<Clock> clocks_;
+  uint64_t now_ = 0, valid_ = 0, reset_ = RESET;
   size_t lane_bytes_ = 0;
   bool in_reset_ = true;
   uint64_t pauses_ = 0;

@@ -49,6 +49,12 @@ RESET_CLOCKS = 32
 GROUPS = 8
 """Files of C++: each takes the compiler some seconds."""
 
+CLOCKS = {"hbm_clk": ("phy__", "hbm_rst"), "link_clk": ("serdes__", "link_rst")}
+"""Of the inputs of a chip with separate clocks."""
+
+FEMTOSECONDS = 1e9
+"""Of a microsecond: the period of 1 MHz."""
+
 RESPONSES = {2: "is refused (SLVERR)", 3: "leads nowhere (DECERR)"}
 
 
@@ -87,7 +93,15 @@ def build_chip(chip: ChipConfig, build_root: Path, *, waves: bool = False, word_
         If a tool is missing or rejects its input.
     """
     key = chip.fingerprint() + (f" {word_cycles}" if word_cycles > 1 else "")
-    return build_model(lambda: simulated(chip, word_cycles), TOP, key, build_root, waves=waves, groups=GROUPS)
+    return build_model(
+        lambda: simulated(chip, word_cycles),
+        TOP,
+        key,
+        build_root,
+        clocks=CLOCKS if chip.clocks.separate else {},
+        waves=waves,
+        groups=GROUPS,
+    )
 
 
 class Session:
@@ -133,6 +147,7 @@ class Session:
         lines = [
             *memory_lines(chip.hbm.channel.organisation, settings),
             *(f"chips {self.chips}", f"channels {channels}", f"ports {link.ports}", f"checks {int(checks)}"),
+            *(f"clock {name} {round(FEMTOSECONDS / rate)}" for name, rate in chip.clock_rates.items()),
             f"lanes {link.lanes if link.ports else 0}",
             f"lane_bits {link.lane_bits}",
             f"delay {delay or link.lane_bits}",

@@ -41,7 +41,7 @@ class ChannelMemory:
     Parameters
     ----------
     dut : cocotb handle
-        With the ports of `openppu.hbm.phy.PhySignature` under ``phy__``.
+        With the ports of `openppu.hbm.phy.PhySignature` under ``phy``, a prefix.
     config : ChannelConfig
     settings : Settings
         Its timing is the device's, too.
@@ -56,12 +56,12 @@ class ChannelMemory:
         Sees every command that the device takes.
     """
 
-    def __init__(self, dut: Any, config: ChannelConfig, settings: Settings, build_root: Path):
+    def __init__(self, dut: Any, config: ChannelConfig, settings: Settings, build_root: Path, *, phy: str = "phy"):
         of = config.organisation
         self.device = Device(settings.timing, of, build_root, initialised=False, read_delay=settings.read_delay)
         self.checker = Checker(settings.timing, of, build_root, initialised=False)
         self._row, self._column = row_slot_layout(of), column_slot_layout(of)
-        self._ports = {name: getattr(dut, f"phy__{name}") for name in (*_OUTPUTS, *_INPUTS)}
+        self._ports = {name: getattr(dut, f"{phy}__{name}") for name in (*_OUTPUTS, *_INPUTS)}
         self._driven: dict[str, int] = {}
 
     def drive(self) -> None:

@@ -1,13 +1,11 @@
 """The host's corner of a chip in cocotb: a host's own buses, from cocotbext-axi, on registers and window."""
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import cocotb
-from cocotb.handle import Immediate
 from cocotb.triggers import Timer
-from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
+from cocotbext.axi import AxiResp
 from openppu.command.error import Error
 from openppu.command.instructions import instructions
 from openppu.command.layouts import record_layout
@@ -17,10 +15,10 @@ from openppu.host.blocks import SLOT_BITS
 from openppu_sim.program.command import Command
 from openppu_sim.simulator.cocotb_runner import parameters
 
-from openppu_verif.hbm.axi_burst import BUS_BYTES, INCR, PAGE, Burst
-from openppu_verif.hbm.axi_manager import OKAY, Manager
+from openppu_verif.hbm.axi_burst import BUS_BYTES, PAGE
 from openppu_verif.hbm.axi_worker import Worker
 from openppu_verif.host.corner import TAGS, corner_blocks
+from openppu_verif.host.host import Host
 from openppu_verif.host.port_memory import PortMemory
 
 PATIENCE = 100_000
@@ -32,87 +30,20 @@ BLOCKS = corner_blocks(CHIP)
 RING, RECORDS = 0x8_0000, 0x9_0000
 
 
-class Host:
-    """Clock, memory, and the two buses, all with pauses."""
+class Corner(Host):
+    """The host at the corner alone, with a memory behind it."""
 
     def __init__(self, dut: Any) -> None:
-        self.dut, self.rate = dut, parameters()["rate"]
-        self.chance = random.Random(cocotb.RANDOM_SEED)
-        self.memory = PortMemory(dut, "memory", tags=TAGS, size=SIZE, chance=self.chance, rate=self.rate)
-        self.at = {block.base + each.offset: each for block in BLOCKS for each in block.registers}
-        self.named = {
-            f"{block.name}.{each.name}": block.base + each.offset for block in BLOCKS for each in block.registers
-        }
-
-    async def begin(self) -> None:
-        """Reset; then the buses."""
-        half = Timer(1, "ns")
-        await half
-        self.memory.begin()
-        self.dut.rst.set(Immediate(1))
-        for level in (0, 1, 0, 1, 0, 1):
-            self.dut.clk.set(Immediate(level))
-            await half
-        self.dut.rst.set(Immediate(0))
-        self.window = Manager(self.dut, self.pauses, prefix="window_")
-        self.registers = AxiLiteMaster(AxiLiteBus.from_prefix(self.dut, "registers_"), self.dut.clk, self.dut.rst)
-        for part in (self.registers.write_if, self.registers.read_if):
-            part.log.setLevel("WARNING")
-            for name in ("aw_channel", "w_channel", "b_channel", "ar_channel", "r_channel"):
-                if hasattr(part, name):
-                    getattr(part, name).set_pause_generator(self.pauses())
-
-    def pauses(self) -> Iterator[bool]:
-        """A channel that goes on as often as the memory's streams do."""
-        while True:
-            yield self.chance.random() >= self.rate
-
-    async def run(self, *tasks: Any) -> None:
-        """Go on until all tasks have ended; what they raise, raise."""
-        half = Timer(1, "ns")
-        started = [cocotb.start_soon(task) for task in tasks]
-        for cycle in range(PATIENCE):
-            self.dut.clk.set(Immediate(0))
-            self.memory.drive(cycle)
-            await half
-            self.memory.sample(cycle)
-            self.dut.clk.set(Immediate(1))
-            await half
-            self.window.collect()
-            if all(task.done() for task in started):
-                break
-        else:
-            raise AssertionError(f"not done after {PATIENCE} cycles")
-        for task in started:
-            task.result()
-
-    async def set(self, name: str, value: int) -> None:
-        """Write a register, of several words the low one first."""
-        names = [name] if name in self.named else [f"{name}{word}" for word in range(2)]
-        for word, each in enumerate(names):
-            answer = await self.registers.write(
-                self.named[each], (value >> 32 * word & 0xFFFF_FFFF).to_bytes(4, "little")
-            )
-            assert answer.resp == AxiResp.OKAY, each
-
-    async def get(self, name: str) -> int:
-        """Read a register."""
-        answer = await self.registers.read(self.named[name], 4)
-        assert answer.resp == AxiResp.OKAY, name
-        return int.from_bytes(answer.data, "little")
-
-    async def put(self, address: int, content: bytes) -> None:
-        """Write whole beats through the window."""
-        beats = [content[place : place + BUS_BYTES] for place in range(0, len(content), BUS_BYTES)]
-        words = [(int.from_bytes(beat, "little"), (1 << BUS_BYTES) - 1) for beat in beats]
-        burst = Burst(address, len(words), BUS_BYTES, INCR)
-        assert await self.window.write(burst, words, number=9) == OKAY
+        rate = parameters()["rate"]
+        chance = random.Random(cocotb.RANDOM_SEED + 3)
+        self.memory = PortMemory(dut, "memory", tags=TAGS, size=SIZE, chance=chance, rate=rate)
+        super().__init__(dut, BLOCKS, self.memory, rate=rate, patience=PATIENCE)
 
 
 @cocotb.test()
 async def accesses_to_registers_are_answered_as_the_pages_say(dut: Any) -> None:
     """Of all parts behind the hub, and where none is; while the window is busy."""
-    host = Host(dut)
+    host = Corner(dut)
     await host.begin()
     worker = Worker(host.window, 1, PAGE)
     held = {address: each.reset for address, each in host.at.items()}
@@ -169,7 +100,7 @@ async def accesses_to_registers_are_answered_as_the_pages_say(dut: Any) -> None:
 @cocotb.test()
 async def bursts_of_every_kind_reach_memory(dut: Any) -> None:
     """Several IDs at once, each with a page; two share a tag; one page lies beyond the memory."""
-    host = Host(dut)
+    host = Corner(dut)
     await host.begin()
     pages = [PAGE * (5 * number + 2) for number in range(5)] + [SIZE + 3 * PAGE]
     workers = [Worker(host.window, number, page) for number, page in enumerate(pages)]
@@ -185,7 +116,7 @@ async def bursts_of_every_kind_reach_memory(dut: Any) -> None:
 @cocotb.test()
 async def a_program_runs_when_its_bell_is_rung(dut: Any) -> None:
     """Commands through the window, the bell through the registers; the interrupt tells of the record."""
-    host = Host(dut)
+    host = Corner(dut)
     await host.begin()
     worker = Worker(host.window, 1, PAGE)
     program = [
@@ -211,8 +142,7 @@ async def a_program_runs_when_its_bell_is_rung(dut: Any) -> None:
         while not dut.interrupts.value:
             await Timer(10, "ns")
         assert await host.get("command.interrupts") == 1
-        beats = await host.window.read(Burst(RECORDS, 1, BUS_BYTES, INCR), number=9)
-        record = record_layout().from_bits(beats[0][0])
+        record = record_layout().from_bits(int.from_bytes(await host.take(RECORDS, BUS_BYTES), "little"))
         assert (record.tag, record.queue, record.error, record.index) == (0xBEEF, 0, Error.OKAY, 4)
         assert 0 < record.begun < record.ended
         await host.set("command.seen", 1)
