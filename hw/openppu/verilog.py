@@ -28,6 +28,10 @@ from openppu.emission.simplify import simplify
 from openppu.whole_files import whole_files
 
 
+MUCH_TEXT = 4_000_000
+"""Characters of a module's RTLIL, from which on it is worth while to free Amaranth's objects before the next module."""
+
+
 class Emission:
     """The platform of an elaboration for emission: each kind of shared component becomes one module.
 
@@ -79,7 +83,10 @@ class Emission:
         for port, member, value in ports_of(component):
             direction = PortDirection.Input if member.flow is wiring.In else PortDirection.Output
             ports[port] = (Value.cast(value), direction)
-        return rtlil.convert(component, name=name, platform=self, ports=ports, emit_src=False)
+        text = rtlil.convert(component, name=name, platform=self, ports=ports, emit_src=False)
+        if len(text) > MUCH_TEXT:
+            gc.collect()
+        return text
 
 
 def parameters(component: wiring.Component) -> dict[str, object]:
