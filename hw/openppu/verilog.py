@@ -27,7 +27,6 @@ from openppu.emission.rtlil import Module, read, width_of
 from openppu.emission.simplify import simplify
 from openppu.whole_files import whole_files
 
-
 MUCH_TEXT = 4_000_000
 """Characters of a module's RTLIL, from which on it is worth while to free Amaranth's objects before the next module."""
 
