@@ -28,7 +28,7 @@ from openppu.emission.simplify import simplify
 from openppu.whole_files import whole_files
 
 MUCH_TEXT = 4_000_000
-"""Characters of a module's RTLIL, from which on it is worth while to free Amaranth's objects before the next module."""
+"""Characters of RTLIL, after which it is worth while to free the objects that Amaranth made it of."""
 
 
 class Emission:
@@ -51,6 +51,7 @@ class Emission:
         self.top = top
         self._names: dict[str, str] = {}
         self._waiting: list[tuple[str, wiring.Component]] = []
+        self._written = 0
 
     def module_name(self, component: wiring.Component) -> str:
         """The module that `openppu.common.shared.shared` instantiates for ``component``.
@@ -83,7 +84,9 @@ class Emission:
             direction = PortDirection.Input if member.flow is wiring.In else PortDirection.Output
             ports[port] = (Value.cast(value), direction)
         text = rtlil.convert(component, name=name, platform=self, ports=ports, emit_src=False)
-        if len(text) > MUCH_TEXT:
+        self._written += len(text)
+        if self._written > MUCH_TEXT:
+            self._written = 0
             gc.collect()
         return text
 
