@@ -91,7 +91,7 @@ opt -fast -full
 opt -undriven -fine
 techmap
 opt -fast
-abc -fast
+abc
 opt -fast
 delete t:$scopeinfo
 tee -q -o {top}.gates.json stat -json

@@ -9,6 +9,7 @@ from openppu_verif.formal import fetch, parts, tile, whole_tile
 from openppu_verif.formal.command_proofs import COMMAND_PROOFS
 from openppu_verif.formal.dma_proofs import DMA_PROOFS
 from openppu_verif.formal.hbm_proofs import HBM_PROOFS
+from openppu_verif.formal.link_fec_proofs import LINK_FEC_PROOFS
 from openppu_verif.formal.link_layer_proofs import LINK_LAYER_PROOFS
 from openppu_verif.formal.link_router_proofs import LINK_ROUTER_PROOFS
 from openppu_verif.formal.noc_proofs import NOC_PROOFS
@@ -170,6 +171,7 @@ PROOFS = (
     ),
     *DMA_PROOFS,
     *HBM_PROOFS,
+    *LINK_FEC_PROOFS,
     *LINK_LAYER_PROOFS,
     *LINK_ROUTER_PROOFS,
     *COMMAND_PROOFS,
