@@ -60,6 +60,7 @@ def bring_back(cluster):
         backend.restart(chip, "link")
 
 
+@pytest.mark.slow
 def test_a_send_over_a_lost_link_ends_with_an_error_and_other_queues_go_on(cluster):
     data = np.random.default_rng(5).integers(0, 256, SIZE, dtype=np.uint8)
     cluster[0].write(0x10000, data)
