@@ -43,7 +43,6 @@ class Hardware(Protocol):
     def read_register(self, chip: int, address: int) -> int: ...
     def write_register(self, chip: int, address: int, value: int) -> None: ...
     def run(self, clocks: int, *, until: int = 0) -> int: ...
-    def reset(self, chip: int) -> None: ...
     def close(self) -> None: ...
     @property
     def now(self) -> int: ...
@@ -114,8 +113,17 @@ class Rings:
             self._link(number, registers, self.topology)
 
     def reset(self, chip: int) -> None:
-        """Reset a chip in the middle of whatever it does, and forget what its queues had; its memory stays."""
-        self.hardware.reset(chip)
+        """Reset a chip in the middle of whatever it does, and forget what its queues had; its memory stays.
+
+        Raises
+        ------
+        UserError
+            If this hardware cannot be reset.
+        """
+        reset = getattr(self.hardware, "reset", None)
+        if reset is None:
+            raise UserError("this backend cannot reset a chip; take rtl")
+        reset(chip)
         for queue in self.queues:
             self._tails[chip][queue] = 0
             self._pending[chip][queue].clear()
