@@ -97,6 +97,7 @@ def build_chip(chip: ChipConfig, build_root: Path, *, waves: bool = False, word_
         If a tool is missing or rejects its input.
     """
     key = chip.fingerprint() + (f" {word_cycles}" if word_cycles > 1 else "")
+
     def make() -> Chip:
         return simulated(chip, word_cycles)
 
