@@ -17,6 +17,7 @@ from openppu.link.topology import Topology
 from openppu_sim.cycles.chip.chip import RESET, ChipCycles, join
 from openppu_sim.cycles.chip.events import Events
 from openppu_sim.device.rings import Rings
+from openppu_sim.errors import UserError
 
 REGISTER_CLOCKS = 6
 """Of an access to a register, as the driver's program makes it."""
@@ -98,12 +99,11 @@ class ModelHardware:
         while address < end:
             after = min(end, address // BURST * BURST + BURST)
             words = -(-after // WORD_BYTES) - address // WORD_BYTES
-            self._burst(
-                self.chips[chip], address // WORD_BYTES, words, write=write, masked=bool((address | after) % 32)
-            )
+            ragged = bool(address % WORD_BYTES), bool(after % WORD_BYTES)
+            self._burst(self.chips[chip], address // WORD_BYTES, words, write=write, ragged=ragged)
             address = after
 
-    def _burst(self, chip: ChipCycles, word: int, words: int, *, write: bool, masked: bool) -> None:
+    def _burst(self, chip: ChipCycles, word: int, words: int, *, write: bool, ragged: tuple[bool, bool]) -> None:
         events, window, left = self.events, chip.window, [words]
         over: list[int] = []
 
@@ -125,7 +125,7 @@ class ModelHardware:
             if not window.free:
                 events.at(events.now + 1, begin)
                 return
-            window.ask(word, words, told, write=write, masked=masked)
+            window.ask(word, words, told, write=write, ragged=ragged)
             if write:
                 events.at(events.now + WORD_CLOCKS, give)
 
@@ -150,6 +150,11 @@ class ModelHardware:
         self.run(SEEN)
         self._set(self.chips[chip], name, values[name])
         self.run(REGISTER_CLOCKS - SEEN)
+
+    def flows(self, chip: int) -> tuple[tuple[int, int, int, int], ...]:
+        """What a chip's ports have sent: port, first and last clock, bytes."""
+        link = self.chips[chip].link
+        return tuple(link.busy) if link is not None else ()
 
     def close(self) -> None:
         """Nothing is left to end."""
@@ -182,6 +187,10 @@ class ModelHardware:
             return ACTIVE
         if rest == "records.count":
             return chip.records.count
+        if found := re.fullmatch(r"hbm(\d+)\.pc(\d)\.(\w+)", name):
+            return _counter(chip, int(found[1]), int(found[2]), found[3])
+        if (found := re.fullmatch(r"link\.port(\d+)\.link_counts_new", name)) and chip.link is not None:
+            return chip.link.flits(int(found[1]), self.events.now)
         if block == "command":
             for queue in chip.queues:
                 if queue.name == part:
@@ -203,6 +212,25 @@ def _status(queue) -> dict[str, Callable[[], int]]:
     }
 
 
+def _counter(chip: ChipCycles, channel: int, pc: int, name: str) -> int:
+    """A counter of a pseudo-channel."""
+    live = chip.network.channels[channel]
+    accounts = live.accounts(pc, chip.events.now)
+    if name == "clocks":
+        return accounts.clocks
+    if name == "row":
+        return accounts.idle["activation"] + accounts.idle["bank"]
+    return accounts.events.get(name, accounts.idle.get(name, 0))
+
+
 def open_model(chip: ChipConfig, topology: Topology | None, build_root: Path) -> Rings:
-    """The backend of `openppu_sim.device.backend`."""
+    """The backend of `openppu_sim.device.backend`.
+
+    Raises
+    ------
+    UserError
+        If memory and link have clocks of their own.
+    """
+    if chip.clocks.separate:
+        raise UserError("backend model: clocks.domains = separate: it counts one clock; take one, or rtl")
     return Rings(ModelHardware(chip, topology), chip, topology)

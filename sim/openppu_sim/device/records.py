@@ -16,7 +16,7 @@ LOG2 = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """A command that ended: cycles since the reset."""
+    """A command that ended: cycles since the reset; ``place``: its place in all that was ever put into the queue."""
 
     queue: str
     opcode: int
@@ -24,6 +24,7 @@ class Record:
     error: str
     begun: int
     ended: int
+    place: int = 0
 
 
 def set_records(device: Device) -> None:
@@ -60,6 +61,7 @@ def read_records(device: Device) -> list[Record]:
                 error=Error(raw.error).name,
                 begun=raw.begun,
                 ended=raw.ended,
+                place=raw.index,
             )
         )
     return found

@@ -1,7 +1,7 @@
 """A backend that does what a driver does: commands in rings in memory, registers, interrupts."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from openppu.chip.chip import queues_of
@@ -89,6 +89,8 @@ class Rings:
             )
             for number in range(self.chips)
         ]
+        self.watch: Callable[[], None] | None = None
+        """Called whenever the queues are looked at, and there is work left."""
         self._tails = [dict.fromkeys(self.queues, 0) for _ in range(self.chips)]
         self._pending: list[dict[str, deque[tuple[Command | bytes, bytes]]]] = [
             {queue: deque() for queue in self.queues} for _ in range(self.chips)
@@ -96,40 +98,14 @@ class Rings:
         self._written: list[dict[str, dict[int, Command | bytes]]] = [
             {queue: {} for queue in self.queues} for _ in range(self.chips)
         ]
-        self.topology = topology
-        for number in range(self.chips):
-            self._set_up(number)
+        for number, registers in enumerate(self.registers):
+            for queue in self.queues:
+                registers[f"command.{queue}.base"] = self._ring(queue)
+                registers[f"command.{queue}.log2"] = log2
+                registers[f"command.{queue}.enable"] = 1
+            if topology and chip.link.ports:
+                self._link(number, registers, topology)
         if topology and chip.link.ports:
-            self._bring_up()
-
-    def _set_up(self, number: int) -> None:
-        """Give a chip that was reset its rings and its neighbours."""
-        registers = self.registers[number]
-        for queue in self.queues:
-            registers[f"command.{queue}.base"] = self._ring(queue)
-            registers[f"command.{queue}.log2"] = self.log2
-            registers[f"command.{queue}.enable"] = 1
-        if self.topology and self.chip.link.ports:
-            self._link(number, registers, self.topology)
-
-    def reset(self, chip: int) -> None:
-        """Reset a chip in the middle of whatever it does, and forget what its queues had; its memory stays.
-
-        Raises
-        ------
-        UserError
-            If this hardware cannot be reset.
-        """
-        reset = getattr(self.hardware, "reset", None)
-        if reset is None:
-            raise UserError("this backend cannot reset a chip; take rtl")
-        reset(chip)
-        for queue in self.queues:
-            self._tails[chip][queue] = 0
-            self._pending[chip][queue].clear()
-            self._written[chip][queue].clear()
-        self._set_up(chip)
-        if self.topology and self.chip.link.ports:
             self._bring_up()
 
     def _ring(self, queue: str) -> int:
@@ -191,6 +167,10 @@ class Rings:
         self._pending[chip][queue].extend(zip(program, images, strict=True))
         self._feed(chip, queue)
 
+    def written(self, chip: int) -> dict[str, dict[int, Command | bytes]]:
+        """Of each queue, the commands that were ever put into its ring, by their places."""
+        return self._written[chip]
+
     def _feed(self, chip: int, queue: str) -> None:
         """Write what there is room for to a queue's ring, and ring its bell."""
         pending, tails = self._pending[chip][queue], self._tails[chip]
@@ -222,6 +202,8 @@ class Rings:
         """Run until all queues are empty; errors as of `openppu_sim.device.backend.Backend`."""
         end = self.hardware.now + limit
         while busy := self._look():
+            if self.watch is not None:
+                self.watch()
             if self.hardware.now >= end:
                 raise SimulationError(f"after {limit} cycles there is still work in: {', '.join(busy)}")
             self.hardware.run(min(STEP, end - self.hardware.now))

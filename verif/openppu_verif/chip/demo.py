@@ -22,6 +22,7 @@ from openppu.link.collective.wiring import pair
 from openppu_sim.cli import Parser, guarded
 from openppu_sim.device.device import Cluster
 from openppu_sim.device.records import Record, read_records, set_records
+from openppu_sim.device.watched import Watched
 from openppu_sim.digits.chip_training import Schedule
 from openppu_sim.digits.deploy import Bf16Layer, Deployment, Int8Layer, deploy_bf16, deploy_int8
 from openppu_sim.digits.network import HIDDEN, accuracy, load_digits, train
@@ -36,6 +37,7 @@ from openppu_sim.reference.quantise import int32_to_int8
 from openppu_sim.report.json_report import add_section, make_folder
 from openppu_sim.report.queue_timeline import draw_timeline
 from openppu_sim.report.table import print_table
+from openppu_sim.report.trace import write_trace
 
 from openppu_verif.chip import training
 
@@ -44,6 +46,11 @@ IMAGES, WEIGHTS, BIASES, HIDDEN_OUT, PART, SCORES, SCRATCH = (0x10_0000 * number
 """Where everything is in each chip's memory; the second layer's weights and biases half way behind the first one's."""
 
 HALF = 0x8_0000
+PREDICTED = 24
+"""Images whose clocks the cycle model predicts."""
+
+TRACE = "chips-trace.json"
+
 HIDDEN_DONE, PART_DONE = 4, 5
 """Semaphores."""
 
@@ -203,6 +210,14 @@ def _run(options: argparse.Namespace) -> int:
         with step("two chips classify digits"):
             for deployment in deployments:
                 done.append(run(cluster, deployment, digits.test_labels[:INFERRED]))
+        labels = digits.test_labels[:PREDICTED]
+        few = [deploy_int8(network, digits.train_pixels, pixels[:PREDICTED]), deploy_bf16(network, pixels[:PREDICTED])]
+        with step("two chips classify a few, and the cycle model says when"):
+            watched = Watched(cluster.devices)
+            measured = [run(cluster, each, labels) for each in few]
+            write_trace(options.output / TRACE, watched.finish(), config.clock_mhz, {"config": config.name})
+            with Cluster(config, backend="model") as model:
+                predicted = [run(model, each, labels) for each in few]
         with step("two chips learn to"):
             trained = training.run(cluster, digits, Schedule(), STEPS)
         problems = cluster.devices[0].backend.hardware.problems  # type: ignore[attr-defined]
@@ -221,6 +236,7 @@ def _run(options: argparse.Namespace) -> int:
             for each in done
         ],
     )
+    _compare(measured, predicted)
     queues = [name for name, _ in queues_of(config)]
     picture = options.output / "chips.png"
     draw_timeline(picture, {f"chip {n}": done[-1].records[n] for n in range(CHIPS)}, queues)
@@ -229,8 +245,8 @@ def _run(options: argparse.Namespace) -> int:
         "chips",
         {each.format: {"cycles": each.cycles, "correct": each.correct, "equal": each.equal} for each in done},
     )
-    print(f"Wrote {picture}")
-    failures = [each.format for each in done if not each.equal]
+    print(f"Wrote {picture} and {options.output / TRACE} (for https://ui.perfetto.dev)")
+    failures = [each.format for each in [*done, *measured, *predicted] if not each.equal]
     if not failures:
         print("Every score of both chips equals the numpy reference.")
     training.report(trained, config, options.output)
@@ -239,6 +255,18 @@ def _run(options: argparse.Namespace) -> int:
         print(f"FAILED: {', '.join(failures) or 'memory timing'}", file=sys.stderr)
         return 1
     return 0
+
+
+def _compare(measured: Sequence[Classified], predicted: Sequence[Classified]) -> None:
+    """Print what the cycle model says of the same programs."""
+    print(f"\nThe cycle model, {PREDICTED} images:")
+    print_table(
+        ("format", "clocks on the RTL", "predicted", "difference"),
+        [
+            (rtl.format, rtl.cycles, model.cycles, f"{100 * (model.cycles / rtl.cycles - 1):+.1f} %")
+            for rtl, model in zip(measured, predicted, strict=True)
+        ],
+    )
 
 
 if __name__ == "__main__":

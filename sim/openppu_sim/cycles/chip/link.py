@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from openppu.config import ChipConfig
 from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.instruction import Instruction, Opcode, Source, Stream, Thread
-from openppu.link.config import HEADER_BYTES
+from openppu.link.config import FLIT_BYTES, HEADER_BYTES
 
 from openppu_sim.cycles.chip.events import Events
 from openppu_sim.cycles.collectives import DONE, FIRST_WORD, INTO_UNIT, OUT, THROUGH_MEMORY, UNIT_OF_2, UNIT_OF_4
@@ -110,6 +110,15 @@ class LinkCycles:
     def signal(self, arrives: Callable[[], None]) -> None:
         """A signal for another chip sets out."""
         self.events.at(int(self.events.now + self.hop + SIGNAL), arrives)
+
+    def flits(self, port: int, now: int) -> int:
+        """That a port has sent with data by a clock."""
+        sent = 0.0
+        for number, first, last, size in self.busy:
+            if number == port and first < now:
+                share = min(1.0, (now - first) / max(1, last - first))
+                sent += share * size / (FLIT_BYTES - HEADER_BYTES)
+        return int(sent)
 
     def _copy(self, fields: Mapping[str, int], taken: Callable[[], None]) -> None:
         now, size = self.events.now, fields["bytes"]

@@ -118,16 +118,20 @@ class Initiator:
         write: bool,
         tag: int = 0,
         masked: bool = False,
+        ragged: tuple[bool, bool] = (False, False),
     ) -> None:
-        """A request, while it is ``free``; of a write, the words come one by one to `give`."""
+        """A request, while it is ``free``; of a write, the words come one by one to `give`.
+
+        ``masked``: of each piece some byte is not to be written; ``ragged``: of the first and of the last one.
+        """
         now = self.network.events.now
         ends = word + count
         place = word
         while place < ends:
             part = min(ends, place // GRANULE * GRANULE + GRANULE)
-            self.pieces.append(
-                Piece(write, place, part - place, place == word, part == ends, told, tag, now + 1, masked)
-            )
+            first, final = place == word, part == ends
+            partly = masked or (first and ragged[0]) or (final and ragged[1])
+            self.pieces.append(Piece(write, place, part - place, first, final, told, tag, now + 1, partly))
             place = part
         self._pump_at(now + 1)
 

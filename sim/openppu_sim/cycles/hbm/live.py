@@ -67,11 +67,11 @@ class LiveChannel:
         self.count = 0
         self._wake(0)
 
-    def accounts(self, clock: int) -> Accounts:
-        """Of both pseudo-channels, up to a clock."""
-        for pc in self.pcs:
-            pc.idle.settle(clock)
-        return self.pcs[0].accounts.copy() + self.pcs[1].accounts.copy()
+    def accounts(self, pc: int, clock: int) -> Accounts:
+        """Of a pseudo-channel, as far as it has been worked out by a clock."""
+        found = self.pcs[pc].accounts.copy()
+        found.clocks = clock
+        return found
 
     def ask(
         self,

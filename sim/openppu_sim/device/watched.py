@@ -1,0 +1,101 @@
+"""Chips that are watched while they run: what a trace is made of."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from openppu.command.instructions import instructions
+
+from openppu_sim.device.device import Device
+from openppu_sim.device.records import LOG2, read_records, set_records
+from openppu_sim.device.rings import Rings
+from openppu_sim.errors import UserError
+from openppu_sim.program.command import Command
+from openppu_sim.program.text import print_command
+from openppu_sim.report.trace import CAUSES, MOVED, ChipRun, Ran, Sample
+
+
+class Watched:
+    """Lets every command that does something write a record, and looks at counters while the chips run.
+
+    Reading counters takes registers of the chip some clocks, in which nothing else is held up.
+
+    Parameters
+    ----------
+    devices : sequence of Device
+        All chips of one backend.
+
+    Raises
+    ------
+    UserError
+        If the backend has no time.
+    """
+
+    def __init__(self, devices: Sequence[Device]) -> None:
+        self.devices = devices
+        backend = devices[0].backend
+        if not isinstance(backend, Rings):
+            raise UserError("a trace needs a backend in which time passes: rtl or model")
+        self.rings = backend
+        self.samples: list[list[Sample]] = [[] for _ in devices]
+        for device in devices:
+            set_records(device)
+        backend.watch = self._look
+        self._look()
+
+    @property
+    def most(self) -> int:
+        """Commands whose records are kept."""
+        return 1 << LOG2
+
+    def submit(self, chip: int, queue: str, program: Sequence[Command]) -> None:
+        """As of `Device.submit`."""
+        known = instructions()
+        self.devices[chip].submit(queue, [_recorded(each, bool(_engine(known, each))) for each in program])
+
+    def finish(self) -> list[ChipRun]:
+        """When all is done: what each chip did."""
+        self.rings.watch = None
+        self._look()
+        known = instructions()
+        runs = []
+        for number, device in enumerate(self.devices):
+            written = self.rings.written(number)
+            ran = []
+            for record in read_records(device):
+                command = written[record.queue].get(record.place)
+                if isinstance(command, Command):
+                    text = print_command(command, known)
+                    ran.append(
+                        Ran(record=record, text=text, wait=command.wait, signal=command.signal, target=command.chip)
+                    )
+                else:
+                    ran.append(Ran(record=record))
+            flows = getattr(self.rings.hardware, "flows", lambda chip: ())(number)
+            runs.append(ChipRun(queues=self.rings.queues, ran=ran, samples=self.samples[number], flows=flows))
+        return runs
+
+    def _look(self) -> None:
+        """Take the counters of all chips."""
+        config = self.rings.chip
+        for number in range(len(self.devices)):
+            registers = self.rings.registers[number]
+            channels = []
+            clock = self.rings.hardware.now
+            for channel in range(config.hbm.stacks * config.hbm.channels):
+                registers[f"hbm{channel}.freeze"] = 1
+                channels.append(
+                    {name: sum(registers[f"hbm{channel}.pc{pc}.{name}"] for pc in (0, 1)) for name in (*MOVED, *CAUSES)}
+                )
+            flits = tuple(registers[f"link.port{port}.link_counts_new"] for port in range(config.link.ports))
+            self.samples[number].append(Sample(clock=clock, channels=tuple(channels), flits=flits))
+
+
+def _engine(known: Any, command: Command) -> str:
+    instruction = known.by_name.get(command.name)
+    return instruction.engine if instruction is not None else ""
+
+
+def _recorded(command: Command, of_engine: bool) -> Command:
+    does = of_engine or command.wait is not None or command.signal is not None
+    return replace(command, record=True) if does else command

@@ -1,0 +1,39 @@
+"""Programs of several queues in one text: a line ``[QUEUE]``, or ``[chipN.QUEUE]``, before the commands of each."""
+
+import re
+from collections.abc import Sequence
+
+from openppu.command.instruction import InstructionSet
+
+from openppu_sim.errors import UserError
+from openppu_sim.program.command import Command
+from openppu_sim.program.text import parse_program
+
+Sections = dict[tuple[int, str], tuple[Command, ...]]
+"""Of each chip and queue its commands, in the order of the text."""
+
+
+def parse_sections(text: str, instructions: InstructionSet, queues: Sequence[str]) -> Sections:
+    """The programs that a text is; a queue may have several sections, one behind the other.
+
+    Raises
+    ------
+    UserError
+        One line, with the number of the line that is wrong.
+    """
+    lines: dict[tuple[int, str], list[str]] = {}
+    current: list[str] | None = None
+    for number, line in enumerate(text.splitlines(), start=1):
+        bare = line.partition("#")[0].strip()
+        if bare.startswith("["):
+            found = re.fullmatch(r"\[(?:chip(\d+)\.)?(\w+)\]", bare)
+            if not found or found[2] not in queues:
+                raise UserError(f"line {number}: {bare}: give [QUEUE] or [chipN.QUEUE], of {', '.join(queues)}")
+            current = lines.setdefault((int(found[1] or 0), found[2]), [])
+        elif bare and current is None:
+            raise UserError(f"line {number}: {bare}: say first, in a line [QUEUE], which queue's command it is")
+        if current is not None:
+            # Lines of others are empty ones here, so that messages have the text's numbers.
+            current += [""] * (number - 1 - len(current))
+            current.append("" if bare.startswith("[") else line)
+    return {place: parse_program("\n".join(own), instructions) for place, own in lines.items()}

@@ -1,0 +1,121 @@
+"""``openppu trace``: the file is one that viewers of the trace-event format take, and says what happened."""
+
+import json
+
+import pytest
+from openppu_sim.cli import main
+
+COPY = """\
+[load]
+LOAD memory=0x1000 scratchpad=0 row=64 count_0=4 count_1=1 count_2=1 count_3=1 memory_stride_0=64 signal 1 1
+LOAD memory=0x4000 scratchpad=512 row=32 count_0=2 count_1=1 count_2=1 count_3=1 signal 1 1
+[store]
+3: STORE memory=0x2000 scratchpad=0 row=256 count_0=1 count_1=1 count_2=1 count_3=1 wait 1 2 signal 2 1
+"""
+LINKED = """\
+[link]
+SEND source=0x2000 target=0x3000 bytes=256 chip=1 wait 2 1 signal chip1.5 1
+[chip1.load]
+LOAD memory=0x3000 scratchpad=0 row=256 count_0=1 count_1=1 count_2=1 count_3=1 wait 5 1
+"""
+
+
+@pytest.fixture(scope="module")
+def trace(tmp_path_factory):
+    """Of two chips, one of which copies and sends."""
+    folder = tmp_path_factory.mktemp("trace")
+    (folder / "program.txt").write_text(COPY + LINKED)
+    assert main(["trace", str(folder / "program.txt"), "-o", str(folder / "trace.json")]) == 0
+    return json.loads((folder / "trace.json").read_text())
+
+
+def test_every_event_is_one_of_the_format(trace):
+    assert trace["displayTimeUnit"] == "ns"
+    for event in trace["traceEvents"]:
+        assert isinstance(event["name"], str)
+        assert event["ph"] in ("X", "C", "M")
+        assert isinstance(event["pid"], int)
+        assert isinstance(event["tid"], int)
+        assert event["ts"] >= 0
+        if event["ph"] == "X":
+            assert event["dur"] >= 0
+        if event["ph"] == "C":
+            assert all(isinstance(value, int | float) for value in event["args"].values())
+    times = [event["ts"] for event in trace["traceEvents"] if event["ph"] != "M"]
+    assert times == sorted(times)
+
+
+def test_slices_of_a_track_do_not_overlap(trace):
+    ends = {}
+    for event in trace["traceEvents"]:
+        if event["ph"] == "X":
+            track = event["pid"], event["tid"]
+            assert event["ts"] >= ends.get(track, 0) - 1e-9
+            ends[track] = event["ts"] + event["dur"]
+    named = {(event["pid"], event["tid"]) for event in trace["traceEvents"] if event["name"] == "thread_name"}
+    assert set(ends) <= named
+
+
+def test_it_says_what_ran_and_what_was_waited_for(trace):
+    slices = [event for event in trace["traceEvents"] if event["ph"] == "X"]
+    commands = [(event["pid"], event["name"]) for event in slices if event["cat"] == "command"]
+    assert sorted(commands) == [(0, "LOAD"), (0, "LOAD"), (0, "SEND"), (0, "STORE"), (1, "LOAD")]
+    store = next(event for event in slices if event["name"] == "STORE")
+    assert store["args"]["tag"] == 3
+    assert store["args"]["command"].startswith("3: STORE memory=0x2000")
+    waits = {(event["pid"], event["name"]): event for event in slices if event["cat"] == "wait"}
+    assert set(waits) == {(0, "semaphore 1"), (0, "semaphore 2"), (1, "semaphore 5")}
+    loads = [event for event in slices if event["name"] == "LOAD" and event["pid"] == 0]
+    until = waits[0, "semaphore 1"]["args"]["ended"]
+    assert max(event["args"]["ended"] for event in loads) <= until <= store["args"]["begun"]
+    assert [event["args"]["bytes"] for event in slices if event["cat"] == "link"] == [256]
+    counters = {event["name"] for event in trace["traceEvents"] if event["ph"] == "C"}
+    assert {"semaphore 1", "HBM channel 0: words a clock", "HBM channel 0: idle, by cause"} <= counters
+
+
+def test_a_product_without_a_program(tmp_path, capsys):
+    assert main(["trace", "--matmul", "8x8x8", "-o", str(tmp_path / "trace.json")]) == 0
+    assert "commands in" in capsys.readouterr().out
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    assert {"LOAD", "MATMUL", "STORE"} <= {event["name"] for event in events}
+
+
+def test_a_failed_command_is_told_behind_its_trace(tmp_path, capsys):
+    (tmp_path / "program.txt").write_text("[load]\nLOAD row=0\n")
+    assert main(["trace", str(tmp_path / "program.txt"), "-o", str(tmp_path / "trace.json")]) == 1
+    assert "queue load, command 0 (LOAD record): FIELD" in capsys.readouterr().err
+    assert (tmp_path / "trace.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("LOAD row=4\n", "line 1: LOAD row=4: say first, in a line [QUEUE], which queue's command it is"),
+        ("[sing]\n", "line 1: [sing]: give [QUEUE] or [chipN.QUEUE], of load, store, matmul, vector, link"),
+        ("[load]\n\nFLY\n", "line 3: FLY: no such command; give one of NOTHING"),
+        ("[chip7.load]\nLOAD row=4\n", "chip 7: there are 2 chips"),
+    ],
+)
+def test_a_wrong_program_gives_one_line(tmp_path, capsys, text, message):
+    (tmp_path / "program.txt").write_text(text)
+    assert main(["trace", str(tmp_path / "program.txt"), "-o", str(tmp_path / "trace.json")]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "trace.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give a program, or --matmul"),
+        (["--matmul", "8x8"], "--matmul 8x8: give three sizes"),
+        (["nowhere.txt"], "nowhere.txt: cannot be read"),
+        (["--matmul", "8x8x8", "--limit", "0"], "--limit 0: give at least 1"),
+    ],
+)
+def test_wrong_arguments_give_one_line(arguments, message, capsys):
+    assert main(["trace", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
