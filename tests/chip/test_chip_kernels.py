@@ -10,6 +10,11 @@ from openppu_verif.vector.job_cases import LARGE, SMALL, Memory, run
 
 TINY = load("tiny")
 CASES = {**SMALL, "column_sum_in_pieces": LARGE["column_sum_wide"]}
+QUICK = (
+    *("exp_bf16", "multiply_row", "maximum_column", "requantise", "relu_gradient", "sgd", "stochastic"),
+    *("column_sum", "row_max", "softmax", "rms_norm", "cross_entropy"),
+)
+NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +25,7 @@ def chips(build_root):
         assert device.backend.hardware.problems == 0, "rules of the memory devices were broken"
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_job_equals_the_reference(chips, name):
     found = []
     for device in chips:

@@ -34,7 +34,11 @@ def test_a_function_comes_to_what_it_should(memory, name):
     case.check()
 
 
-@pytest.mark.parametrize("name", LARGE)
+QUICK = ("add_wide", "multiply_row", "maximum_column", "column_sum_wide", "softmax", "sgd")
+PIECES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in LARGE]
+
+
+@pytest.mark.parametrize("name", PIECES)
 def test_a_job_in_pieces_comes_to_what_it_should(memory, name):
     case = LARGE[name](memory)
     programs = vector_programs(TINY, case.job, code_at=0)
