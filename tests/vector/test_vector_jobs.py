@@ -1,14 +1,16 @@
 """Jobs of the vector unit through the queues of a device: what they come to beside numpy's double precision."""
 
+import numpy as np
 import pytest
 from openppu.config import load
 from openppu.vector.operation import Operation as Op
 from openppu_sim.device.device import Device
 from openppu_sim.errors import UserError
+from openppu_sim.kernels.matmul import MatmulJob, Operand, matmul_programs
 from openppu_sim.kernels.vector import jobs
 from openppu_sim.kernels.vector.memory import Array, vector_programs
 from openppu_sim.kernels.vector.parts import FUNCTIONS
-from openppu_verif.vector.job_cases import LARGE, SMALL, Memory, function, run
+from openppu_verif.vector.job_cases import LARGE, SMALL, Memory, function, near, run
 
 TINY = load("tiny")
 
@@ -55,6 +57,24 @@ def test_semaphores_are_zero_again_and_others_are_waited_for_and_raised(memory):
     assert {each.record for each in programs.vector} == {True}
     run(memory, case)
     assert memory.device.backend.chips[0].values == [0] * TINY.command.semaphores
+
+
+def test_an_activation_follows_a_product_without_the_host(memory):
+    """GELU of a product and a bias: the vector unit waits until the product is in memory."""
+    a, b, bias = memory.normal(20, 12, "bf16"), memory.normal(12, 17, "bf16"), memory.normal(1, 17)
+    product, result = memory.array(20, 17), memory.array(20, 17, fmt="bf16")
+    places = {name: Operand(address=x.address, stride=x.pitch) for name, x in (("a", a), ("b", b), ("d", product))}
+    job = MatmulJob(m=20, n=17, k=12, format="bf16", **places)
+    activation = vector_programs(
+        TINY, jobs.bias_activation("gelu", product, bias, result), code_at=0x1_0000, wait=(4, 1)
+    )
+    memory.device.write(activation.code_at, activation.code)
+    for programs in (matmul_programs(TINY, job, signal=(4, 1)), activation):
+        for queue, program in programs.items():
+            memory.device.submit(queue, program)
+    memory.device.wait()
+    d = memory.floats(a) @ memory.floats(b) + memory.floats(bias)
+    near(memory, result, d * 0.5 * (1 + np.tanh(np.sqrt(2 / np.pi) * (d + 0.044715 * d**3))), 2**-8)
 
 
 X, Y = Array(address=0, rows=8, columns=16), Array(address=4096, rows=8, columns=15)
