@@ -70,6 +70,10 @@ def test_it_says_what_ran_and_what_was_waited_for(trace):
     assert max(event["args"]["ended"] for event in loads) <= until <= store["args"]["begun"]
     assert [event["args"]["bytes"] for event in slices if event["cat"] == "link"] == [256]
     counters = {event["name"] for event in trace["traceEvents"] if event["ph"] == "C"}
+    for event in trace["traceEvents"]:
+        if event["name"] == "HBM channel 0: idle, by cause":
+            assert 0.5 < sum(event["args"].values()) <= 1
+            assert min(event["args"].values()) >= 0
     assert {"semaphore 1", "HBM channel 0: words a clock", "HBM channel 0: idle, by cause"} <= counters
 
 

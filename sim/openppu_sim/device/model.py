@@ -162,6 +162,8 @@ class ModelHardware:
     def _set(self, chip: ChipCycles, name: str, value: int) -> None:
         block, _, rest = name.partition(".")
         part, _, field = rest.partition(".")
+        if block.startswith("hbm") and rest == "freeze":
+            chip.network.channels[int(block.removeprefix("hbm"))].freeze(self.events.now)
         if block != "command":
             return
         if part == "records":
@@ -214,8 +216,7 @@ def _status(queue) -> dict[str, Callable[[], int]]:
 
 def _counter(chip: ChipCycles, channel: int, pc: int, name: str) -> int:
     """A counter of a pseudo-channel."""
-    live = chip.network.channels[channel]
-    accounts = live.accounts(pc, chip.events.now)
+    accounts = chip.network.channels[channel].counted[pc]
     if name == "clocks":
         return accounts.clocks
     if name == "row":

@@ -85,7 +85,10 @@ class Watched:
             for channel in range(config.hbm.stacks * config.hbm.channels):
                 registers[f"hbm{channel}.freeze"] = 1
                 channels.append(
-                    {name: sum(registers[f"hbm{channel}.pc{pc}.{name}"] for pc in (0, 1)) for name in (*MOVED, *CAUSES)}
+                    {
+                        name: sum(registers[f"hbm{channel}.pc{pc}.{name}"] for pc in (0, 1))
+                        for name in ("clocks", *MOVED, *CAUSES)
+                    }
                 )
             flits = tuple(registers[f"link.port{port}.link_counts_new"] for port in range(config.link.ports))
             self.samples[number].append(Sample(clock=clock, channels=tuple(channels), flits=flits))

@@ -46,7 +46,9 @@ class Ran:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Counters of a chip at a clock: of each channel of memory by their names, and flits that each port has sent."""
+    """Counters of a chip at a clock: of each channel of memory, by their names, what was counted since the sample
+    before; and the flits that each port has ever sent.
+    """
 
     clock: int
     channels: tuple[Mapping[str, int], ...] = ()
@@ -197,13 +199,12 @@ def _semaphores(chips: Sequence[ChipRun]) -> dict[int, dict[int, list[tuple[int,
 def _memory(chip: int, samples: Sequence[Sample], mhz: float) -> Iterator[dict[str, Any]]:
     """Between two samples: words of 32 bytes a clock, and the share of clocks lost to each cause."""
     for first, then in pairwise(samples):
-        clocks = then.clock - first.clock
-        if clocks <= 0:
-            continue
-        for number, (old, new) in enumerate(zip(first.channels, then.channels, strict=True)):
-            name = f"HBM channel {number}"
-            moved = {key: (new[key] - old[key]) / clocks for key in MOVED}
-            lost = {key: (new[key] - old[key]) / (2 * clocks) for key in CAUSES}
+        for number, counted in enumerate(then.channels):
+            name, clocks = f"HBM channel {number}", counted["clocks"]  # of both pseudo-channels
+            if not clocks:
+                continue
+            moved = {key: 2 * counted[key] / clocks for key in MOVED}
+            lost = {key: counted[key] / clocks for key in CAUSES}
             yield _counter(chip, f"{name}: words a clock", first.clock, moved, mhz)
             yield _counter(chip, f"{name}: idle, by cause", first.clock, lost, mhz)
 

@@ -65,13 +65,19 @@ class LiveChannel:
         self.bus = RowBus(policy.patience)
         self.due = -1
         self.count = 0
+        self.counted = [Accounts(), Accounts()]
+        """Of each pseudo-channel; see `freeze`."""
+        self._taken = [Accounts(), Accounts()]
         self._wake(0)
 
-    def accounts(self, pc: int, clock: int) -> Accounts:
-        """Of a pseudo-channel, as far as it has been worked out by a clock."""
-        found = self.pcs[pc].accounts.copy()
-        found.clocks = clock
-        return found
+    def freeze(self, clock: int) -> None:
+        """Take the counters: ``counted`` is then what was counted between the last two times, as far as it is known."""
+        for place, pc in enumerate(self.pcs):
+            now = pc.accounts.copy()
+            now.clocks = clock
+            now.idle["no_request"] += clock - sum(now.idle.values()) - now.accesses
+            self.counted[place] = now.since(self._taken[place])
+            self._taken[place] = now
 
     def ask(
         self,
