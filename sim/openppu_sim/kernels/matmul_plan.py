@@ -64,9 +64,10 @@ class MatmulPlan:
         return (
             f"{len(found.products):,} products of {tiling.rows} x {tiling.depth} x {tiling.columns}, {tiling.group} "
             f"below each other at a time, {order}; "
-            f"{' and '.join(kept) or 'nothing'} stays in the scratchpad; {len(found.loads):,} loads bring "
-            f"{self.loaded:,} bytes, {len(found.stores):,} stores {self.stored:,}; the tile computes {self.bound:,} "
-            f"cycles, {self.cycles:,} are expected in all ({100 * self.bound / self.cycles:.1f} %)"
+            f"{' and '.join(kept) or 'nothing'} {'stay' if len(kept) == 2 else 'stays'} in the scratchpad; "
+            f"{len(found.loads):,} loads bring {self.loaded:,} bytes, {len(found.stores):,} stores {self.stored:,}; "
+            f"the tile computes {self.bound:,} cycles, {self.cycles:,} are expected in all "
+            f"({100 * self.bound / self.cycles:.1f} %)"
         )
 
 

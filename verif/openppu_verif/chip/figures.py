@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ml_dtypes import bfloat16
 from openppu.common.memory import WORD_BYTES
 from openppu.config import ChipConfig, load
 from openppu.link import topology
@@ -32,6 +33,8 @@ from openppu_sim.device.rings import Rings
 from openppu_sim.errors import SimulationError, UserError
 from openppu_sim.kernels.collective import collective_programs
 from openppu_sim.kernels.memory_timing import Bandwidth
+from openppu_sim.kernels.vector import jobs
+from openppu_sim.kernels.vector.memory import Array, vector_programs
 from openppu_sim.program.command import Command
 from openppu_sim.progress import step
 from openppu_sim.report.benchmark_table import meets_goal, table
@@ -139,6 +142,74 @@ def _product(bench: ProductBench, case: Product) -> dict[str, Any]:
         "command": f'{COMMAND} --rows "{case.name}"',
     }
     return row | ({"peer": case.peer} if case.peer else {})
+
+
+VECTORS: dict[str, tuple[Any, int, int]] = {"softmax": (jobs.softmax, 29, 256), "RMSNorm": (jobs.rms_norm, 3, 1024)}
+"""Job, operations on each element, and rows."""
+
+WIDTH = 576
+GAIN, CODE = 0x80_0000, 0xC0_0000
+
+
+def vectors(build_root: Path, wanted: Callable[[str], bool]) -> list[dict[str, Any]]:
+    """Rows of the vector unit, from memory to memory, beside its lanes' bound."""
+    names = {name: f"{name} of {rows}x{WIDTH} bf16, 8x8" for name, (_, _, rows) in VECTORS.items()}
+    if not any(map(wanted, names.values())):
+        return []
+    rows = []
+    config = load("demo", list(CHIPS["8x8"]))
+    lanes = config.scratchpad.word_bytes // 4
+    with Session(config, build_root) as session:
+        device = Device(config, Rings(session, config, None))
+        for kind, name in names.items():
+            if not wanted(name):
+                continue
+            _, operations, count = VECTORS[kind]
+            with step(f"running {name}"):
+                cycles = _vectors(device, kind, count)
+            bound = operations * count * WIDTH // lanes
+            rows.append(
+                {
+                    "name": name,
+                    "cycles": cycles,
+                    "bound_cycles": bound,
+                    "value": round(100 * bound / cycles, 2),
+                    "unit": "% of bound",
+                    "goal": 90.0,
+                    "better": "higher",
+                    "command": f'{COMMAND} --rows "{name}"',
+                }
+            )
+    return rows
+
+
+def _vectors(device: Device, kind: str, count: int) -> int:
+    """Cycles from the first command's begin to the last one's end; the result is the reference backend's."""
+    x, result = (Array(address=address, rows=count, columns=WIDTH, format="bf16") for address in (SOURCE, TARGET))
+    gain = Array(address=GAIN, rows=1, columns=WIDTH)
+    make, _, _ = VECTORS[kind]
+    job = make(x, gain, result) if kind == "RMSNorm" else make(x, result)
+    programs = vector_programs(device.config, job, code_at=CODE, record=True)
+    rng = np.random.default_rng(count)
+    data = {
+        SOURCE: rng.normal(size=(count, WIDTH)).astype(bfloat16),
+        GAIN: rng.normal(size=WIDTH).astype(np.float32),
+        CODE: programs.code,
+    }
+    found = []
+    set_records(device)
+    with Device(device.config, "reference") as reference:
+        for each in (device, reference):
+            for address, array in data.items():
+                each.write(address, array)
+            for queue, program in programs.items():
+                each.submit(queue, program)
+            each.wait(50 * LIMIT)
+            found.append(each.read(TARGET, (count, WIDTH), np.uint16))
+    if not (found[0] == found[1]).all():
+        raise SimulationError(f"{kind} of {count} rows: {int((found[0] != found[1]).sum())} wrong results")
+    records = read_records(device)
+    return max(each.ended for each in records) - min(each.begun for each in records)
 
 
 SOURCE, TARGET, SCRATCH = 0, 0x100_0000, 0x200_0000
@@ -334,7 +405,7 @@ def _environment(name: str, value: str) -> Iterator[None]:
             os.environ[name] = before
 
 
-GROUPS = (products, copies, all_reduces, simulation)
+GROUPS = (products, vectors, copies, all_reduces, simulation)
 
 
 def run(build_root: Path, chosen: Sequence[str] = ()) -> list[dict[str, Any]]:
