@@ -283,29 +283,34 @@ def _piece_size(chip: ChipConfig, job: VectorJob, code_bytes: int) -> tuple[int,
 
 
 def _places(chip: ChipConfig, job: VectorJob, rows: int, columns: int, code_bytes: int) -> _Places:
+    """Each matrix in banks of its own, where there is room: then the unit waits for nobody's accesses but its own."""
+    pad = chip.scratchpad
+    found = _laid_out(chip, job, rows, columns, code_bytes, unit=pad.capacity // pad.banks)
+    return found if found.end <= pad.capacity else _laid_out(chip, job, rows, columns, code_bytes)
+
+
+def _laid_out(chip: ChipConfig, job: VectorJob, rows: int, columns: int, code_bytes: int, *, unit: int = 1) -> _Places:
+    """Places whose matrices begin at multiples of ``unit`` bytes; what is small stands behind them."""
     layout = Layout(word_bytes=chip.scratchpad.word_bytes)
-    code = layout.end
-    layout.end += code_bytes
-    totals = {
-        index: layout.matrix(1, job.columns, operand.array.format)
-        for index, operand in enumerate(job.operands)
-        if operand.shape is Shape.TOTAL and operand.array
-    }
-    rooms = {
-        index: _matrix(layout, chip, operand, rows, columns)
-        for index, operand in enumerate(job.operands)
-        if operand.shape is Shape.ROOM
-    }
     slots: list[list[Matrix | None]] = []
     for _ in range(SLOTS):
         slot: list[Matrix | None] = []
-        for index, operand in enumerate(job.operands):
-            if index in totals:
-                slot.append(None)
-            else:
-                slot.append(rooms[index] if index in rooms else _matrix(layout, chip, operand, rows, columns))
+        for operand in job.operands:
+            own = operand.shape not in (Shape.ROOM, Shape.TOTAL)
+            if operand.shape is Shape.MATRIX:
+                layout.end = -(-layout.end // unit) * unit
+            slot.append(_matrix(layout, chip, operand, rows, columns) if own else None)
         slots.append(slot)
-    return _Places(slots=slots, totals=totals, code=code, end=layout.end)
+    totals = {}
+    for index, operand in enumerate(job.operands):
+        if operand.shape is Shape.ROOM:
+            room = _matrix(layout, chip, operand, rows, columns)
+            for slot in slots:
+                slot[index] = room
+        elif operand.shape is Shape.TOTAL and operand.array:
+            totals[index] = layout.matrix(1, job.columns, operand.array.format)
+    code = layout.end
+    return _Places(slots=slots, totals=totals, code=code, end=code + code_bytes)
 
 
 def _matrix(layout: Layout, chip: ChipConfig, operand: Operand, rows: int, columns: int) -> Matrix:
