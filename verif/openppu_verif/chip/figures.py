@@ -285,11 +285,11 @@ GOAL_SHARE = 90.0
 def all_reduces(build_root: Path, wanted: Callable[[str], bool]) -> list[dict[str, Any]]:
     """Rows of all-reduces: long ones as a share of the link's payload, the shortest in cycles."""
     rows = []
-    config = load("demo", list(LINKED))
     for chips in (2, 4):
         names = f"all-reduce of 256 KiB, {chips} chips", f"all-reduce of 32 bytes, {chips} chips"
         if not any(map(wanted, names)):
             continue
+        config = load("demo", list(LINKED))
         made = topology.pair(links=2) if chips == 2 else topology.ring(chips)
         with Cluster(config, made, build_root=build_root) as cluster:
             for name, count in zip(names, (REDUCED, 32), strict=True):
@@ -345,11 +345,10 @@ SPEED, BUILD = "simulation of a demo chip", "model of demo chips, built"
 def simulation(build_root: Path, wanted: Callable[[str], bool]) -> list[dict[str, Any]]:
     """How fast a chip of preset ``demo`` is simulated while it multiplies, and how long its model takes to build."""
     rows = []
-    config = load("demo")
     if wanted(SPEED):
-        rows.append(_speed(config, build_root))
+        rows.append(_speed(load("demo"), build_root))
     if wanted(BUILD):
-        rows += _build(config)
+        rows += _build(load("demo"))
     return rows
 
 

@@ -301,7 +301,7 @@ def _laid_out(chip: ChipConfig, job: VectorJob, rows: int, columns: int, code_by
                 layout.end = -(-layout.end // unit) * unit
             slot.append(_matrix(layout, chip, operand, rows, columns) if own else None)
         slots.append(slot)
-    totals = {}
+    totals: dict[int, Matrix] = {}
     for index, operand in enumerate(job.operands):
         if operand.shape is Shape.ROOM:
             room = _matrix(layout, chip, operand, rows, columns)
