@@ -28,6 +28,9 @@ SIGNAL = 24
 READ, WRITE = 26, 20
 """Clocks of memory, network included, to a first word, and from a last one to its acknowledge."""
 
+BEATS_READ, BEATS_WRITE = 80, 120
+"""More than that, through the bridges of the collective engine's streams; measured on two chips of `tiny`."""
+
 HAS = 3
 """Clocks from an instruction to its end, which is told when the collective engine has it."""
 
@@ -191,7 +194,7 @@ class LinkCycles:
         elif op.opcode == Opcode.SEND:
             for number in ports:
                 flow = _Flow(number, op.stream, op.length, then=self._opened())
-                flow.first = at + FIRST_WORD + READ
+                flow.first = at + FIRST_WORD + READ + BEATS_READ
                 self._after_thread(op, flow)
                 self.ports[number].out.append(flow)
         elif op.opcode == Opcode.STORE:
@@ -255,7 +258,9 @@ class LinkCycles:
                 port.free = last
                 self.busy.append((number, int(first), int(last), flow.length))
                 flow.then(last)
-                peer[0]._arrives(peer[1], flow, _Arrival(first + self.hop, last + self.hop))
+                # The last beat is known to be right when its flit has come, which has more beats than these.
+                way = self.hop + self.collective.link.beats / 2
+                peer[0]._arrives(peer[1], flow, _Arrival(first + way, last + way))
                 moved = True
         return moved
 
@@ -264,9 +269,9 @@ class LinkCycles:
         if flow.stream == Stream.STORE:
             port.stores.popleft()
             self.threads.setdefault(int(Thread.PORT) + number, []).append(
-                _Arrival(arrival.first + WRITE, arrival.last + WRITE)
+                _Arrival(arrival.first + WRITE + BEATS_WRITE, arrival.last + WRITE + BEATS_WRITE)
             )
-            self._closed(arrival.last + WRITE)
+            self._closed(arrival.last + WRITE + BEATS_WRITE)
         else:
             port.window.append(arrival)
 
@@ -292,6 +297,8 @@ class LinkCycles:
                 for flow in flows:
                     flow.first, flow.last = first + OUT, last + OUT
                 if op.write:
-                    self.threads.setdefault(int(Thread.UNIT) + op.unit, []).append(_Arrival(first, last + WRITE))
-                self._closed(last + (WRITE if op.write else 0))
+                    self.threads.setdefault(int(Thread.UNIT) + op.unit, []).append(
+                        _Arrival(first, last + WRITE + BEATS_WRITE)
+                    )
+                self._closed(last + (WRITE + BEATS_WRITE if op.write else 0))
         return moved
