@@ -100,7 +100,7 @@ MEMORIES = "$mem_v2"
 
 AREA_COMMAND, CLOCK_COMMAND = "make synth-link", "make pnr-link"
 AREA_KEYS = ("lut4", "ccu2c", "ff", "dpr16x4", "ebr", "gates", "gate_ff")
-AREA_HEADERS = ("LUT4", "CCU2C", "FF", "DPR16X4", "EBR", "gates", "FF among them")
+AREA_HEADERS = ("LUT4", "CCU2C", "FF", "DPR16X4", "EBR", "gates", "FF beside them")
 CLOCK_KEYS = ("value", "comb", "ff", "ebr", "logic_ns", "routing_ns")
 CLOCK_HEADERS = ("MHz", "tables", "FF", "EBR", "logic ns", "routing ns")
 

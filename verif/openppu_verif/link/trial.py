@@ -14,8 +14,8 @@ from openppu_sim.errors import SimulationError
 
 from openppu_verif.link.native import NO_TRAFFIC, Run, Traffic, run
 
-SECONDS = 20.0
-"""For a run; one that does not end has failed."""
+SECONDS = 600.0
+"""For a run; one that does not end has failed. Far more than any takes, on a machine that does much else, too."""
 WRITES = Traffic(sizes=(96, 96), operations=(Operation.WRITE,))
 STREAM = [[WRITES] + [NO_TRAFFIC] * (CHANNELS - 1)] * 2
 EVERY = [[Traffic(sizes=(1, 300))] * CHANNELS] * 2
