@@ -23,6 +23,7 @@ PHASES_IN_SHORT = 9
 def trials_of_flits(config: LinkConfig) -> list[Trial]:
     """Wrong bits from the first flit on; every place of what is received beside what is sent; full buffers."""
     full = [[Traffic(sizes=(1, 600), hold=0.985)] * CHANNELS] * 2
+    slowly = [[Traffic(sizes=(1, 600), hold=0.9)] * CHANNELS] * 2
     words = block_words(config.lane_bits)
     return [
         _trial(config, "one by one, stream", STREAM, words=(9, 1), clocks=6_000),
@@ -38,6 +39,10 @@ def trials_of_flits(config: LinkConfig) -> list[Trial]:
             for lane in range(config.lanes)
         ),
         _trial(config, "all are held", full, words=(3, 3), clocks=6_000, holds=True, rate=0.0),
+        _trial(
+            config, "all are held a little, for long", slowly, words=(5, 11), clocks=100_000, holds=True, rate=1e-5,
+            slow=True,
+        ),
         _trial(config, "all are held, wrong bits", full, words=(3, 30), clocks=6_000, holds=True),
         *(
             # What is received moves beside what is sent by a block with the one way, by a word with the other.
@@ -88,6 +93,8 @@ def _by_the_rules(done: Run, *, holds: bool, width: int | None) -> str | None:
             return problem
     elif any(port.physical.retrains or port.physical.state != State.DEGRADED for port in both(done)):
         return "the ports trained again"
+    if held := [port.link.held for port in both(done) if port.link.held > 1]:
+        return f"{held} flits are held when all have been taken"
     try:
         for side in "ab":
             rules = Rules(done, side, timeouts=int(status(done, side).link.counts.timeouts), taken_at_once=not holds)
