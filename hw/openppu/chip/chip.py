@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from amaranth import Module
+from amaranth import Array, Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -29,6 +29,7 @@ from openppu.link.serdes import SerdesSignature
 from openppu.link.unit.link_unit import LinkUnit
 from openppu.noc.noc import Noc
 from openppu.noc.plan import Plan
+from openppu.scratchpad import registers as scratchpad_registers
 
 WINDOW_TAGS = 4
 WINDOW_ID_BITS = 6
@@ -137,7 +138,7 @@ class Chip(wiring.Component):
                 for number, port in enumerate(link.memory)
             ]
         controllers = self._memory(m, part, borders, users, units)
-        self._registers(m, part, borders, queues, processor, controllers, link)
+        self._registers(m, part, borders, queues, processor, units, controllers, link)
         return m
 
     def _link(self, m, part, borders, processor):
@@ -199,7 +200,7 @@ class Chip(wiring.Component):
         """When a stream between the two may move, by its name; others always may."""
         return {}
 
-    def _registers(self, m, part, borders, queues, processor, controllers, link):
+    def _registers(self, m, part, borders, queues, processor, units, controllers, link):
         """The hub, and behind it the chip's own constants and all parts that have registers."""
         config, domains = self.config, domains_of(self.config)
         found = blocks(config, [name for name, _ in queues])
@@ -221,12 +222,35 @@ class Chip(wiring.Component):
         wiring.connect(m, port.requests, identity.requests)
         wiring.connect(m, identity.responses, port.responses)
         parts = {"chip": (port.axi, "sync"), "command": (processor.axi, "sync")}
+        parts |= {"scratchpad": (self._logs(m, part, units), "sync")}
         if link is not None:
             parts |= {"link": (link.axi, domains["link"]), "collective": (link.collective_axi, domains["link"])}
         parts |= {f"hbm{number}": (each.control, domains["hbm"]) for number, each in enumerate(controllers)}
         for block, axi in zip(found, hub.parts, strict=True):
             registers, domain = parts[block.name]
             borders.registers(f"{block.name}_registers", axi, registers, domain=domain)
+
+    def _logs(self, m, part, units):
+        """What was wrong with words of the scratchpads; returns the way to it."""
+        pads = scratchpad_registers
+        port = part("scratchpad_port", AxiLitePort(address_bits=pads.ADDRESS_BITS))
+        block = RegisterBlock(
+            pads.registers(self.config.scratchpad, len(units)),
+            address_bits=pads.ADDRESS_BITS,
+            control=pads.control_layout(),
+            status=pads.status_layout(self.config.scratchpad),
+            strobes=pads.strobes_layout(),
+        )
+        m.submodules.scratchpad_registers = block
+        wiring.connect(m, port.requests, block.requests)
+        wiring.connect(m, block.responses, port.responses)
+        chosen = block.control.unit
+        m.d.comb += [
+            block.status.log.eq(Array(unit.log.as_value() for unit in units)[chosen]),
+            block.status.filling.eq(Array(unit.filling for unit in units)[chosen]),
+            *(unit.clear_log.eq(block.strobes.clear & (chosen == number)) for number, unit in enumerate(units)),
+        ]
+        return port.axi
 
 
 def _nothing():

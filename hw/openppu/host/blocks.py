@@ -16,6 +16,7 @@ from openppu.hbm import registers as hbm_registers
 from openppu.link import registers as link_registers
 from openppu.link.collective.config import CollectiveConfig
 from openppu.link.unit import registers as collective_registers
+from openppu.scratchpad import registers as scratchpad_registers
 
 SLOT_BITS = 16
 """Of an address in bytes within a part's slot."""
@@ -23,7 +24,7 @@ SLOT_BITS = 16
 ADDRESS_BITS = 22
 """Of an address in bytes."""
 
-COMMAND_SLOT, LINK_SLOT, COLLECTIVE_SLOT, HBM_SLOT = 1, 2, 3, 16
+COMMAND_SLOT, LINK_SLOT, COLLECTIVE_SLOT, SCRATCHPAD_SLOT, HBM_SLOT = 1, 2, 3, 4, 16
 CHIP_BITS = 8
 IDENTITY = 0x50505531
 """What the first register reads: "PPU1" in ASCII."""
@@ -110,6 +111,13 @@ def _blocks(chip: ChipConfig, queues: Sequence[str]) -> Iterator[Block]:
             registers=collective_registers.registers(CollectiveConfig(link=chip.link)),
             meaning="the collective engine",
         )
+    yield Block(
+        name="scratchpad",
+        slot=SCRATCHPAD_SLOT,
+        address_bits=scratchpad_registers.ADDRESS_BITS,
+        registers=scratchpad_registers.registers(chip.scratchpad, chip.compute_units),
+        meaning="what was wrong with words of the scratchpads",
+    )
     for number in range(chip.hbm.stacks * chip.hbm.channels):
         yield Block(
             name=f"hbm{number}",
@@ -139,19 +147,16 @@ def page(chip: ChipConfig, queues: Sequence[str] = command_registers.QUEUES) -> 
         kind = block.name.rstrip("0123456789")
         where = f"[{kind}]({pages[kind]})" if kind in pages else "below"
         lines.append(f"| {block.base:#08x} | `{block.name}` | {block.meaning} | {where} |")
-    lines += [
-        "",
-        "## collective",
-        "",
-        "| offset | name | bits | access | after reset | allowed | meaning |",
-        "|---|---|---|---|---|---|---|",
-        *(
-            markdown_row(each)
-            for block in blocks(chip, queues)
-            if block.name == "collective"
-            for each in block.registers
-        ),
-    ]
+    for block in blocks(chip, queues):
+        if block.name in ("collective", "scratchpad"):
+            lines += [
+                "",
+                f"## {block.name}",
+                "",
+                "| offset | name | bits | access | after reset | allowed | meaning |",
+                "|---|---|---|---|---|---|---|",
+                *(markdown_row(each) for each in block.registers),
+            ]
     lines += ["", "## chip", "", "| offset | name | value | meaning |", "|---|---|---|---|"]
     lines += [
         f"| {each.offset:#05x} | `{each.name}` | {_shown(each)} | {each.meaning} |" for each in chip_registers(chip)

@@ -98,14 +98,40 @@ class Rings:
         self._written: list[dict[str, dict[int, Command | bytes]]] = [
             {queue: {} for queue in self.queues} for _ in range(self.chips)
         ]
-        for number, registers in enumerate(self.registers):
-            for queue in self.queues:
-                registers[f"command.{queue}.base"] = self._ring(queue)
-                registers[f"command.{queue}.log2"] = log2
-                registers[f"command.{queue}.enable"] = 1
-            if topology and chip.link.ports:
-                self._link(number, registers, topology)
+        self.topology = topology
+        for number in range(self.chips):
+            self._set_up(number)
         if topology and chip.link.ports:
+            self._bring_up()
+
+    def _set_up(self, number: int) -> None:
+        """Give a chip that was reset its rings and its neighbours."""
+        registers = self.registers[number]
+        for queue in self.queues:
+            registers[f"command.{queue}.base"] = self._ring(queue)
+            registers[f"command.{queue}.log2"] = self.log2
+            registers[f"command.{queue}.enable"] = 1
+        if self.topology and self.chip.link.ports:
+            self._link(number, registers, self.topology)
+
+    def reset(self, chip: int) -> None:
+        """Reset a chip in the middle of whatever it does, and forget what its queues had; its memory stays.
+
+        Raises
+        ------
+        UserError
+            If this hardware cannot be reset.
+        """
+        reset = getattr(self.hardware, "reset", None)
+        if reset is None:
+            raise UserError("this backend cannot reset a chip; take rtl")
+        reset(chip)
+        for queue in self.queues:
+            self._tails[chip][queue] = 0
+            self._pending[chip][queue].clear()
+            self._written[chip][queue].clear()
+        self._set_up(chip)
+        if self.topology and self.chip.link.ports:
             self._bring_up()
 
     def _ring(self, queue: str) -> int:

@@ -203,7 +203,8 @@ class BrokenCommands:
         instructions = [each for each in self.known.of(queue) if each.addresses]
         instruction = chance.choice(instructions)
         operand = chance.choice([each for each in instruction.operands if each.slot is not None])
-        value = chance.choice([1 << 24, (1 << 40) - 64, 1 << 39 | 1 << 24, 1 << 38])
+        # Of addresses in memory, beyond all of it: behind its end, or a scratchpad that there is not.
+        value = chance.choice([(1 << 40) - 64, 1 << 39 | 1 << 24, 1 << 38])
         bad = self._whole(queue, instruction.name)
         if bad is None:
             return self._stray_header(queue)

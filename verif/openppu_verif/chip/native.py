@@ -10,18 +10,22 @@ import tempfile
 from enum import IntEnum
 from pathlib import Path
 
+import numpy as np
 from openppu.chip.chip import Chip
+from openppu.common.secded import DATA_BITS
 from openppu.config import ChipConfig
 from openppu.hbm.device import device
 from openppu.hbm.settings import Settings
 from openppu.hbm.status import PowerUp
 from openppu.link.topology import Topology
+from openppu.scratchpad.sram import GROUP_BITS
+from openppu_sim.cycles.hbm.address import split
 from openppu_sim.device.rings import Rings
 from openppu_sim.errors import SimulationError
 
 from openppu_verif.chip.limited_chip import LimitedChip
 from openppu_verif.hbm.memory_file import memory_lines
-from openppu_verif.native.model import build_bench, build_model
+from openppu_verif.native.model import Cells, build_bench, build_model
 
 FOLDER = Path(__file__).parent
 SOURCES = (
@@ -93,15 +97,31 @@ def build_chip(chip: ChipConfig, build_root: Path, *, waves: bool = False, word_
         If a tool is missing or rejects its input.
     """
     key = chip.fingerprint() + (f" {word_cycles}" if word_cycles > 1 else "")
-    return build_model(
-        lambda: simulated(chip, word_cycles),
-        TOP,
-        key,
-        build_root,
-        clocks=CLOCKS if chip.clocks.separate else {},
-        waves=waves,
-        groups=GROUPS,
-    )
+
+    def make() -> Chip:
+        return simulated(chip, word_cycles)
+
+    clocks = CLOCKS if chip.clocks.separate else {}
+    cells = cells_of(chip)
+    return build_model(make, TOP, key, build_root, clocks=clocks, waves=waves, groups=GROUPS, cells=cells)
+
+
+def device_place(chip: ChipConfig, address: int) -> str:
+    """Pseudo-channel, bank, row and column of an address, of a chip with one channel, as faults name them."""
+    settings = Settings(timing=device(chip.hbm.device).timing)
+    place = split(np.array([address // 32]), chip.hbm.channel, settings)
+    return " ".join(str(int(each[0])) for each in (place.pc, place.bank, place.row, place.column))
+
+
+def cells_of(chip: ChipConfig) -> list[Cells]:
+    """The memories of the scratchpads: bank after bank, compute unit after compute unit."""
+    pad = chip.scratchpad
+    bits = GROUP_BITS * pad.word_bytes * 8 // DATA_BITS
+    return [
+        Cells(f"unit_{unit}.scratchpad.bank_{bank}.sram.cells", pad.bank_words, bits)
+        for unit in range(chip.compute_units)
+        for bank in range(pad.banks)
+    ]
 
 
 class Session:
@@ -213,6 +233,17 @@ class Session:
     def set_lanes(self, chip: int, port: int, life: Life) -> None:
         """What the lanes are from now on that a port sends on."""
         self._ask("l", struct.pack("<III", chip, port, life), "<")
+
+    def flip(self, chip: int, address: int, bits: int, *, unit: int = 0) -> None:
+        """Turn over bits of the SRAM of a scratchpad: ``bits`` is a mask of the code words of the word at ``address``.
+
+        A code word is eight bytes and above them eight check bits.
+        """
+        pad = self.chip.scratchpad
+        bank, place = divmod(address // pad.word_bytes, pad.bank_words)
+        mask = bits.to_bytes(GROUP_BITS * pad.word_bytes // 64 + 1, "little")
+        memory = unit * pad.banks + bank
+        self._ask("b", struct.pack("<IIII", chip, memory, place, len(mask)) + mask, "<")
 
     def reset(self, chip: int) -> None:
         """Reset a chip; its memory holds what it held."""

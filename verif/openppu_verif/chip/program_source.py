@@ -77,9 +77,12 @@ class ProgramSource:
     ----------
     chip : ChipConfig
     seed : int
+    vectors : bool
+        With programs of the vector unit; some of them read registers that hold what earlier ones left.
     """
 
-    def __init__(self, chip: ChipConfig, seed: int) -> None:
+    def __init__(self, chip: ChipConfig, seed: int, *, vectors: bool = True) -> None:
+        self.vectors = vectors
         if chip.compute_units != 1:
             raise ValueError(f"ProgramSource of {chip.compute_units} compute units: give a chip with one")
         self.chip = chip
@@ -102,17 +105,20 @@ class ProgramSource:
         else:
             window, pad = self.twin.memory[:WINDOW].copy(), self.twin.pad.copy()
         self._products.last = None
-        code, self._vector_steps = self._code()
-        window[CODE : CODE + len(code)] = code
+        kinds = [self._plain] * 8 + [self._loop] * 2 + [self._relay, self._talk]
+        kinds += [self._vector_run] if self.vectors else []
+        chosen = self.chance.choices(kinds, k=steps)
+        if self._vector_run in chosen:
+            code, self._vector_steps = self._code()
+            window[CODE : CODE + len(code)] = code
+            self._code_bytes = len(code)
         self.twin.put(window, pad)
-        self._code_bytes = len(code)
         self._program = Program(queues={name: [] for name in QUEUES}, window=window, pad=pad, fresh=fresh)
         self._registers: dict[str, dict[int, int]] = {name: {} for name in QUEUES}
         nothing = np.zeros(WINDOW + self.twin.pad_bytes, bool)
         self._since = {(a, b): [nothing.copy(), nothing.copy()] for a in QUEUES for b in QUEUES}
-        kinds = [self._plain] * 8 + [self._loop] * 2 + [self._relay, self._talk, self._vector_run]
-        for _ in range(steps):
-            self.chance.choice(kinds)()
+        for step in chosen:
+            step()
         return self._program
 
     # What memory holds.

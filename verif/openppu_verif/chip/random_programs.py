@@ -6,9 +6,12 @@ be refused, and must show the error that is due and change nothing else.
 """
 
 import argparse
+import random
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ from openppu_sim.reference.command import Interpreter
 
 from openppu_verif.chip.broken_commands import BrokenCommands
 from openppu_verif.chip.coverage import all_points, points
+from openppu_verif.chip.native import device_place
 from openppu_verif.chip.program_source import CODE, QUEUES, Program, ProgramSource
 from openppu_verif.chip.twin import WINDOW, Twin
 
@@ -33,6 +37,7 @@ COMMAND = "python -m openppu_verif.chip.random_programs"
 SESSION = 50
 """Programs of one simulation; each simulation has a seed of its own."""
 
+PROGRESS = 1000
 FRESH = 6
 """Every so many programs all of memory is written anew."""
 
@@ -40,6 +45,18 @@ RECORDS_LOG2 = 9
 STEP, LIMIT = 300, 200_000
 EVERY = 1 << len(QUEUES)
 _RECORD = record_layout()
+
+
+class Stress(StrEnum):
+    """What a chip goes through meanwhile."""
+
+    NOTHING = "nothing"
+    STALLS = "stalls"
+    """The host is slow on every stream of its ports, and memory wants refreshes at other rates, again and again."""
+    FAULTS = "faults"
+    """Single bits of the scratchpad's SRAM and of memory turn over."""
+    RESETS = "resets"
+    """Each program is begun, broken off by a reset, and run again."""
 
 
 class Session:
@@ -50,11 +67,16 @@ class Session:
     chip : ChipConfig
     seed : int
     build_root : Path
+    stress : Stress
     """
 
-    def __init__(self, chip: ChipConfig, seed: int, build_root: Path) -> None:
-        self.chip, self.seed = chip, seed
-        self.source = ProgramSource(chip, seed)
+    def __init__(self, chip: ChipConfig, seed: int, build_root: Path, stress: Stress = Stress.NOTHING) -> None:
+        self.chip, self.seed, self.stress = chip, seed, stress
+        # A reset leaves in the vector unit's registers what a program that it breaks off has put there.
+        self.source = ProgramSource(chip, seed, vectors=stress != Stress.RESETS)
+        self.trouble = random.Random(seed)
+        self.wrong_words: set[int] = set()
+        self.flips = 0
         self.broken = BrokenCommands(self.source)
         self.twin = Twin(chip)
         self.device = Device(chip, "rtl", build_root=build_root)
@@ -65,15 +87,18 @@ class Session:
         self.tails = dict.fromkeys(QUEUES, 0)
         self.ended = dict.fromkeys(QUEUES, 0)
         self.seen = 0
-        self.registers["command.records.base"] = self._records
-        self.registers["command.records.log2"] = RECORDS_LOG2
-        self.registers["command.records.enable"] = 1
+        self._set_up()
         # All rows of memory that programs may write exist from now on, so that one more can be told.
         rings = rings_base(chip)
         backend.write(0, rings, bytes(len(QUEUES) * 64 * 256))
         backend.write(0, self._records, bytes(RECORD_BYTES << RECORDS_LOG2))
         backend.write(0, 0, bytes(WINDOW))
         self.pages = backend.hardware.pages(0)
+
+    def _set_up(self) -> None:
+        self.registers["command.records.base"] = self._records
+        self.registers["command.records.log2"] = RECORDS_LOG2
+        self.registers["command.records.enable"] = 1
 
     @property
     def _records(self) -> int:
@@ -96,8 +121,9 @@ class Session:
         self.twin.put(program.window, program.pad)
         self._prepare(program)
         machine = self._expected(program)
-        for name in QUEUES:
-            self.device.submit(name, program.queues[name])  # type: ignore[arg-type]
+        self._submit(program)
+        if self.stress == Stress.RESETS:
+            self._break_off(program)
         self._settle(machine)
         self._compare(program, machine)
         for name in QUEUES:
@@ -121,6 +147,41 @@ class Session:
             self.device.write(self.device.scratchpad(), program.pad)
         else:
             self.device.write(CODE, program.window[CODE:])
+
+    def _submit(self, program: Program) -> None:
+        for name in QUEUES:
+            self.device.submit(name, program.queues[name])  # type: ignore[arg-type]
+
+    def _break_off(self, program: Program) -> None:
+        """Reset the chip in the middle of a program, and begin it anew."""
+        self.backend.hardware.run(self.trouble.randint(1, 1500))
+        self.backend.reset(0)
+        self._set_up()
+        self.tails, self.ended, self.seen = dict.fromkeys(QUEUES, 0), dict.fromkeys(QUEUES, 0), 0
+        self._prepare(replace(program, fresh=True))
+        self._submit(program)
+
+    def _trouble(self) -> None:
+        """What a stress does while a program runs."""
+        chance, hardware = self.trouble, self.backend.hardware
+        if self.stress == Stress.STALLS:
+            hardware.set_pauses(chance.choice([0, 200, 700]))
+            hardware.inject(0, 0, f"temperature {chance.choice([0, 1, 2, 3])}")
+        if self.stress == Stress.FAULTS:
+            pad = self.chip.scratchpad
+            for _ in range(chance.randint(1, 6)):
+                # A word with a wrong bit already, not read since, would have two.
+                place = chance.randrange(self.twin.pad_bytes // 8)
+                if place not in self.wrong_words:
+                    self.wrong_words.add(place)
+                    group = place % (pad.word_bytes // 8)
+                    hardware.flip(0, 8 * place, 1 << 72 * group + chance.randrange(72))
+                    self.flips += 1
+            place = chance.randrange(WINDOW // 32)
+            if -1 - place not in self.wrong_words:
+                self.wrong_words.add(-1 - place)
+                hardware.inject(0, 0, f"flip_bit {device_place(self.chip, 32 * place)} {chance.randrange(256)}")
+                self.flips += 1
 
     def _expected(self, program: Program) -> Interpreter:
         twin = self.twin
@@ -146,7 +207,8 @@ class Session:
         """Until all that is to end has ended, and no queue goes on."""
         end = self.device.cycles + LIMIT
         while True:
-            self.backend.hardware.run(STEP)
+            self._trouble()
+            self.backend.hardware.run(self.trouble.randint(1, STEP) if self.stress != Stress.NOTHING else STEP)
             left = {}
             for name, queue in zip(QUEUES, machine.queues, strict=True):
                 of = f"command.{name}"
@@ -168,6 +230,8 @@ class Session:
 
     def _compare(self, program: Program, machine: Interpreter) -> None:
         wrong = []
+        if self.number % FRESH == 0:
+            self.wrong_words.clear()  # all is written anew
         memory = self.device.read(0, WINDOW, np.uint8)
         pad = self.device.read(self.device.scratchpad(), self.twin.pad_bytes, np.uint8)
         for what, found, expected in (
@@ -257,7 +321,14 @@ def text(program: Program, source: ProgramSource) -> str:
 
 
 def check(
-    chip: ChipConfig, count: int, seed: int, build_root: Path, *, steps: int = 10, show: bool = False
+    chip: ChipConfig,
+    count: int,
+    seed: int,
+    build_root: Path,
+    *,
+    steps: int = 10,
+    stress: Stress = Stress.NOTHING,
+    show: bool = False,
 ) -> Counter[str]:
     """Run programs, in simulations of `SESSION`, each with the next seed; how often each point of coverage was reached.
 
@@ -269,7 +340,7 @@ def check(
     kinds: Counter[str] = Counter()
     for first in range(0, count, SESSION):
         own = seed + first // SESSION
-        session = Session(chip, own, build_root)
+        session = Session(chip, own, build_root, stress)
         chance, done = session.source.chance, 0
         try:
             while done < min(SESSION, count - first):
@@ -278,10 +349,13 @@ def check(
                 length, spoil = chance.randint(1, steps), chance.random() < 1 / 3
                 kinds.update(session.run(length, spoil=spoil, show=show and last))
         except SimulationError as error:
-            again = f"{COMMAND} --config {chip.name} --count {done} --seed {own} --steps {steps} --show"
+            again = f"{COMMAND} --config {chip.name} --count {done} --seed {own} --steps {steps}"
+            again += f" --stress {stress} --show" if stress != Stress.NOTHING else " --show"
             raise SimulationError(f"program {done} of seed {own}: {error}; to repeat it: {again}") from None
         finally:
             session.close()
+        if (first + SESSION) % PROGRESS == 0 and first + SESSION < count:
+            print(f"{first + SESSION} programs", file=sys.stderr, flush=True)
     return kinds
 
 
@@ -296,6 +370,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=100, help="programs (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help=f"of the first {SESSION} (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=10, help="of a program, at most (default: %(default)s)")
+    parser.add_argument("--stress", type=Stress, choices=list(Stress), default=Stress.NOTHING, help=Stress.__doc__)
     parser.add_argument("--cover", type=float, default=0, help="per cent of coverage to reach (default: %(default)s)")
     parser.add_argument("--show", action="store_true", help="print the last program, before it runs")
     parser.add_argument("--build-dir", type=Path, default=Path("build"), help=argparse.SUPPRESS)
@@ -307,7 +382,8 @@ def _run(options: argparse.Namespace) -> int:
         if getattr(options, name) < 1:
             raise UserError(f"--{name} {getattr(options, name)}: give a number of at least 1")
     chip = load(options.config)
-    kinds = check(chip, options.count, options.seed, options.build_dir, steps=options.steps, show=options.show)
+    given = dict(steps=options.steps, stress=options.stress, show=options.show)
+    kinds = check(chip, options.count, options.seed, options.build_dir, **given)
     print(f"{options.count} programs do what the references say:")
     wanted = all_points(chip)
     for name in wanted:

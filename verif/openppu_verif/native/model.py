@@ -34,6 +34,15 @@ FLAGS = (STANDARD, "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
 
 
 @dataclass(frozen=True)
+class Cells:
+    """A memory within a model, whose bits a bench may turn over: names of instances with dots, and its size."""
+
+    path: str
+    words: int
+    bits: int
+
+
+@dataclass(frozen=True)
 class Port:
     """A port in the text of a module; ``bits`` as it is written there, such as ``[7:0]``."""
 
@@ -63,6 +72,7 @@ def build_model(
     waves: bool = False,
     netlist: Path | None = None,
     groups: int = 0,
+    cells: Sequence[Cells] = (),
 ) -> Path:
     """The executable for a component, from an earlier build if there is one.
 
@@ -84,6 +94,9 @@ def build_model(
         Verilog of the component that was made in another way; it may have more inputs.
     groups : int
         Files of C++; 0: one a module or more, for each of which the compiler reads all headers again.
+    cells : sequence of Cells
+        Memories of one width. The model has ports more: while ``flip.valid`` is high, ``flip.bits`` are turned over of
+        word ``flip.address`` of the memory of number ``flip.memory``.
 
     Raises
     ------
@@ -94,8 +107,8 @@ def build_model(
     with tempfile.TemporaryDirectory() as folder:
         wrapper, header = Path(folder) / f"{top}_bench.v", Path(folder) / "model_ports.h"
         modules = module_ports(verilog.read_text(encoding="ascii"))
-        wrapper.write_text(_wrapper(top, modules[top], clocks), encoding="ascii")
-        header.write_text(_ports_header(modules[top]), encoding="utf-8")
+        wrapper.write_text(_wrapper(top, modules[top], clocks, cells), encoding="ascii")
+        header.write_text(_ports_header([*modules[top], *_flip_ports(cells)]), encoding="utf-8")
         return build(
             [verilog, wrapper],
             f"{top}_bench",
@@ -149,8 +162,26 @@ def control(modules: dict[str, list[Port]]) -> str:
     return "\n".join(lines)
 
 
-def _wrapper(top: str, ports: list[Port], clocks: Mapping[str, Sequence[str]]) -> str:
+def _flip_ports(cells: Sequence[Cells]) -> list[Port]:
+    """What turns over bits of memories."""
+    if not cells:
+        return []
+    widths = {"valid": 1, "memory": 32, "address": 32, "bits": cells[0].bits}
+    return [Port("input", f"[{bits - 1}:0]", f"flip__{name}") for name, bits in widths.items()]
+
+
+def _flips(cells: Sequence[Cells]) -> list[str]:
+    """Statements that turn over bits of memories."""
+    lines = ["  always @(posedge clk) if (flip__valid__held[0]) case (flip__memory__held)"] if cells else []
+    for number, each in enumerate(cells):
+        place = f"inner.{each.path}[flip__address__held[{(each.words - 1).bit_length() - 1}:0]]"
+        lines.append(f"    {number}: {place} <= {place} ^ flip__bits__held;")
+    return [*lines, "    default: ;", "  endcase"] if cells else []
+
+
+def _wrapper(top: str, inner: list[Port], clocks: Mapping[str, Sequence[str]], cells: Sequence[Cells] = ()) -> str:
     """The component behind registers; the ports are named as its own."""
+    ports = [*inner, *_flip_ports(cells)]
     held = {
         port.name: f"{port.name}__held"
         for port in ports
@@ -168,8 +199,9 @@ def _wrapper(top: str, ports: list[Port], clocks: Mapping[str, Sequence[str]]) -
             *(f"  reg {port.bits} {held[port.name]};" for port in ports if port.name in held),
             *(f"  always @(posedge {clock_of(name)}) {register} <= {name};" for name, register in held.items()),
             f"  {top} inner (",
-            ",\n".join(f"    .{port.name}({held.get(port.name, port.name)})" for port in ports),
+            ",\n".join(f"    .{port.name}({held.get(port.name, port.name)})" for port in inner),
             "  );",
+            *_flips(cells),
             "endmodule",
             "",
         ]

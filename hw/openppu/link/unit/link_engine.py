@@ -33,7 +33,8 @@ class LinkEngine(wiring.Component):
 
     Signals for other chips go beside the commands. A command that is refused has changed nothing: `FIELD` for no bytes,
     `ALIGNMENT` for addresses or sizes that are not multiples of 32 bytes and of a beat, `BOUNDS` for a source beyond
-    the memory. `LINK`: a write was not answered well, or the collective engine has met an error.
+    the memory. `LINK`: a write was not answered well, or the collective engine has met an error. `TIMEOUT`: the
+    collective engine has work, and does not come on.
 
     Latency: 2 cycles from a command to what it asks for. Throughput: that of `Sender`, and of the collective engine.
 
@@ -52,8 +53,9 @@ class LinkEngine(wiring.Component):
         Signals for other chips.
     packets : Out(stream of packet_layout(config)), answers : In(stream of packet_layout(config))
         The link's initiator.
-    program : Out(stream), ended : In(1), broken : In(1)
-        The collective engine: its instructions, that an END is done, that it has met an error.
+    program : Out(stream), ended : In(1), broken : In(1), stalled : In(1)
+        The collective engine: its instructions, that an END is done, that it has met an error, that it does not come
+        on.
     lost : Out(1)
         A signal did not get to its chip; until the reset.
     """
@@ -74,6 +76,7 @@ class LinkEngine(wiring.Component):
                 "program": Out(stream.Signature(INSTRUCTION_BITS)),
                 "ended": In(1),
                 "broken": In(1),
+                "stalled": In(1),
                 "lost": Out(1),
             }
         )
@@ -115,6 +118,8 @@ class LinkEngine(wiring.Component):
                 m.d.comb += refusal.eq(Error.BOUNDS)
         with m.Elif(self.broken):
             m.d.comb += refusal.eq(Error.LINK)
+        with m.Elif(self.stalled):
+            m.d.comb += refusal.eq(Error.TIMEOUT)
 
         m.d.comb += [
             self.program.payload.eq(instruction),
@@ -145,8 +150,9 @@ class LinkEngine(wiring.Component):
                 with m.If(sender.done):
                     m.d.sync += [state.eq(State.ENDING), error.eq(sender.error)]
             with m.Case(State.COLLECTIVE):
-                with m.If(self.ended | self.broken):
-                    m.d.sync += [state.eq(State.ENDING), error.eq(Mux(self.broken, Error.LINK, Error.OKAY))]
+                failure = Mux(self.broken, Error.LINK, Mux(self.ended, Error.OKAY, Error.TIMEOUT))
+                with m.If(self.ended | self.broken | self.stalled):
+                    m.d.sync += [state.eq(State.ENDING), error.eq(failure)]
             with m.Case(State.ENDING):
                 with m.If(self.finished.ready):
                     m.d.sync += state.eq(State.REST)

@@ -127,6 +127,7 @@ class LinkUnit(wiring.Component):
             engine.memory_bytes.eq(self.memory_bytes),
             engine.ended.eq(collective.finished),
             engine.broken.eq(spoiled | (collective.status.error.fault != 0)),
+            engine.stalled.eq(collective.status.stalled),
             collective.chip.eq(controller.number),
             collective.patience.eq(block.control.patience),
             block.status.engine.eq(collective.status),
