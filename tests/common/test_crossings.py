@@ -57,7 +57,9 @@ class Bench:
 
         async def process(ctx: Any) -> None:
             waits = None
-            while len(found) < count:
+            for _ in range(40 * count + 400):
+                if len(found) == count:
+                    break
                 ready = chance.random() < rate
                 ctx.set(stream.ready, ready)
                 *_, valid, item = await ctx.tick(domain).sample(stream.valid, whole)
@@ -66,6 +68,7 @@ class Bench:
                 if valid and ready:
                     found.append(item)
             ctx.set(stream.ready, 0)
+            assert len(found) == count
 
         self.simulator.add_testbench(process)
         return found
