@@ -20,8 +20,8 @@ from openppu_sim.report.timeline import plot_utilisation
 
 FORMATS = ("int8", "bf16")
 NOTE = (
-    "The tile computes the matrix products; bias, ReLU and requantisation between the layers run in the numpy "
-    "reference, since the chip has no vector unit yet."
+    "This is the tile alone: it computes the matrix products; bias, ReLU and requantisation between the layers run in "
+    "the numpy reference."
 )
 
 
