@@ -59,7 +59,7 @@ def test_taking_repeated_k_blocks_in_one_step_changes_nothing(monkeypatch):
         for turned in (0, 1)
     ]
     quick = [predict(each, chip) for each in commands]
-    monkeypatch.setattr(matmul_engine._Engine, "_state", lambda self, command: object())
+    monkeypatch.setattr(matmul_engine.EngineCycles, "_state", lambda self, command: object())
     assert [predict(each, chip) for each in commands] == quick
 
 
