@@ -14,6 +14,7 @@ from openppu_sim.kernels.vector.plan import Plan, Unit
 from openppu_sim.kernels.vector.stochastic import round_stochastically
 from openppu_sim.reference.formats import decode, encode
 from openppu_sim.reference.quantise import binary32_to_int8, int32_to_int8
+from openppu_verif.vector.job_cases import true_function
 
 CHIP = load(
     "demo", ["vector.formats=fp8_e4m3,fp8_e5m2,fp16,bf16", "scratchpad.banks=16", "scratchpad.bank_words=32768"]
@@ -189,23 +190,7 @@ def function(name: str, rows: int = 9, columns: int = 20) -> Case:
     pad = Scratchpad()
     x = pad.matrix(rows, columns, np.abs(rng.normal(size=(rows, columns))) + 0.1)
     result = pad.matrix(rows, columns)
-    d = floats(x, pad.memory)
-    inner = np.sqrt(2 / np.pi) * (d + 0.044715 * d**3)
-    true = {
-        "identity": d,
-        "relu": np.maximum(d, 0),
-        "exp": np.exp(d),
-        "log": np.log(d),
-        "reciprocal": 1 / d,
-        "sqrt": np.sqrt(d),
-        "rsqrt": 1 / np.sqrt(d),
-        "sigmoid": 1 / (1 + np.exp(-d)),
-        "tanh": np.tanh(d),
-        "silu": d / (1 + np.exp(-d)),
-        "gelu": d * 0.5 * (1 + np.tanh(inner)),
-        "sin": np.sin(d),
-        "cos": np.cos(d),
-    }[name]
+    true = true_function(name, floats(x, pad.memory))
     return _case(
         pad, elementwise.function(unit(), name, x, result), lambda m: near(floats(result, m), true, 2e-7, 1e-9)
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from openppu.config import ChipConfig
 from openppu.formats.spec import FORMATS
 
+from openppu_sim.kernels.copy_command import copy_command
 from openppu_sim.kernels.matmul_job import SUM_BYTES, MatmulJob, Operand
 from openppu_sim.kernels.matmul_plan import MatmulPlan, plan_matmul
 from openppu_sim.kernels.matmul_tiling import Load, Product, Schedule, Span, Store
@@ -92,19 +93,6 @@ def _more(semaphore: int, needed: int, had: int) -> tuple[int, int] | None:
     return (semaphore, needed - had) if needed > had else None
 
 
-def _copy(name: str, *, memory: int, scratchpad: int, row: int, rows: int, strides: tuple[int, int], **more) -> Command:
-    fields = {
-        "memory": memory,
-        "scratchpad": scratchpad,
-        "row": row,
-        "count_0": rows,
-        "memory_stride_0": strides[0] if rows > 1 else 0,
-        "scratchpad_stride_0": strides[1] if rows > 1 else 0,
-        **{f"count_{dimension}": 1 for dimension in (1, 2, 3)},
-    }
-    return Command(name=name, fields=fields, **more)
-
-
 def _at(matrix: Operand, rows: Span, columns: Span, element: int) -> int:
     return matrix.address + rows.first * matrix.stride + columns.first * element
 
@@ -117,7 +105,7 @@ def _load(job: MatmulJob, made: Schedule, load: Load, wait: tuple[int, int] | No
         matrix, stride = (job.a, made.a_stride) if load.matrix == "a" else (job.b, made.b_stride)
         element = job.element_bytes
         memory, strides = _at(matrix, load.rows, load.columns, element), (matrix.stride, stride)
-    return _copy(
+    return copy_command(
         "LOAD",
         memory=memory,
         scratchpad=load.place,
@@ -168,7 +156,7 @@ def _seed(seed: int, product: Product) -> int:
 
 
 def _store(job: MatmulJob, made: Schedule, store: Store) -> Command:
-    return _copy(
+    return copy_command(
         "STORE",
         memory=_at(job.d, store.rows, store.columns, job.result_bytes),
         scratchpad=store.place,

@@ -14,6 +14,7 @@ from openppu.config import ChipConfig
 from openppu.formats.spec import BINARY32
 
 from openppu_sim.errors import UserError
+from openppu_sim.kernels.copy_command import copy_command
 from openppu_sim.kernels.vector.assembly import image
 from openppu_sim.kernels.vector.commands import LoadProgram, fields_of, format_named, name_of
 from openppu_sim.kernels.vector.matrix import Layout, Matrix
@@ -382,16 +383,7 @@ def _copy(
 ) -> Command:
     if rows > 1 and strides == (row, row) and row * rows <= ROW_BYTES:
         row, rows = row * rows, 1
-    fields = {
-        "memory": memory,
-        "scratchpad": scratchpad,
-        "row": row,
-        "count_0": rows,
-        "memory_stride_0": strides[0] if rows > 1 else 0,
-        "scratchpad_stride_0": strides[1] if rows > 1 else 0,
-        **{f"count_{dimension}": 1 for dimension in (1, 2, 3)},
-    }
-    return Command(name=name, fields=fields)
+    return copy_command(name, memory=memory, scratchpad=scratchpad, row=row, rows=rows, strides=strides)
 
 
 def _fields(command) -> dict[str, int]:
