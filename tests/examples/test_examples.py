@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-SCRIPTS = {"multiply": "as numpy says", "all_reduce": "both have the sum"}
+SCRIPTS = {"multiply": "as numpy says", "all_reduce": "both have the sum", "train_digits": "of the test images."}
 
 
 @pytest.mark.parametrize("backend", ["reference", pytest.param("rtl", marks=pytest.mark.slow)])
@@ -19,4 +19,4 @@ def test_the_example_runs_and_is_right(project_root, build_root, name, backend):
 
 def test_every_script_is_run(project_root):
     found = {path.stem for path in (project_root / "examples").glob("*.py")}
-    assert found - {"train_digits"} == set(SCRIPTS), "an example without a test"
+    assert found == set(SCRIPTS), "an example without a test"

@@ -187,6 +187,7 @@ def _bit_a_queue(name: str, offset: int, source: tuple[str, ...], count: int, me
             bits=bits,
             source=source,
             low=low,
+            part_of="" if alone else name,
             readable=source[0] != "strobes",
             writable=writable,
             allowed=range(1 << bits) if writable else range(0),

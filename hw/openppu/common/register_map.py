@@ -27,6 +27,8 @@ class Register:
         Where the value is, from a member of the register block on; empty for one that is constant.
     low : int
         Its lowest bit there.
+    part_of : str
+        The name of a value of several words, if it is one of them: its own without the number.
     readable, writable : bool
     reset : int
     allowed : range
@@ -41,6 +43,7 @@ class Register:
     bits: int
     source: tuple[str, ...] = ()
     low: int = 0
+    part_of: str = ""
     readable: bool = True
     writable: bool = False
     reset: int = 0
@@ -124,6 +127,7 @@ def field_registers(
                 bits=here,
                 source=(*source, *path),
                 low=low,
+                part_of=f"{prefix}{name}" if parts > 1 else "",
                 writable=writable,
                 reset=(reset or {}).get(name, 0) >> low & ((1 << here) - 1),
                 allowed=range(most + 1) if writable else range(0),

@@ -66,11 +66,10 @@ class ModelHardware:
         self._resets: dict[str, int] = {}
         for block in blocks(chip, names):
             for register in block.registers:
-                found = re.search(r": bits (\d+) to (\d+)$", register.meaning)
-                low = int(found[2]) if found and re.search(r"\d$", register.name) else 0
-                whole = re.sub(r"\d+$", "", register.name) if found else register.name
-                self._names[block.base + register.offset] = (f"{block.name}.{whole}", low)
-                self._resets[f"{block.name}.{whole}"] = getattr(register, "reset", 0) or 0
+                whole = f"{block.name}.{register.part_of or register.name}"
+                low = register.low if register.part_of else 0
+                self._names[block.base + register.offset] = (whole, low)
+                self._resets[whole] = self._resets.get(whole, 0) | register.reset << low
         self._values: list[dict[str, int]] = [{} for _ in range(count)]
 
     @property

@@ -1,6 +1,5 @@
 """A chip's registers by their names, over any way to read and write addresses."""
 
-import re
 from collections.abc import Callable, Iterable
 
 from openppu.common.register_map import Register
@@ -29,8 +28,7 @@ class RegisterFile:
         self._words: dict[str, list[tuple[int, Register]]] = {}
         for block in blocks:
             for register in block.registers:
-                whole = re.sub(r"\d+$", "", register.name) if re.search(r": bits \d+ to \d+$", register.meaning) else ""
-                for name in {register.name, whole} - {""}:
+                for name in {register.name, register.part_of} - {""}:
                     place = (block.base + register.offset, register)
                     self._words.setdefault(f"{block.name}.{name}", []).append(place)
 
