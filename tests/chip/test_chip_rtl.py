@@ -8,6 +8,7 @@ from openppu.config import load
 from openppu.formats.spec import FORMATS
 from openppu_sim.device.backend import CommandError
 from openppu_sim.device.device import Device
+from openppu_sim.errors import UserError
 from openppu_sim.kernels.matmul import MatmulJob, Operand, matmul_programs
 from openppu_sim.program.command import Command
 from openppu_sim.reference.matmul import matmul as exact
@@ -39,6 +40,35 @@ def test_the_window_reaches_memory_and_scratchpad(device, address):
     data = np.random.default_rng(address).integers(0, 256, 4500, dtype=np.uint8)
     device.write(address, data)
     assert (device.read(address, 4500, np.uint8) == data).all()
+
+
+@pytest.mark.parametrize(("address", "count"), [(0x3_0003, 4500), (TINY.hbm.capacity // 2, 1 << 20), (0x7, 1)])
+def test_memory_devices_are_loaded_and_dumped_without_the_chip(device, address, count):
+    rng = np.random.default_rng(address)
+    data, news = rng.integers(0, 256, (2, count), dtype=np.uint8)
+    device.write(address - 3, np.full(count % 5000 + 6, 0x55, np.uint8))
+    device.dump(0, 1, np.uint8)  # lets the write arrive
+    before = device.cycles
+    device.load(address, data)
+    assert (device.dump(address, count, np.uint8) == data).all()
+    assert device.cycles == before
+    assert (device.read(address, min(count, 5000), np.uint8) == data[:5000]).all()
+    assert (device.dump(address - 3, 3, np.uint8) == 0x55).all(), "what is beside it"
+    device.write(address, news[:3000])
+    assert (device.dump(address, min(count, 3000), np.uint8) == news[:3000]).all()
+    for name in ("corrected", "uncorrectable"):
+        assert not device.backend.registers[0][f"hbm0.errors0.{name}"], "check bits are the code's"
+
+
+def test_memory_devices_are_left_alone_while_a_queue_works(device):
+    device.submit("load", [Command(name="LOAD", fields={"memory": 0, "scratchpad": 0, "row": 4096, **ROWS})])
+    with pytest.raises(UserError, match="load"):
+        device.load(0, np.zeros(4, np.uint8))
+    device.wait()
+    with pytest.raises(UserError, match="scratchpad"):
+        device.dump(device.scratchpad(), 4, np.uint8)
+    with pytest.raises(UserError, match="bytes"):
+        device.dump(TINY.hbm.capacity - 2, 4, np.uint8)
 
 
 @pytest.mark.parametrize(("m", "k", "n", "fmt"), [(16, 16, 16, "int8"), (21, 37, 11, "int8"), (18, 40, 13, "bf16")])

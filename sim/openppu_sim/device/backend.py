@@ -24,6 +24,12 @@ class Backend(Protocol):
     def write(self, chip: int, address: int, data: bytes) -> None:
         """Write bytes to a chip's memory."""
 
+    def load(self, chip: int, address: int, data: bytes) -> None:
+        """Put bytes into a chip's memory devices, in no time."""
+
+    def dump(self, chip: int, address: int, count: int) -> bytes:
+        """Bytes of a chip's memory devices, in no time."""
+
     def submit(self, chip: int, queue: str, program: Sequence[Command]) -> None:
         """Put commands into a queue."""
 

@@ -70,6 +70,25 @@ class Device:
         self._check(address, count * kind.itemsize)
         return np.frombuffer(self.backend.read(self.number, address, count * kind.itemsize), kind).reshape(shape).copy()
 
+    def load(self, address: int, array: NDArray[Any]) -> None:
+        """Put an array's elements into the HBM devices themselves, in C order: no clock passes, whatever its size.
+
+        Raises
+        ------
+        UserError
+            If it does not fit, is not for HBM, or a queue has work.
+        """
+        data = np.ascontiguousarray(array).tobytes()
+        self._check_direct(address, len(data))
+        self.backend.load(self.number, address, data)
+
+    def dump(self, address: int, shape: int | Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
+        """The array that stands in the HBM devices; as `load`."""
+        kind = np.dtype(dtype)
+        count = int(np.prod(shape)) * kind.itemsize
+        self._check_direct(address, count)
+        return np.frombuffer(self.backend.dump(self.number, address, count), kind).reshape(shape).copy()
+
     def scratchpad(self, address: int = 0, unit: int = 0) -> int:
         """The chip's address of a byte of a scratchpad."""
         return SCRATCHPAD | unit << UNIT_BITS | address
@@ -99,6 +118,11 @@ class Device:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def _check_direct(self, address: int, count: int) -> None:
+        if address & SCRATCHPAD:
+            raise UserError(f"address {address:#x} is in a scratchpad: give one in HBM, or take write and read")
+        self._check(address, count)
 
     def _check(self, address: int, count: int) -> None:
         size = self.config.hbm.capacity

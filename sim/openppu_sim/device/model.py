@@ -92,6 +92,14 @@ class ModelHardware:
         self.chips[chip].write(address, data)
         self._access(chip, address, len(data), write=True)
 
+    def load(self, chip: int, address: int, data: bytes) -> None:
+        """Put bytes into a chip's memory, in no time."""
+        self.chips[chip].write(address, data)
+
+    def dump(self, chip: int, address: int, count: int) -> bytes:
+        """Bytes of a chip's memory, in no time."""
+        return self.chips[chip].image(address, count)
+
     def _access(self, chip: int, address: int, count: int, *, write: bool) -> None:
         """Let an access through the window take its time: burst after burst."""
         end = address + count

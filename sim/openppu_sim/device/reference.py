@@ -158,6 +158,8 @@ class Reference:
         memory, place = self.chips[chip].at(address)
         memory[place : place + len(data)] = np.frombuffer(data, np.uint8)
 
+    load, dump = write, read
+
     def submit(self, chip: int, queue: str, program: Sequence[Command]) -> None:
         """Put commands into a queue."""
         pending = self.chips[chip].pending

@@ -9,6 +9,7 @@ from openppu.command.error import Error
 from openppu.command.instructions import instructions
 from openppu.command.layouts import COMMAND_BYTES
 from openppu.config import ChipConfig
+from openppu.hbm.settings import Settings
 from openppu.host.blocks import blocks
 from openppu.link.route_table import table_of
 from openppu.link.topology import Topology
@@ -28,6 +29,9 @@ RECORDS = 1 << 19
 STEP = 2_000
 """Cycles between two looks at the queues."""
 
+SETTLE = 2 * Settings.age_limit
+"""Cycles after which no memory controller holds a write: twice what it may wait for others."""
+
 
 def rings_base(chip: ChipConfig) -> int:
     """The first byte of memory that rings or records take: the last MiB, more if there are more than 32 queues."""
@@ -40,6 +44,8 @@ class Hardware(Protocol):
 
     def read(self, chip: int, address: int, count: int) -> bytes: ...
     def write(self, chip: int, address: int, data: bytes) -> None: ...
+    def load(self, chip: int, address: int, data: bytes) -> None: ...
+    def dump(self, chip: int, address: int, count: int) -> bytes: ...
     def read_register(self, chip: int, address: int) -> int: ...
     def write_register(self, chip: int, address: int, value: int) -> None: ...
     def run(self, clocks: int, *, until: int = 0) -> int: ...
@@ -89,6 +95,8 @@ class Rings:
             )
             for number in range(self.chips)
         ]
+        self._settled = True
+        """No controller holds a write."""
         self.watch: Callable[[], None] | None = None
         """Called whenever the queues are looked at, and there is work left."""
         self._tails = [dict.fromkeys(self.queues, 0) for _ in range(self.chips)]
@@ -179,7 +187,32 @@ class Rings:
 
     def write(self, chip: int, address: int, data: bytes) -> None:
         """Write bytes to a chip's memory."""
+        self._settled = False
         self.hardware.write(chip, address, data)
+
+    def load(self, chip: int, address: int, data: bytes) -> None:
+        """Put bytes into a chip's memory devices.
+
+        Raises
+        ------
+        UserError
+            If a queue has work.
+        """
+        self._settle()
+        self.hardware.load(chip, address, data)
+
+    def dump(self, chip: int, address: int, count: int) -> bytes:
+        """Bytes of a chip's memory devices; errors as of `load`."""
+        self._settle()
+        return self.hardware.dump(chip, address, count)
+
+    def _settle(self) -> None:
+        """Let what the memory controllers hold be written."""
+        if busy := self._look():
+            raise UserError(f"memory devices are loaded and dumped at rest: wait; there is work in {', '.join(busy)}")
+        if not self._settled:
+            self.hardware.run(SETTLE)
+            self._settled = True
 
     def submit(self, chip: int, queue: str, program: Sequence[Command | bytes]) -> None:
         """Put commands into a queue: into its ring as far as there is room, the rest while `wait` runs.
@@ -188,6 +221,7 @@ class Rings:
         """
         if queue not in self.queues:
             raise UserError(f"queue {queue!r}: give one of {', '.join(self.queues)}")
+        self._settled = False
         # All of them are encoded before any is written.
         images = [each if isinstance(each, bytes) else each.encode(self.instructions) for each in program]
         self._pending[chip][queue].extend(zip(program, images, strict=True))

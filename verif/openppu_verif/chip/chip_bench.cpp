@@ -211,6 +211,33 @@ class Bench {
     return sum;
   }
 
+  // Where a word of memory is, in the memory devices of a chip; as native.py has it.
+  struct Place {
+    uint32_t channel, pc, bank, row, column;
+  };
+  struct Placed {
+    Place place;
+    hbm::Word word;
+  };
+
+  // Memory without the chip.
+  void load(uint32_t number, const Bytes& bytes) {
+    for (const Placed& each : items<Placed>(bytes))
+      device_at(number, each.place)
+          .write(static_cast<int>(each.place.pc), static_cast<int>(each.place.bank), each.place.row,
+                 static_cast<int>(each.place.column), each.word);
+  }
+  std::vector<hbm::Word> dump(uint32_t number, const Bytes& bytes) {
+    std::vector<hbm::Word> words;
+    for (const Place& place : items<Place>(bytes)) {
+      words.emplace_back();
+      device_at(number, place)
+          .read(static_cast<int>(place.pc), static_cast<int>(place.bank), place.row, static_cast<int>(place.column),
+                words.back());
+    }
+    return words;
+  }
+
   // A fault or event of a channel, as faults.h names them.
   void inject(uint32_t number, uint32_t channel, const std::string& text) {
     std::istringstream words(text);
@@ -330,6 +357,17 @@ class Bench {
   }
 
  private:
+  template <class Item>
+  static std::vector<Item> items(const Bytes& bytes) {
+    std::vector<Item> found(bytes.size() / sizeof(Item));
+    if (!found.empty()) std::memcpy(found.data(), bytes.data(), found.size() * sizeof(Item));
+    return found;
+  }
+
+  hbm::Device& device_at(uint32_t number, const Place& place) {
+    return chip(number).memories.at(place.channel)->device();
+  }
+
   // Bytes up to the next 4 KiB.
   static size_t burst(uint64_t address, size_t left) {
     const size_t room = BEAT * MOST_BEATS - address % (BEAT * MOST_BEATS);
@@ -496,6 +534,19 @@ void serve(Bench& bench) {
         const int response = bench.read(chip, address, bytes);
         answer<uint8_t>(0), answer<uint32_t>(static_cast<uint32_t>(response));
         std::fwrite(bytes.data(), 1, bytes.size(), stdout);
+        break;
+      }
+      case 'L': {
+        const auto chip = number<uint32_t>();
+        bench.load(chip, bytes_of());
+        answer<uint8_t>(0);
+        break;
+      }
+      case 'D': {
+        const auto chip = number<uint32_t>();
+        const auto words = bench.dump(chip, bytes_of());
+        answer<uint8_t>(0);
+        std::fwrite(words.data(), sizeof(hbm::Word), words.size(), stdout);
         break;
       }
       case 'g': {

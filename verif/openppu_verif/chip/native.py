@@ -7,11 +7,13 @@ so that a simulator that fails takes nothing with it. Requests and answers are l
 import struct
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
 from openppu.chip.chip import Chip
+from openppu.common.memory import WORD_BYTES
 from openppu.common.secded import DATA_BITS
 from openppu.config import ChipConfig
 from openppu.hbm.device import device
@@ -19,9 +21,10 @@ from openppu.hbm.settings import Settings
 from openppu.hbm.status import PowerUp
 from openppu.link.topology import Topology
 from openppu.scratchpad.sram import GROUP_BITS
-from openppu_sim.cycles.hbm.address import split
+from openppu_sim.cycles.hbm.address import Interleave, split
 from openppu_sim.device.rings import Rings
 from openppu_sim.errors import SimulationError
+from openppu_sim.reference.memory_code import encode
 
 from openppu_verif.chip.limited_chip import LimitedChip
 from openppu_verif.hbm.memory_file import memory_lines
@@ -106,11 +109,31 @@ def build_chip(chip: ChipConfig, build_root: Path, *, waves: bool = False, word_
     return build_model(make, TOP, key, build_root, clocks=clocks, waves=waves, groups=GROUPS, cells=cells)
 
 
+PLACE = np.dtype([(name, "<u4") for name in ("channel", "pc", "bank", "row", "column")])
+CODED = np.dtype([("data", "u1", WORD_BYTES), ("check", "u1", WORD_BYTES // 8)])
+PLACED = np.dtype([("place", PLACE), ("coded", CODED)])
+"""A word's place, what is there, and both: as chip_bench.cpp has them."""
+
+CHUNK = 1 << 18
+"""Words that are loaded or dumped at a time."""
+
+
+def places_of(chip: ChipConfig, words: np.ndarray) -> np.ndarray:
+    """Where words of memory lie, by their numbers: an array of `PLACE`."""
+    settings = Settings(timing=device(chip.hbm.device).timing)
+    channel, local = Interleave(chip.hbm.stacks * chip.hbm.channels).locate(words.astype(np.int64) * WORD_BYTES)
+    found = split(local // WORD_BYTES, chip.hbm.channel, settings)
+    places = np.empty(words.shape, PLACE)
+    places["channel"] = channel
+    for name in ("pc", "bank", "row", "column"):
+        places[name] = getattr(found, name)
+    return places
+
+
 def device_place(chip: ChipConfig, address: int) -> str:
     """Pseudo-channel, bank, row and column of an address, of a chip with one channel, as faults name them."""
-    settings = Settings(timing=device(chip.hbm.device).timing)
-    place = split(np.array([address // 32]), chip.hbm.channel, settings)
-    return " ".join(str(int(each[0])) for each in (place.pc, place.bank, place.row, place.column))
+    (place,) = places_of(chip, np.array([address // WORD_BYTES]))
+    return " ".join(str(place[name]) for name in ("pc", "bank", "row", "column"))
 
 
 def cells_of(chip: ChipConfig) -> list[Cells]:
@@ -216,6 +239,35 @@ class Session:
         (response,) = self._ask("W", struct.pack("<IQI", chip, address, len(data)) + data, "<I")
         _check(response, f"writing {len(data)} bytes at {address:#x} of chip {chip}")
 
+    def load(self, chip: int, address: int, data: bytes) -> None:
+        """Put bytes into a chip's memory devices, with their check bits, without the chip: that takes no clocks."""
+        for first, count in _chunks(address, len(data)):
+            words = np.arange(first, first + count)
+            coded = self._dump(chip, words)
+            begin, end = max(address, first * WORD_BYTES), min(address + len(data), (first + count) * WORD_BYTES)
+            image = coded["data"].flatten()
+            image[begin - first * WORD_BYTES : end - first * WORD_BYTES] = np.frombuffer(
+                data[begin - address : end - address], np.uint8
+            )
+            given = np.empty(count, PLACED)
+            given["place"] = places_of(self.chip, words)
+            given["coded"]["data"] = image.reshape(count, WORD_BYTES)
+            given["coded"]["check"] = encode(given["coded"]["data"], self.chip.hbm.ecc)
+            self._ask("L", struct.pack("<II", chip, given.nbytes) + given.tobytes(), "<")
+
+    def dump(self, chip: int, address: int, count: int) -> bytes:
+        """Bytes that a chip's memory devices hold, without the chip; errors of bits in them are not seen."""
+        parts = [
+            np.ascontiguousarray(self._dump(chip, np.arange(first, first + words))["data"]).tobytes()
+            for first, words in _chunks(address, count)
+        ]
+        return b"".join(parts)[address % WORD_BYTES :][:count]
+
+    def _dump(self, chip: int, words: np.ndarray) -> np.ndarray:
+        places = places_of(self.chip, words)
+        self._ask("D", struct.pack("<II", chip, places.nbytes) + places.tobytes(), "<")
+        return np.frombuffer(self._take(len(words) * CODED.itemsize), CODED)
+
     def run(self, clocks: int, *, until: int = 0) -> int:
         """Let so many clocks pass, or fewer: until a chip of the mask ``until`` interrupts. A bit a chip that does."""
         _, interrupts, _ = self._ask("g", struct.pack("<QQ", clocks, until), "<QQQ")
@@ -299,6 +351,13 @@ class Session:
             text = self._process.stderr.read().decode(errors="replace").strip() if self._process.stderr else ""
             raise SimulationError(f"the simulator ended (exit code {self._process.wait()}): {text}")
         return found
+
+
+def _chunks(address: int, count: int) -> Iterator[tuple[int, int]]:
+    """First word and number of words of each part of so many bytes."""
+    end = -(-(address + count) // WORD_BYTES)
+    for first in range(address // WORD_BYTES, end, CHUNK):
+        yield first, min(CHUNK, end - first)
 
 
 def _check(response: int, what: str) -> None:
