@@ -177,19 +177,29 @@ class PadRead:
 
 
 class Port:
-    """Turns at the scratchpad's port."""
+    """Turns at the scratchpad's port; who waits for the scratchpad keeps it."""
 
     def __init__(self) -> None:
         self.last = 1
+        self.held = False
 
-    def choose(self, wants: tuple[bool, bool]) -> int | None:
-        """Of the two users, the one that is served."""
+    def next(self, wants: tuple[bool, bool]) -> int | None:
+        """Of the two users, the one whose request stands."""
+        if self.held:
+            return self.last
         order = (1, 0) if self.last == 0 else (0, 1)
         for user in order:
             if wants[user]:
-                self.last = user
                 return user
         return None
+
+    def choose(self, wants: tuple[bool, bool], free: bool) -> int | None:
+        """The one that is served, if the scratchpad is ``free``."""
+        user = self.next(wants)
+        if user is None:
+            return None
+        self.last, self.held = user, not free
+        return user if free else None
 
 
 @dataclass

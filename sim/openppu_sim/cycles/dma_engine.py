@@ -126,10 +126,19 @@ class _Engine:
         """The end that was told is known."""
         self.finished.out = None
 
+    def _data(self) -> tuple[int, bool] | None:
+        """The scratchpad's word that the data's next access is to, if there is one now; whether it merges."""
+        raise NotImplementedError
+
     @property
-    def wanted(self) -> int | None:
-        """The scratchpad's word that the data's next access is to, if there is one now."""
-        return None
+    def wanted(self) -> tuple[int, bool] | None:
+        """The scratchpad's word that is accessed next, if one is to be in this cycle; whether a part of a code word is
+        written."""
+        data, front = self._data(), self.front
+        if self.port.next((data is not None, front.wants())) != 1:
+            return data
+        assert front.job is not None
+        return front.job.list_at // self.front.read.word_bytes + front.read.gone, False
 
     @property
     def _checks(self) -> bool:
@@ -166,29 +175,23 @@ class LoadCycles(_Engine):
         lane = Lane(WORD_BYTES, config.scratchpad.word_bytes, config.dma.outstanding)
         super().__init__(config, jobs, lane, store=False)
         self.memory = memory
-        self.merges = False
-        """The word that was written last is not made of whole code words."""
 
-    @property
-    def wanted(self) -> int | None:
-        """As of `_Engine`."""
+    def _data(self) -> tuple[int, bool] | None:
         word = self.lane.word
-        return word[1] if word is not None and word[0] != "end" else None
+        if word is None or word[0] == "end":
+            return None
+        _, number, first, after = word
+        return number, bool((first | after) % CODE_BYTES)
 
-    def cycle(self, now: int, *, free: bool = True) -> int | None:
-        """A cycle; ``free``: the scratchpad takes what is offered. The scratchpad's word that is written, if any."""
+    def cycle(self, now: int, *, free: bool = True) -> None:
+        """A cycle; ``free``: the scratchpad takes what is `wanted`."""
         front, lane, memory, sources, finished = self.front, self.lane, self.memory, self.sources, self.finished
         lane.begin()
         for queue in (sources, finished, front.read.queue, front.offsets):
             queue.begin()
         credit, queued = memory.free, list(memory.queued)
         over = lane.word is not None and lane.word[0] == "end" and finished.room
-        wants = (free and lane.word is not None and lane.word[0] != "end", free and front.wants())
-        user = self.port.choose(wants)
-        written = None
-        if user == 0 and lane.word is not None:
-            _, written, first_byte, after = lane.word
-            self.merges = bool((first_byte | after) % CODE_BYTES)
+        user = self.port.choose((lane.word is not None and lane.word[0] != "end", front.wants()), free)
         if over or user == 0:
             lane.word = None
         finished.end(True if over else None)
@@ -216,7 +219,6 @@ class LoadCycles(_Engine):
         memory.free += used
         if used or described is not None:
             self.moved = now
-        return written
 
 
 class StoreCycles(_Engine):
@@ -227,21 +229,20 @@ class StoreCycles(_Engine):
         super().__init__(config, jobs, Lane(width, WORD_BYTES, 2 * BLOCK), store=True)
         self.put, self.read = put, PadRead(width)
 
-    @property
-    def wanted(self) -> int | None:
-        """As of `_Engine`."""
-        piece = self.sources.out
-        if piece is None or piece.end or piece.fill:
+    def _data(self) -> tuple[int, bool] | None:
+        piece, read = self.sources.out, self.read
+        room = len(self.lane.sources.stored) < self.lane.sources.depth
+        if piece is None or not read.wants(piece, room):
             return None
-        return piece.place // self.read.word_bytes + self.read.gone
+        return piece.place // read.word_bytes + read.gone, False
 
     @property
     def rests(self) -> bool:
         """As of `LoadCycles`."""
         return super().rests and not self.read.on_the_way
 
-    def cycle(self, now: int, *, free: bool = True) -> int | None:
-        """A cycle; ``free``: the scratchpad takes what is offered. The scratchpad's word that is read, if any."""
+    def cycle(self, now: int, *, free: bool = True) -> None:
+        """A cycle; ``free``: the scratchpad takes what is `wanted`."""
         front, lane, read, sources, finished = self.front, self.lane, self.read, self.sources, self.finished
         lane.begin()
         self.put.begin()
@@ -256,14 +257,12 @@ class StoreCycles(_Engine):
             read.queue.out = None
         described = None
         piece = sources.out
-        user = self.port.choose((free and read.wants(piece, lane.sources.room), free and front.wants()))
-        word = None
+        user = self.port.choose((read.wants(piece, lane.sources.room), front.wants()), free)
         if piece is not None and (piece.end or piece.fill):
             if lane.sources.room:
                 described, sources.out = piece, None
         elif piece is not None and user == 0:
             described = piece if read.gone == 0 else None
-            word = piece.place // read.word_bytes + read.gone
             if read.go(now, piece):
                 sources.out = None
         read.end(now, asked=user == 0, taken=used)
@@ -271,7 +270,6 @@ class StoreCycles(_Engine):
         self._walk(now, user=user, over=over)
         if used or described is not None or self.put.moved:
             self.moved = now
-        return word
 
 
 def _predict(engine: LoadCycles | StoreCycles, count: int) -> list[int]:

@@ -3,12 +3,12 @@
 Every event happens in the first cycle that the rules allow, and in a fixed order, so its cycle is the maximum of a few
 earlier ones plus constants. Exact for streams and ports that are always ready (a scratchpad without conflicts), with
 `tile.outstanding` of 4 or more and a scratchpad that answers within 15 cycles. As soon as a K block of a command leaves
-things as it found them, all but the last are taken in one step.
+things as it found them, all but the last are taken in one step. `openppu_sim.cycles.matmul_ports` has the engine on a
+scratchpad that others use, too.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from copy import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from openppu.config import ChipConfig
@@ -77,12 +77,6 @@ class _Nests:
         self.pops: deque[int] = deque([-1] * NESTS, maxlen=NESTS)
         self.last_step = -1
 
-    def copy(self) -> "_Nests":
-        """Another one in the same state."""
-        other = copy(self)
-        other.pops = self.pops.copy()
-        return other
-
     def room(self) -> int:
         """First cycle in which another nest can be put."""
         return self.pops[0] + 1
@@ -109,19 +103,6 @@ class _Operand:
         self.tile_pops: deque[int] = deque([-1] * NESTS, maxlen=NESTS)
         self.consumed: deque[int] = deque([-1] * outstanding, maxlen=outstanding)
         self.earliest = 0
-        self.next_free: Callable[[int], int] | None = None
-        """The first cycle from one on in which nobody else has the bank; None: always."""
-
-    def copy(self) -> "_Operand":
-        """Another one in the same state."""
-        other = copy(self)
-        other.nests = self.nests.copy()
-        other.releases, other.tile_pops, other.consumed = (
-            self.releases.copy(),
-            self.tile_pops.copy(),
-            self.consumed.copy(),
-        )
-        return other
 
     def begin(self, dispatched: int) -> None:
         self.earliest = self.nests.begin(dispatched)
@@ -138,8 +119,6 @@ class _Operand:
         while self.released < until:
             self.released, when = self.releases.popleft()
             cycle = max(cycle, when)
-        if self.next_free is not None:
-            cycle = self.next_free(cycle)
         self.nests.last_step = cycle
         return cycle
 
@@ -220,16 +199,6 @@ class EngineCycles:
         self.finished: list[int] = []
         self.bound = 0
 
-    def copy(self) -> "EngineCycles":
-        """Another one in the same state."""
-        other = copy(self)
-        other.tile = copy(self.tile)
-        other.tile.free = self.tile.free.copy()
-        other.a, other.b, other.c = self.a.copy(), self.b.copy(), self.c.copy()
-        other.addends, other.pops = self.addends.copy(), self.pops.copy()
-        other.taken, other.finished = self.taken.copy(), self.finished.copy()
-        return other
-
     def run(self, command: MatmulCommand, refused: bool) -> None:
         """Work out a command's cycles."""
         self.taken.append(self.dispatched)
@@ -270,7 +239,7 @@ class EngineCycles:
             self._k_block(command, depth, n_last, adds and k_block == 0, writes and k_block == k_blocks - 1, add_from)
             k_block += 1
             # K blocks but the last follow each other in the same pattern, as soon as one leaves what it found.
-            if k_blocks - k_block > 2 and a.next_free is None and b.next_free is None:
+            if k_blocks - k_block > 2:
                 state, before = before, self._state(command)
                 if state == before:
                     times = k_blocks - k_block - 1

@@ -16,6 +16,7 @@ from openppu.link.topology import Topology
 
 from openppu_sim.cycles.chip.chip import RESET, ChipCycles, join
 from openppu_sim.cycles.chip.events import Events
+from openppu_sim.cycles.chip.window import WindowRead, WindowWrite
 from openppu_sim.device.rings import Rings
 from openppu_sim.errors import UserError
 
@@ -24,12 +25,6 @@ REGISTER_CLOCKS = 6
 
 SEEN = 3
 """Clocks from an access's beginning to its effect."""
-
-ADDRESS_CLOCKS = 2
-"""From an access through the window to its request to memory."""
-
-WORD_CLOCKS = 2
-"""From a request to write through the window to its first word."""
 
 ACKNOWLEDGE_CLOCKS = 1
 """From memory's acknowledge to the end of a write through the window; a read ends with its last word."""
@@ -111,35 +106,11 @@ class ModelHardware:
             address = after
 
     def _burst(self, chip: ChipCycles, word: int, words: int, *, write: bool, ragged: tuple[bool, bool]) -> None:
-        events, window, left = self.events, chip.window, [words]
-        over: list[int] = []
-
-        def told(clock: int, number: int) -> None:
-            left[0] -= number
-            if write or not left[0]:
-                over.append(clock + number)
-
-        def give() -> None:
-            if not window.word_free:
-                events.at(events.now + 1, give)
-                return
-            window.give()
-            left[0] -= 1
-            if left[0]:
-                events.at(events.now + 1, give)
-
-        def begin() -> None:
-            if not window.free:
-                events.at(events.now + 1, begin)
-                return
-            window.ask(word, words, told, write=write, ragged=ragged)
-            if write:
-                events.at(events.now + WORD_CLOCKS, give)
-
-        events.at(events.now + ADDRESS_CLOCKS, begin)
-        while not over:
-            events.run(events.now + 1)
-        events.run(over[0] + (ACKNOWLEDGE_CLOCKS if write else 0))
+        burst: WindowWrite | WindowRead
+        burst = WindowWrite(chip.window, word, words, ragged) if write else WindowRead(chip.window, word, words)
+        while burst.over is None:
+            self.events.run(self.events.now + 1)
+        self.events.run(burst.over + (ACKNOWLEDGE_CLOCKS if write else 0))
 
     def read_register(self, chip: int, address: int) -> int:
         """A register of a chip."""

@@ -10,12 +10,13 @@ from openppu.config import ChipConfig
 from openppu.link.collective.config import CollectiveConfig
 from openppu.link.topology import Topology
 
-from openppu_sim.cycles.chip.banks import Banks
 from openppu_sim.cycles.chip.computers import Calculator, Multiplier
 from openppu_sim.cycles.chip.copiers import Copier
 from openppu_sim.cycles.chip.events import Events
 from openppu_sim.cycles.chip.link import LinkCycles
 from openppu_sim.cycles.chip.network import Initiator, Network
+from openppu_sim.cycles.chip.pad import Pad
+from openppu_sim.cycles.chip.pad_memory import PadMemory
 from openppu_sim.cycles.chip.queue import Engine, QueueCycles
 from openppu_sim.cycles.chip.records import RecordsCycles
 from openppu_sim.cycles.chip.semaphores import SemaphoreCycles
@@ -29,9 +30,12 @@ from openppu_sim.reference.command import Interpreter
 RESET = 4
 """Clocks of the reset: what a chip counts begins behind it."""
 
-MEMORY_START = 330
-"""The first clock in which memory takes requests and counts its refreshes, in a chip as it is simulated: behind the
-reset three times 33 clocks, 19 of training, and 13 for each of 16 mode registers."""
+MEMORY_START = 328
+"""The clock in which memory begins to count its refreshes, in a chip as it is simulated: behind the reset three times
+33 clocks, 19 of training, and 13 for each of 16 mode registers."""
+
+MEMORY_OPENS = 3
+"""Clocks from then to the first request that it takes."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +73,24 @@ class ChipCycles:
         self.memory = ReferenceChip(config)
         units, per_unit = config.compute_units, 2 * config.dma.channels
         link = 1 if config.link.ports else 0
-        self.network = Network(config, events, 2 + units * per_unit + link, start=MEMORY_START)
+        self.pads = [Pad(config.scratchpad, events) for _ in range(units)]
+        self.network = Network(
+            config,
+            events,
+            2 + units * per_unit + link,
+            start=MEMORY_START,
+            opens=MEMORY_OPENS,
+            pads=[PadMemory(pad) for pad in self.pads],
+        )
         initiators = self.network.initiators
-        self.share, self.window = Share(initiators[0]), initiators[1]
-        self.semaphores = SemaphoreCycles(config.command.semaphores, events)
+        self.share, self.window = Share(initiators[0], len(self.memory.queues) + 1), initiators[1]
+        self.semaphores = SemaphoreCycles(config.command.semaphores, events, len(self.memory.queues))
         self.rules = Interpreter(
             self.instructions, [], [], semaphores=config.command.semaphores, loops=config.command.loops
         )
         self.records = RecordsCycles(self, len(self.memory.queues))
         self.waits: list[Waited] = []
         self._judged: dict[tuple[bytes, str], tuple[int, Command]] = {}
-        self.banks = [Banks(config.scratchpad) for _ in range(units)]
         engines = self.memory.engines()
         self.queues: list[QueueCycles] = []
         for place, (name, kind) in enumerate(self.memory.queues):
@@ -94,11 +105,11 @@ class ChipCycles:
             store = kind == "store"
             memories = reference.Memories(memory.memory, memory.pads[unit], memory.pads)
             own = initiators[config.dma.channels if store else 0]
-            return Copier(config, self.events, own, memories, self.banks[unit], store=store)
+            return Copier(config, self.events, own, memories, self.pads[unit], store=store)
         if kind == "matmul":
-            return Multiplier(config, self.events, does, self.banks[unit])
+            return Multiplier(config, self.events, does, self.pads[unit])
         if kind == "vector":
-            return Calculator(config, self.events, does, memory.pads[unit])
+            return Calculator(config, self.events, does, self.pads[unit], memory.pads[unit])
         self.link = LinkCycles(config, self.events, does)
         return self.link
 
@@ -130,7 +141,7 @@ class ChipCycles:
         events.at(events.now + 1, taken)
         if self.link is not None and chip < len(self.chips):
             others = self.chips[chip].semaphores
-            self.link.signal(lambda: others.signal(semaphore, value, lambda: None))
+            self.link.signal(lambda: others.signal(others.others, semaphore, value, lambda: None))
 
     def deliver(self) -> None:
         """What the reference of the link has for other chips goes to their memories."""

@@ -2,21 +2,23 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from openppu.config import ChipConfig
 
-from openppu_sim.cycles.chip.banks import Banks
 from openppu_sim.cycles.chip.events import LATE, Events
-from openppu_sim.cycles.matmul_engine import EngineCycles
+from openppu_sim.cycles.chip.pad import MATMUL, VECTOR, Pad
+from openppu_sim.cycles.matmul_ports import MatmulPorts
 from openppu_sim.cycles.vector import VectorCycles
 from openppu_sim.kernels.vector.commands import from_fields
 from openppu_sim.lowering.matmul import MatmulCommand
 
 Does = Callable[[str, Mapping[str, int]], int]
 """Does a command, and says with which error it ends."""
+
+Offer = tuple[str, Mapping[str, int], Callable[[], None]]
+"""As of `openppu_sim.cycles.chip.queue.Engine.offer`."""
 
 
 class Multiplier:
@@ -28,93 +30,109 @@ class Multiplier:
     events : Events
     does : Does
         The reference.
-    banks : Banks
-        Of the scratchpad: what the DMA takes of A's and B's delays the engine.
+    pad : Pad
+        The scratchpad.
     """
 
-    def __init__(self, config: ChipConfig, events: Events, does: Does, banks: Banks) -> None:
-        self.events, self.does, self.banks = events, does, banks
-        self.engine = EngineCycles(config)
-        self.flight: deque[_Flight] = deque()
+    def __init__(self, config: ChipConfig, events: Events, does: Does, pad: Pad) -> None:
+        self.events, self.does, self.pad = events, does, pad
+        self.engine = MatmulPorts(config, hears=False)
+        self.offered: Offer | None = None
+        self.errors: deque[int] = deque()
+        self.told = 0
         self.ended: Callable[[int], None] = lambda error: None
+        pad.join(MATMUL, self.engine.asks, self._settle)
 
     def offer(self, name: str, fields: Mapping[str, int], taken: Callable[[], None]) -> None:
         """As of `openppu_sim.cycles.chip.queue.Engine`."""
-        self.events.at(max(self.events.now, self.engine.dispatched), lambda: self._take(name, fields, taken))
+        self.offered = (name, fields, taken)
+        self._look()
 
-    def _take(self, name: str, fields: Mapping[str, int], taken: Callable[[], None]) -> None:
-        if self.events.now < self.engine.dispatched:  # it has turned out later
-            self.offer(name, fields, taken)
-            return
-        error = self.does(name, fields)
-        flight = _Flight(MatmulCommand(**fields), error, self.events.now, self.engine.copy())
-        self.flight.append(flight)
-        self._run(flight)
-        if len(self.flight) == 1:
-            self.events.at(flight.finished, self._look, LATE)
-        taken()
+    def heard(self) -> None:
+        """As of `openppu_sim.cycles.chip.queue.Engine`."""
+        self.engine.hear(self.events.now)
+        self._look()
 
-    def _run(self, flight: "_Flight") -> None:
-        """Work out when a command ends, as far as the DMA's accesses are known."""
-        engine, command = self.engine, flight.command
-        engine.dispatched = max(engine.dispatched, flight.taken)
-        flight.banks = [self.banks.bank(address) for address in (command.a_address, command.b_address)]
-        flight.stolen = [self.banks.since(bank, flight.taken) for bank in flight.banks]
-        for operand, bank, stolen in zip((engine.a, engine.b), flight.banks, flight.stolen, strict=True):
-            operand.next_free = partial(self.banks.next_free, bank) if stolen else None
-        engine.run(command, flight.error != 0)
-        engine.a.next_free = engine.b.next_free = None
-        flight.finished = engine.finished[-1]
-        del engine.finished[:-1], engine.taken[:-1]
+    def _settle(self) -> None:
+        self.engine.settle()
+        self._look()
 
     def _look(self) -> None:
-        """The oldest command should end now, if the DMA has not had its banks in the meantime."""
-        head = self.flight[0]
-        if head.stolen != [self.banks.since(bank, head.taken) for bank in head.banks]:
-            self.engine = head.before.copy()
-            for flight in self.flight:
-                flight.before = self.engine.copy()
-                self._run(flight)
-        if head.finished > self.events.now:
-            self.events.at(head.finished, self._look, LATE)
-            return
-        self.flight.popleft()
-        if self.flight:
-            self.events.at(max(self.events.now + 1, self.flight[0].finished), self._look, LATE)
-        self.ended(head.error)
+        """What has become known: that a command can be taken, that one ends."""
+        engine, events = self.engine, self.events
+        while self.told < engine.finished.count:
+            error = self.errors.popleft()
+            events.at(engine.finished[self.told], lambda error=error: self.ended(error), LATE)  # type: ignore[misc]
+            self.told += 1
+        known = engine.dispatched.count
+        if self.offered is not None and known == engine.works.count:
+            offer, self.offered = self.offered, None
+            events.at(max(events.now, engine.dispatched[known - 1] if known else 0), lambda: self._take(offer))
 
-
-@dataclass
-class _Flight:
-    """A command that the matmul engine has, and the engine as it was before."""
-
-    command: MatmulCommand
-    error: int
-    taken: int
-    before: EngineCycles
-    finished: int = 0
-    banks: list[int] = field(default_factory=list)
-    stolen: list[int] = field(default_factory=list)
+    def _take(self, offer: Offer) -> None:
+        name, fields, taken = offer
+        error = self.does(name, fields)
+        self.errors.append(error)
+        self.engine.take(MatmulCommand(**fields), error != 0, self.events.now)
+        self._look()
+        self.pad.look()
+        taken()
 
 
 class Calculator:
-    """A vector unit, as `Multiplier`; the scratchpad holds its programs."""
+    """A vector unit, as `Multiplier`.
 
-    def __init__(self, config: ChipConfig, events: Events, does: Does, scratchpad: Any) -> None:
-        self.events, self.does, self.scratchpad = events, does, scratchpad
+    Parameters
+    ----------
+    config, events, does, pad
+        As of `Multiplier`.
+    words : ndarray of uint8
+        What is in the scratchpad, for the programs in it.
+    """
+
+    def __init__(self, config: ChipConfig, events: Events, does: Does, pad: Pad, words: NDArray[np.uint8]) -> None:
+        self.events, self.does, self.pad, self.words = events, does, pad, words
         self.engine = VectorCycles(config)
+        self.offered: Offer | None = None
+        self.busy = self.ends = False
         self.free_at = 0
         self.ended: Callable[[int], None] = lambda error: None
+        pad.join(VECTOR, self.engine.asks, self._settle)
 
     def offer(self, name: str, fields: Mapping[str, int], taken: Callable[[], None]) -> None:
         """As of `openppu_sim.cycles.chip.queue.Engine`."""
-        self.events.at(max(self.events.now, self.free_at), lambda: self._take(name, fields, taken))
+        self.offered = (name, fields, taken)
+        self._look()
 
-    def _take(self, name: str, fields: Mapping[str, int], taken: Callable[[], None]) -> None:
+    def heard(self) -> None:
+        """As of `openppu_sim.cycles.chip.queue.Engine`."""
+        self.busy, self.free_at = False, self.events.now + 1
+        self._look()
+
+    def _look(self) -> None:
+        if self.offered is not None and not self.busy:
+            offer, self.offered = self.offered, None
+            self.events.at(max(self.events.now, self.free_at), lambda: self._take(offer))
+
+    def _take(self, offer: Offer) -> None:
+        name, fields, taken = offer
         now = self.events.now
-        before = self.scratchpad.copy() if name == "VECTOR_PROGRAM" else self.scratchpad
         error = self.does(name, fields)
-        end = now + (self.engine.refused if error else self.engine.length(from_fields(name, fields), before))
-        self.free_at = end + 1
-        self.events.at(end, lambda: self.ended(error))
+        self.busy, self.ends = True, False
+        if error:
+            self._end(now + self.engine.refused, error)
+        else:
+            self.engine.begin(from_fields(name, fields), self.words, now)
+            self.pad.look()
+            if self.engine.end is not None:
+                self._end(self.engine.end, 0)
         taken()
+
+    def _settle(self) -> None:
+        self.engine.settle()
+        if not self.ends and self.engine.end is not None:
+            self._end(self.engine.end, 0)
+
+    def _end(self, clock: int, error: int) -> None:
+        self.ends = True
+        self.events.at(clock, lambda: self.ended(error))

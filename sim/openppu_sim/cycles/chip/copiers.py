@@ -7,10 +7,11 @@ from typing import Any
 from openppu.config import ChipConfig
 
 from openppu_sim.cycles import dma
-from openppu_sim.cycles.chip.banks import Banks
-from openppu_sim.cycles.chip.events import EARLY, LATE, Events
+from openppu_sim.cycles.chip.events import EARLY, LAST, LATE, Events
 from openppu_sim.cycles.chip.network import Initiator
+from openppu_sim.cycles.chip.pad import LOAD, STORE, Pad
 from openppu_sim.cycles.dma_engine import SETTLED, LoadCycles, Put, StoreCycles
+from openppu_sim.cycles.turns import NEVER, Ask
 from openppu_sim.reference import dma as reference
 
 
@@ -85,8 +86,8 @@ class Copier:
     initiator : Initiator
     memories : Memories
         Of the reference, which is what is copied.
-    banks : Banks
-        Of the scratchpad.
+    pad : Pad
+        The scratchpad.
     store : bool
     """
 
@@ -96,12 +97,15 @@ class Copier:
         events: Events,
         initiator: Initiator,
         memories: reference.Memories,
-        banks: Banks,
+        pad: Pad,
         *,
         store: bool,
     ) -> None:
         self.config, self.events, self.memories, self.store = config, events, memories, store
-        self.banks = banks
+        self.pad = pad
+        self.ask = Ask(self._given)
+        self.free = False
+        pad.join(STORE if store else LOAD, [self.ask], lambda: None)
         self.due = self.stepped = -1
         engine: LoadCycles | StoreCycles
         if store:
@@ -111,6 +115,7 @@ class Copier:
         self.engine = engine
         self.jobs = engine.front.jobs
         self.errors: deque[int] = deque()
+        self.tells = False
         self.taken: Callable[[], None] | None = None
         self.ended: Callable[[int], None] = lambda error: None
         initiator.on_free = lambda: self._wake(self.events.now)
@@ -124,28 +129,50 @@ class Copier:
         self.engine.moved = self.events.now
         self._wake(self.events.now)
 
+    def heard(self) -> None:
+        """As of `openppu_sim.cycles.chip.queue.Engine`."""
+        self.tells = False
+        self.engine.told()
+        self._wake(self.events.now)
+
     def _wake(self, clock: int) -> None:
         clock = max(clock, self.stepped + 1)
         if self.due < 0 or clock < self.due:
             self.due = clock
             self.events.at(clock, lambda: self._cycle(clock), LATE)
 
+    def _given(self, clock: int) -> None:
+        self.free = True
+
     def _cycle(self, clock: int) -> None:
+        """The first part of a cycle: what is asked of the scratchpad."""
         if clock != self.due:
             return  # another one came before
         self.due, self.stepped = -1, clock
         engine: Any = self.engine
-        if engine.tells:
-            engine.told()
+        if engine.tells and not self.tells:
+            self.tells = True
             self.ended(self.errors.popleft())
         wanted = engine.wanted
-        word = engine.cycle(clock, free=wanted is None or self.banks.free(wanted, clock))
-        if word is not None:
-            self.banks.take(word, clock, merges=not self.store and engine.merges)
+        self.free = False
+        if wanted is None:
+            self._end(clock)
+            return
+        word, merges = wanted
+        self.ask.at, self.ask.bank, self.ask.merges = clock, word // self.pad.bank_words, merges
+        self.pad.look()
+        self.events.at(clock, lambda: self._end(clock), LAST)
+
+    def _end(self, clock: int) -> None:
+        """The rest of it."""
+        engine: Any = self.engine
+        waits = self.ask.at < NEVER
+        self.ask.at = NEVER
+        engine.cycle(clock, free=self.free)
         if self.taken is not None and not self.jobs:
             taken, self.taken = self.taken, None
             taken()
-        if clock - engine.moved < SETTLED or not engine.rests:
+        if waits or clock - engine.moved < SETTLED or not engine.rests:
             self._wake(clock + 1)
         elif not self.store and engine.memory.there and engine.memory.there[0] > clock:
             self._wake(engine.memory.there[0])

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from heapq import heappop, heappush
 
-EARLY, NORMAL, LATE = range(3)
-"""Turns within a clock: what comes from registers; what depends on it; what looks at all that happened."""
+EARLY, NORMAL, PACKETS, LATE, TURNS, LAST = range(6)
+"""Turns within a clock: what comes from registers; what depends on it; which packets the network takes; what looks at
+all that happened; whose requests the scratchpads take; what follows from that."""
 
 
 class Events:

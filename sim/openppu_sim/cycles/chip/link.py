@@ -110,6 +110,9 @@ class LinkCycles:
         else:
             self._instruct(name, fields, taken)
 
+    def heard(self) -> None:
+        """As of `openppu_sim.cycles.chip.queue.Engine`."""
+
     def signal(self, arrives: Callable[[], None]) -> None:
         """A signal for another chip sets out."""
         self.events.at(int(self.events.now + self.hop + SIGNAL), arrives)

@@ -1,7 +1,7 @@
 """The network between a chip's users of memory and its channels and scratchpads, without the queues of a mesh."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,12 +10,16 @@ from openppu.hbm.device import device
 from openppu.hbm.settings import Settings
 from openppu.noc.plan import GRANULE, Plan
 
-from openppu_sim.cycles.chip.events import EARLY, Events
+from openppu_sim.cycles.chip.events import EARLY, PACKETS, Events
+from openppu_sim.cycles.chip.pad_memory import PadMemory
 from openppu_sim.cycles.hbm.address import Interleave
 from openppu_sim.cycles.hbm.live import LiveChannel
 
 SCRATCHPAD = 1 << 34
 """Of an address in words of 32 bytes: it is in a scratchpad."""
+
+UNIT_WORDS = 1 << 19
+"""Of the addresses of a compute unit's scratchpad."""
 
 TO_TARGET = 1
 """Clocks from a flit to the request at the target's memory."""
@@ -28,9 +32,6 @@ ACKNOWLEDGE = 1
 
 RESPONSE = 1
 """From the clock that a channel's model names to its first word."""
-
-PAD, PAD_WRITE = 6, 16
-"""From a request at a scratchpad to its word, and to the acknowledge behind its words."""
 
 WORDS = 15
 """Of writes that wait in an initiator."""
@@ -51,6 +52,9 @@ class Piece:
     tag: int = 0
     ready: int = 0
     masked: bool = False
+    pause: int = 0
+    """Clocks between its first flit and the rest."""
+
     start: int = -1
     """The clock of its first word at the initiator."""
 
@@ -60,6 +64,30 @@ class _Write:
     left: int
     told: Callable[[int, int], None]
     done: int = 0
+
+
+@dataclass
+class _Packet:
+    """A piece that wants to go to its target."""
+
+    initiator: "Initiator"
+    piece: Piece
+    ready: int
+    channel: int
+    port: int
+    word: int
+    tell: Callable[[int], None]
+    gone: Callable[[int], None]
+
+
+@dataclass
+class _Target:
+    """Packets go to it one after the other, those of its users in turns."""
+
+    free_at: int = 0
+    last: int = -1
+    waiting: list[_Packet] = field(default_factory=list)
+    looks: int = -1
 
 
 @dataclass
@@ -81,6 +109,9 @@ class Initiator:
     """A write whose words have not all come."""
 
     stage_at: int = 0
+    sends: bool = False
+    """A packet has not got its turn."""
+
     leaves_at: int = 0
     """The clock in which the last packet's last flit goes."""
 
@@ -154,6 +185,8 @@ class Initiator:
     def _step(self) -> bool:
         """Move a piece on, from where it was cut to where its place is found, or from there into the network."""
         network, now = self.network, self.network.events.now
+        if self.sends:
+            return False
         if self.stage is not None:
             count = self.stage.count
             if len(self.words) < count:
@@ -180,7 +213,8 @@ class Initiator:
         else:
             self.slots += 1
             self.reads.append(piece)
-            self.leaves_at = network.send(self, piece, now + self.latency, lambda clock: self._answered(piece, clock))
+            self.sends = True
+            network.send(self, piece, now + self.latency, lambda clock: self._answered(piece, clock), self._gone)
         if self.pieces:
             self.pieces[0].ready = max(self.pieces[0].ready, now + 1)
         else:
@@ -192,11 +226,20 @@ class Initiator:
     def _write(self, piece: Piece, ready: int) -> None:
         """All words of a piece are there; its first flit wants to go in clock ``ready``."""
         write = self.writes[-1]
-        start = self.network.send(self, piece, ready, lambda clock: self._acknowledged(write, clock))
-        for place in range(piece.count):
-            self.words.popleft()
-            self.words_free.append(start + place)
-        self.leaves_at = start + piece.count - 1
+
+        def gone(start: int) -> None:
+            for place in range(piece.count):
+                self.words.popleft()
+                self.words_free.append(start + place + piece.pause * (place > 0))
+            self._gone(start + piece.pause + piece.count - 1)
+
+        self.sends = True
+        self.network.send(self, piece, ready, lambda clock: self._acknowledged(write, clock), gone)
+
+    def _gone(self, last: int) -> None:
+        """A packet goes, its last flit in this clock."""
+        self.sends, self.leaves_at = False, last
+        self._pump_at(max(last, self.network.events.now))
 
     def _answered(self, piece: Piece, first: int) -> None:
         """The piece's words come to the initiator from this clock on."""
@@ -236,72 +279,123 @@ class Network:
     initiators : int
     start : int
         The clock in which memory's refreshes begin to count.
+    opens : int
+        Clocks from then to the first in which it takes requests.
+    pads : sequence of PadMemory
+        The scratchpads.
     """
 
-    def __init__(self, chip: ChipConfig, events: Events, initiators: int, *, start: int = 0) -> None:
-        self.events = events
+    def __init__(
+        self,
+        chip: ChipConfig,
+        events: Events,
+        initiators: int,
+        *,
+        start: int = 0,
+        opens: int = 0,
+        pads: Sequence[PadMemory] = (),
+    ) -> None:
+        self.events, self.pads = events, pads
         hbm = chip.hbm
         self.plan = Plan(
             noc=chip.noc, hbm=hbm, scratchpad=chip.scratchpad, initiators=initiators, units=chip.compute_units
         )
         settings = Settings(timing=device(hbm.device).timing)
         count = hbm.stacks * hbm.channels
-        self.start = start
+        self.start, self.opens = start, opens
         self.channels = [
             LiveChannel(hbm.channel, settings, lambda clock, do: events.at(clock + start, do)) for _ in range(count)
         ]
         self.interleave = Interleave(count)
-        self.free_at = [0] * self.plan.targets
+        self.targets = [_Target(last=initiators - 1) for _ in range(self.plan.targets)]
         self.places = self.plan.target_places
         self.initiators = [
             Initiator(self, number, self.plan.request_latency - 1 - TO_TARGET) for number in range(initiators)
         ]
         self.initiator_places = self.plan.initiator_places
 
-    def send(self, initiator: Initiator, piece: Piece, ready: int, tell: Callable[[int], None]) -> int:
-        """A packet wants to go to its target from a clock on; the one in which its first flit goes.
+    def send(
+        self,
+        initiator: Initiator,
+        piece: Piece,
+        ready: int,
+        tell: Callable[[int], None],
+        gone: Callable[[int], None],
+    ) -> None:
+        """A packet wants to go to its target from a clock on.
 
-        ``tell`` is given the clock of the answer's first word, or of its acknowledge, at the initiator.
+        ``gone`` is given the clock of its first flit; ``tell`` that of the answer's first word, or of its acknowledge,
+        at the initiator.
         """
         if piece.word >= SCRATCHPAD:
-            unit = (piece.word - SCRATCHPAD) >> 19
-            target, channel, port, word = self.plan.channel_ports + unit, -1, 0, 0
+            unit, word = divmod(piece.word - SCRATCHPAD, UNIT_WORDS)
+            number, channel, port = self.plan.channel_ports + unit, -1, 0
         else:
-            channel, local = _locate(self.interleave, piece.word)
-            port = local // GRANULE % self.plan.ports
-            target, word = channel * self.plan.ports + port, local
-        target = min(target, len(self.free_at) - 1)
-        hops = 0
-        if self.plan.noc.is_mesh:
-            here, there = self.initiator_places[initiator.number], self.places[target]
+            channel, word = _locate(self.interleave, piece.word)
+            port = word // GRANULE % self.plan.ports
+            number = channel * self.plan.ports + port
+        number = min(number, len(self.targets) - 1)
+        target, packet = self.targets[number], _Packet(initiator, piece, ready, channel, port, word, tell, gone)
+        if self.plan.noc.is_mesh:  # it waits on the way, not for its turn
+            here, there = self.initiator_places[initiator.number], self.places[number]
             hops = abs(here.x - there.x) + abs(here.y - there.y) + 1
-        at = max(ready, self.free_at[target] - hops)
-        self.free_at[target] = at + hops + (piece.count if piece.write else 1)
+            self._go(target, packet, max(ready, target.free_at - hops), hops)
+            return
+        target.waiting.append(packet)
+        self._look_at(target, ready)
+
+    def _look_at(self, target: _Target, clock: int) -> None:
+        clock = max(clock, target.free_at)
+        if target.looks < 0 or clock < target.looks:
+            target.looks = clock
+            self.events.at(clock, lambda: self._look(target, clock), PACKETS)
+
+    def _look(self, target: _Target, clock: int) -> None:
+        """The packet goes whose turn it is."""
+        if clock != target.looks:
+            return  # another one came before
+        target.looks = -1
+        users = len(self.initiators)
+        wants = [packet for packet in target.waiting if packet.ready <= clock]
+        if wants and target.free_at <= clock:
+            packet = min(wants, key=lambda each: (each.initiator.number - target.last - 1) % users)
+            target.waiting.remove(packet)
+            target.last = packet.initiator.number
+            self._go(target, packet, clock, 0)
+        if target.waiting:
+            self._look_at(target, max(clock + 1, min(packet.ready for packet in target.waiting)))
+
+    def _go(self, target: _Target, packet: _Packet, at: int, hops: int) -> None:
+        """A packet's first flit goes; each router on its way takes a clock."""
+        piece, channel, tell = packet.piece, packet.channel, packet.tell
+        if piece.write and channel < 0 and piece.count > 1:
+            piece.pause = 1  # the first word waits there for its request
+        target.free_at = at + hops + piece.pause + (piece.count if piece.write else 1)
         arrives = at + hops + TO_TARGET
 
         def told(clock: int) -> None:
             tell(clock + hops)
 
+        packet.gone(at)
         if channel < 0:
-            end = arrives + (PAD_WRITE + piece.count if piece.write else PAD)
-            self.events.at(end, lambda: told(end))
-            return at
+            pad = self.pads[min((piece.word - SCRATCHPAD) // UNIT_WORDS, len(self.pads) - 1)]
+            pad.ask(arrives, packet.word, piece.count, told, write=piece.write)
+            return
         start = self.start
         extra = start + (ACKNOWLEDGE if piece.write else RESPONSE)
         self.events.at(
-            max(arrives, start + 1),
+            max(arrives, start + self.opens),
             lambda: self.channels[channel].ask(
-                max(0, arrives - start),
-                port,
-                initiator.number + piece.tag,
-                word,
+                max(arrives - start, self.opens),
+                packet.port,
+                packet.initiator.number + piece.tag,
+                packet.word,
                 piece.count,
                 lambda clock: told(clock + extra),
                 write=piece.write,
                 masked=piece.masked,
             ),
         )
-        return at
 
 
 def _locate(interleave: Interleave, word: int) -> tuple[int, int]:

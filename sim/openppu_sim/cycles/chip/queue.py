@@ -24,10 +24,13 @@ class Engine(Protocol):
     """What a queue's commands go to."""
 
     ended: Callable[[int], None]
-    """Called with the error in each clock in which an end is told."""
+    """Called with the error in the clock from which on an end is told, until it is `heard`."""
 
     def offer(self, name: str, fields: Mapping[str, int], taken: Callable[[], None]) -> None:
         """A command is offered from now on; ``taken`` is called in the clock in which it is taken."""
+
+    def heard(self) -> None:
+        """The end that is told is taken in this clock."""
 
 
 @dataclass
@@ -204,7 +207,7 @@ class QueueCycles:
                 self.chip.waited(self, semaphore, since)
             self._give_at(command, fields, 0)
 
-        self.chip.semaphores.wait(semaphore, value, granted)
+        self.chip.semaphores.wait(self.number, semaphore, value, granted)
 
     def _give_at(self, command: Command, fields: Mapping[str, int], error: int) -> None:
         self.chip.events.at(self.chip.events.now + 1, lambda: self._give(command, fields, error))
@@ -259,7 +262,10 @@ class QueueCycles:
         if visible > now or (note.error is None and not self.told):
             return
         self.notes.popleft()
-        error = self.told.popleft() if note.error is None else note.error
+        error = note.error
+        if error is None:
+            error = self.told.popleft()
+            self.engine.heard()
         self.ending = True
         command = note.command
         if error and not self.stopped:
@@ -287,7 +293,7 @@ class QueueCycles:
                 record() if records else self._over()
             elif command.chip is None:
                 assert command.signal is not None
-                self.chip.semaphores.signal(*command.signal, signalled)
+                self.chip.semaphores.signal(self.number, *command.signal, signalled)
             else:
                 assert command.signal is not None
                 self.chip.remote(command.chip, *command.signal, signalled)

@@ -1,6 +1,5 @@
 """Records of ended commands, on their way to memory."""
 
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +7,7 @@ from openppu.command.error import Error
 from openppu.command.layouts import RECORD_BYTES, record_layout
 
 from openppu_sim.cycles.chip.events import LATE
+from openppu_sim.cycles.turns import RoundRobin
 
 if TYPE_CHECKING:
     from openppu_sim.cycles.chip.chip import ChipCycles
@@ -31,8 +31,9 @@ class RecordsCycles:
         self.chip, self.tag = chip, tag
         self.base = self.log2 = self.enable = 0
         self.count = 0
-        self.waiting: deque[tuple[QueueCycles, Note, int, int, Callable[[], None]]] = deque()
+        self.waiting: list[tuple[QueueCycles, Note, int, int, Callable[[], None]]] = []
         self.free = True
+        self._turns = RoundRobin(tag)
 
     def put(self, queue: "QueueCycles", note: "Note", error: int, ended: int, taken: Callable[[], None]) -> None:
         """A record is offered from now on; ``taken`` is called in the clock in which it is taken."""
@@ -42,7 +43,9 @@ class RecordsCycles:
     def _look(self) -> None:
         if not self.waiting or (self.enable and not self.free):
             return
-        queue, note, error, ended, taken = self.waiting.popleft()
+        number = self._turns.pick(each[0].number for each in self.waiting)
+        place = next(n for n, each in enumerate(self.waiting) if each[0].number == number)
+        queue, note, error, ended, taken = self.waiting.pop(place)
         if self.enable:
             self._write(queue, note, error, ended)
             self.free = False

@@ -1,24 +1,30 @@
 """Several users of one way into the network."""
 
-from collections import deque
 from collections.abc import Callable
 
 from openppu_sim.cycles.chip.events import EARLY, LATE
 from openppu_sim.cycles.chip.network import Initiator
+from openppu_sim.cycles.turns import RoundRobin
 
 
 class Share:
-    """Takes requests in the order in which they came; a write's words follow two clocks behind it.
+    """As `openppu.common.memory_share.MemoryShare`: its users take turns; a write's words follow two clocks behind it.
 
     Parameters
     ----------
     initiator : Initiator
+    users : int
+        Their numbers are the tags of their requests.
     """
 
-    def __init__(self, initiator: Initiator) -> None:
+    def __init__(self, initiator: Initiator, users: int) -> None:
         self.initiator = initiator
         self.events = initiator.network.events
-        self.waiting: deque[tuple[int, int, Callable[[int, int], None], bool, int, Callable[[], None]]] = deque()
+        self.waiting: dict[int, tuple[int, int, Callable[[int, int], None], bool, Callable[[], None]]] = {}
+        """Of each user, its request."""
+        self._turns = RoundRobin(users)
+        self._held = -1
+        """Who has the turn, and waits for the network."""
         initiator.on_free = self._look
         self._taken = -1
 
@@ -33,18 +39,21 @@ class Share:
         tag: int = 0,
     ) -> None:
         """A request from now on; ``taken`` is called in the clock in which it is taken; else as of `Initiator`."""
-        self.waiting.append((word, count, told, write, tag, taken))
+        self.waiting[tag] = (word, count, told, write, taken)
         self.events.at(self.events.now, self._look, LATE)
 
     def _look(self) -> None:
         now = self.events.now
         if not self.waiting:
             return
+        if self._held < 0 and self._taken < now:
+            self._held = self._turns.pick(self.waiting)
         if self._taken == now or not self.initiator.free:
             if self._taken == now or not self.initiator.pieces:
                 self.events.at(now + 1, self._look)
             return
-        word, count, told, write, tag, taken = self.waiting.popleft()
+        tag, self._held = self._held, -1
+        word, count, told, write, taken = self.waiting.pop(tag)
         self._taken = now
         self.initiator.ask(word, count, told, write=write, tag=tag)
         if write:
