@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from openppu_sim.errors import UserError
 from openppu_sim.simulator import toolchain
-from openppu_sim.simulator.lint import lint
+from openppu_sim.simulator.lint import lint, lint_apart
 
 
 def program(path: Path, words: str) -> Path:
@@ -87,6 +87,37 @@ def test_lint_needs_no_compiler(monkeypatch, tmp_path):
     monkeypatch.setenv("CXX", "no-such-compiler")
     (tmp_path / "same.v").write_text("module same (input a, output b);\n  assign b = a;\nendmodule\n")
     assert lint(tmp_path / "same.v", "same", waivers=None) == []
+
+
+PARTS = """\
+module inner (
+  input  wire a,
+  output wire [1:0] b
+);
+  assign b = {1'd0, %s};
+endmodule
+module outer (
+  input  wire a,
+  output wire [1:0] b
+);
+  wire c;
+  inner one (
+    .a(a),
+    .b(%s)
+  );
+endmodule
+"""
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside", "rules"),
+    [("a", "b", ["UNUSEDSIGNAL"]), ("1'd0 | 2'd1", "b", ["UNUSEDSIGNAL", "UNUSEDSIGNAL", "WIDTHEXPAND", "WIDTHTRUNC"])],
+)
+def test_lint_of_parts_apart_finds_what_is_in_each_and_beside_them(tmp_path, inside, outside, rules):
+    path = tmp_path / "outer.v"
+    path.write_text(PARTS % (inside, outside))
+    found = lint_apart(path, "outer", ["inner"])
+    assert sorted(line.split(":")[0].removeprefix("%Warning-") for line in found) == rules
 
 
 def test_a_missing_verilator_is_named_with_its_cure(monkeypatch):

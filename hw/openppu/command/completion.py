@@ -31,7 +31,7 @@ class Completion(wiring.Component):
         From the engine.
     signals : Out(stream of signal_layout), remote : Out(stream of remote_layout)
     records : Out(stream of record_layout)
-    interrupt : Out(1)
+    interrupts : Out(1)
         For a cycle.
     restart : In(1)
         Forget the error. Only while all ``ended``.
@@ -54,7 +54,7 @@ class Completion(wiring.Component):
                 "signals": Out(stream.Signature(signal_layout())),
                 "remote": Out(stream.Signature(remote_layout())),
                 "records": Out(stream.Signature(record_layout())),
-                "interrupt": Out(1),
+                "interrupts": Out(1),
                 "restart": In(1),
                 "ended": Out(1),
                 "count": Out(32),
@@ -122,7 +122,7 @@ class Completion(wiring.Component):
             m.d.sync += recorded.eq(1)
         with m.If(ending & signalled & recorded):
             m.d.sync += [ending.eq(0), self.count.eq(self.count + 1)]
-            m.d.comb += self.interrupt.eq(head.flags.interrupt | (head.error != Error.OKAY))
+            m.d.comb += self.interrupts.eq(head.flags.interrupt | (head.error != Error.OKAY))
         with m.If(self.restart):
             m.d.sync += self.stopped.eq(0)
         return m

@@ -117,7 +117,7 @@ class CommandProcessor(wiring.Component):
                 queue.control.eq(control.queues[number]),
                 queue.restart.eq(strobes.restart[number]),
                 status.queues[number].eq(queue.status),
-                interrupts[number].eq(queue.interrupt),
+                interrupts[number].eq(queue.interrupts),
             ]
             wiring.connect(m, queue.issue, wiring.flipped(self.issue[number]))
             wiring.connect(m, wiring.flipped(self.finished[number]), queue.finished)

@@ -51,7 +51,7 @@ class Queue(wiring.Component):
     waits, signals : Out(stream of signal_layout), remote : Out(stream of remote_layout)
         The semaphores of this chip and of others.
     records : Out(stream of record_layout)
-    interrupt : Out(1)
+    interrupts : Out(1)
         For a cycle.
     """
 
@@ -73,7 +73,7 @@ class Queue(wiring.Component):
                 "signals": Out(stream.Signature(signal_layout())),
                 "remote": Out(stream.Signature(remote_layout())),
                 "records": Out(stream.Signature(record_layout())),
-                "interrupt": Out(1),
+                "interrupts": Out(1),
             }
         )
 
@@ -116,7 +116,7 @@ class Queue(wiring.Component):
             completion.now.eq(self.now),
             completion.queue.eq(self.number),
             completion.restart.eq(restarts),
-            self.interrupt.eq(completion.interrupt),
+            self.interrupts.eq(completion.interrupts),
         ]
         wiring.connect(m, fetch.requests, wiring.flipped(self.requests))
         wiring.connect(m, wiring.flipped(self.responses), fetch.responses)
