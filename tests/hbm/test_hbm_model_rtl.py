@@ -17,7 +17,7 @@ from openppu_sim.cycles.hbm.policy import Policy
 from openppu_sim.cycles.hbm.pseudo_channel import PseudoChannel, Sent
 from openppu_sim.cycles.hbm.requests import Piece, Requests
 from openppu_sim.cycles.hbm.row_bus import RowBus
-from openppu_sim.cycles.hbm.write_buffer import WriteBuffer
+from openppu_sim.cycles.hbm.write_buffer import Fill, WriteBuffer
 from openppu_verif.hbm.memory_file import ADDRESS_ERROR_CLOCKS
 from openppu_verif.hbm.native import Measurement, Pattern, build_channel, run
 from openppu_verif.hbm.soak import CONFIGS
@@ -51,8 +51,11 @@ def test_the_policy_is_the_hardware_s() -> None:
 class PairBuffer(WriteBuffer):
     """The write buffer of the front end in `scheduler_pair`."""
 
-    def filled_at(self, clock: int, words: int) -> int:
-        return clock + FILL + 1
+    def schedule(self, fill: Fill) -> None:
+        fill.ready_at = fill.begin + FILL
+
+    def store(self, clock: int) -> None:
+        """Nothing waits for it."""
 
 
 def entries(seed: int, *, in_order: bool, writes: float, masked: float) -> list[dict[str, Any]]:

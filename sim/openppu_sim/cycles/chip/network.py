@@ -116,6 +116,7 @@ class Initiator:
     """The clock in which the last packet's last flit goes."""
 
     last_word: int = 0
+    last_acknowledge: int = 0
     slots: int = 0
     ring: int = 0
     on_free: Callable[[], None] | None = None
@@ -260,7 +261,8 @@ class Initiator:
         write.done = max(write.done, clock)
         while self.writes and not self.writes[0].left and not (len(self.writes) == 1 and self._unfinished):
             head = self.writes.popleft()
-            at = max(head.done + TO_USER - 1, self.network.events.now)
+            at = max(head.done + TO_USER - 1, self.network.events.now, self.last_acknowledge + 1)
+            self.last_acknowledge = at
             head.told(at, 0)
             self.network.events.at(at + 1, self._ring_free, EARLY)
 

@@ -1,5 +1,6 @@
 """A channel that is asked while it runs, by whatever else runs at the same time."""
 
+from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -20,10 +21,15 @@ At = Callable[[int, Callable[[], None]], None]
 """Does something in a clock."""
 
 
+ENABLED = 1
+"""The clock in which the device takes commands; the bank that is refreshed first was chosen before."""
+
+
 class LivePiece(Piece):
     """A piece, and whom to tell: of a read the clock behind which its words come, of a write that in which it is in."""
 
-    __slots__ = ("tell",)
+    __slots__ = ("taken_at", "tell")
+    taken_at: int
     tell: Callable[[int], None]
 
 
@@ -31,6 +37,9 @@ class _LivePort(Port):
     def __init__(self, config: ChannelConfig, policy: Policy, at: At) -> None:
         super().__init__(config, [], [], entries=policy.port_entries)
         self.at = at
+        self.owed: deque[LivePiece] = deque()
+        """Writes that are not acknowledged: that comes in their order, one a clock."""
+        self.acknowledged = -1
 
     def answered(self, piece: Piece, start: int) -> None:
         assert isinstance(piece, LivePiece)
@@ -41,8 +50,12 @@ class _LivePort(Port):
 
     def taken(self, piece: Piece, clock: int) -> None:
         assert isinstance(piece, LivePiece)
-        if piece.write:
-            piece.tell(clock)
+        if not piece.write:
+            return
+        piece.taken_at = clock
+        while self.owed and self.owed[0].taken_at >= 0:
+            self.acknowledged = max(clock, self.acknowledged + 1)
+            self.owed.popleft().tell(self.acknowledged)
 
 
 class LiveChannel:
@@ -61,6 +74,8 @@ class LiveChannel:
         self.config, self.settings, self.at = config, settings, at
         self.ports = [_LivePort(config, policy, at) for _ in range(config.ports)]
         self.pcs = [PseudoChannel(config, settings, policy, index=index, returned=self._returned) for index in PCS]
+        for pc in self.pcs:
+            pc.refresher.begin = ENABLED
         self.crossbars = [Crossbar(list(self.ports), index) for index in PCS]
         self.bus = RowBus(policy.patience)
         self.due = -1
@@ -106,8 +121,10 @@ class LiveChannel:
         masked = masked and self.config.ecc != "none"
         self.count += 1
         piece = LivePiece(self.count, write, pc, bank, row, word >> LOWER, words, masked, True)
-        piece.port, piece.tag, piece.tell = port, tag % self.config.tags, tell
+        piece.port, piece.tag, piece.tell, piece.taken_at = port, tag % self.config.tags, tell, -1
         at = self.ports[port]
+        if write:
+            at.owed.append(piece)
         assert at.arrivals is not None
         if at.next == len(at.pieces):
             at.pieces.clear()

@@ -457,6 +457,8 @@ class PseudoChannel:
             contended=self.chosen_contended,
         )
         entry.left -= 1
+        if entry.write is not None and not writing:
+            self.buffer.store(clock + self.merge_latency - 1)
         if not entry.left:
             (self.writes if writing else self.reads).leave(entry)
             if writing:

@@ -37,6 +37,8 @@ class Refresher:
         # Two CK a clock, a refresh of one bank each tREFI / banks.
         self.step = 2 * banks.count
         self.period = settings.timing.tREFI
+        self.begin = 0
+        """The clock from which refreshes become due."""
         self.paid = 0
         self.done = 0
         self.chosen = -1
@@ -45,7 +47,7 @@ class Refresher:
 
     def debt(self, clock: int) -> int:
         """Refreshes of a bank that are owed in a clock, or if negative, done ahead."""
-        return clock * self.step // self.period - self.paid
+        return (clock - self.begin) * self.step // self.period - self.paid
 
     def regular(self, clock: int) -> bool:
         """Whether, with nothing else to do, each refresh that becomes due is all that will be done."""
@@ -102,9 +104,11 @@ class Refresher:
         elif granted == REFSB:
             self.paid += 1
             self.done |= 1 << self.chosen
-            if self.done == (1 << b.count) - 1:
-                self.done = 0
             self.chosen = -1
+            if self.done == (1 << b.count) - 1:
+                # The next round begins a clock later.
+                self.done = 0
+                return clock + 1
         if not self.enabled:
             return FAR
         if self.whole:
@@ -133,7 +137,7 @@ class Refresher:
 
     def _clock_of(self, debt: int) -> int:
         """The first clock at which so much is owed."""
-        return -(-(self.paid + debt) * self.period // self.step)
+        return self.begin - (-(self.paid + debt) * self.period // self.step)
 
     def _choice(self, clock: int, near: set[int], *, urgent: bool) -> int:
         """A bank of this round that is not needed, a closed one first; if it has to be, any of the round."""

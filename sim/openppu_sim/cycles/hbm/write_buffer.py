@@ -1,13 +1,26 @@
 """The data of the writes that wait in a pseudo-channel."""
 
 from collections import deque
+from dataclasses import dataclass
 
 from openppu_sim.cycles.hbm.queue import Entry
 from openppu_sim.cycles.hbm.refresh import FAR
 
 
+@dataclass
+class Fill:
+    """Words of a write on their way, from a clock on; all are here by ``ready_at``."""
+
+    begin: int
+    words: int
+    entries: list[Entry]
+    ready_at: int = 0
+
+
 class WriteBuffer:
     """Slots, and when what is in them becomes complete.
+
+    Words come one a clock, but in a clock in which the old bytes of another one are stored.
 
     Attributes
     ----------
@@ -17,43 +30,59 @@ class WriteBuffer:
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
-        self.fills: deque[tuple[int, Entry]] = deque()
+        self.fills: deque[Fill] = deque()
         self.merges: deque[tuple[int, Entry]] = deque()
         self.releases: deque[int] = deque()
         self.free_at = 0
+        self.stores: deque[int] = deque()
+        """Clocks in which old bytes are stored."""
 
     def complete(self, clock: int) -> list[Entry]:
         """Entries whose data has become complete by this clock; slots that are released become free."""
-        ready = []
-        for waiting in (self.fills, self.merges):
-            while waiting and waiting[0][0] <= clock:
-                entry = waiting.popleft()[1]
-                if waiting is self.fills:
-                    entry.filled = True
-                else:
-                    entry.merged = True
-                if entry.filled and entry.merged:
-                    ready.append(entry)
+        complete = []
+        while self.fills and self.fills[0].ready_at <= clock:
+            for entry in self.fills.popleft().entries:
+                entry.filled = True
+                complete.append(entry)
+        while self.merges and self.merges[0][0] <= clock:
+            entry = self.merges.popleft()[1]
+            entry.merged = True
+            complete.append(entry)
         while self.releases and self.releases[0] <= clock:
             self.releases.popleft()
             self.slots += 1
-        return ready
+        return [entry for entry in complete if entry.filled and entry.merged]
 
     def wake(self) -> int:
         """The next clock in which an entry becomes complete."""
-        fill = self.fills[0][0] if self.fills else FAR
+        fill = self.fills[0].ready_at if self.fills else FAR
         return min(fill, self.merges[0][0]) if self.merges else fill
 
     def fill(self, entries: list[Entry], clock: int, words: int) -> None:
         """Take a slot for entries that wait for the same words, which were accepted in this clock."""
         self.slots -= 1
-        ready_at = self.filled_at(clock, words)
-        self.fills.extend((ready_at, entry) for entry in entries)
+        fill = Fill(max(self.free_at, clock + 1), words, entries)
+        self.schedule(fill)
+        self.fills.append(fill)
 
-    def filled_at(self, clock: int, words: int) -> int:
-        """From when on the words of a write that was accepted in this clock are here: they come one a clock."""
-        self.free_at = max(self.free_at, clock + 1) + words
-        return self.free_at
+    def store(self, clock: int) -> None:
+        """Old bytes are stored in a clock to come."""
+        earliest = self.fills[0].begin if self.fills else clock
+        while self.stores and self.stores[0] < min(earliest, self.free_at):
+            self.stores.popleft()
+        self.stores.append(clock)
+        free_at = 0
+        for fill in self.fills:
+            fill.begin = max(fill.begin, free_at)
+            self.schedule(fill)
+            free_at = fill.ready_at
+
+    def schedule(self, fill: Fill) -> None:
+        """Work out when all words of a write are here."""
+        at = fill.begin + fill.words
+        for clock in self.stores:
+            at += fill.begin <= clock < at
+        fill.ready_at = self.free_at = at
 
     def merge(self, entry: Entry, clock: int) -> None:
         """The old bytes of a write will be here by this clock."""
