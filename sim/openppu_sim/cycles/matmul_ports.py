@@ -16,7 +16,7 @@ from openppu.matmul.result_store import SPARE
 from openppu.matmul.sizes import Sizes, result_grain
 from openppu.scratchpad.config import CODE_BYTES
 
-from openppu_sim.cycles.lines import Line, Process, Processes
+from openppu_sim.cycles.lines import Process, Processes
 from openppu_sim.cycles.matmul_engine import ADDENDS, BLOCKS, CHECK, LEAST_ROWS, NESTS
 from openppu_sim.cycles.turns import Ask
 from openppu_sim.lowering.matmul import Addend, MatmulCommand, Result
@@ -148,20 +148,24 @@ class MatmulPorts:
             work: _Work = self.works[number]
             go = work.taken + CHECK
             if number >= self.commands:
-                yield from _known(self.popped, number - self.commands)
+                while self.popped.count <= number - self.commands:
+                    yield self.popped
                 go = max(go, self.popped[number - self.commands] + 1)
             if not work.refused:
                 if runs >= NESTS:
                     for line in (self.a.popped, self.b.popped, self.a.tile_popped, self.b.tile_popped):
-                        yield from _known(line, runs - NESTS)
+                        while line.count <= runs - NESTS:
+                            yield line
                         go = max(go, line[runs - NESTS] + 1)
                 if work.command.addend == Addend.SCRATCHPAD:
                     if adds >= NESTS:
-                        yield from _known(self.adds_popped, adds - NESTS)
+                        while self.adds_popped.count <= adds - NESTS:
+                            yield self.adds_popped
                         go = max(go, self.adds_popped[adds - NESTS] + 1)
                     adds += 1
                 if work.command.after and number:
-                    yield from _known(self.popped, number - 1)
+                    while self.popped.count <= number - 1:
+                        yield self.popped
                     go = max(go, self.popped[number - 1] + 1)
                 runs += 1
             work.go = go
@@ -179,24 +183,29 @@ class MatmulPorts:
         last = -1
         while True:
             number = self.finished.count
-            yield from _known(self.reading, number)
+            while self.reading.count <= number:
+                yield self.reading
             work: _Work = self.reading[number]
             popped = max(work.go + 1, last + 1)
             if not work.refused:
                 for operand in (self.a, self.b):
-                    yield from _known(operand.ended, runs)
+                    while operand.ended.count <= runs:
+                        yield operand.ended
                     popped = max(popped, operand.ended[runs])
                 runs += 1
                 if work.command.addend == Addend.SCRATCHPAD:
-                    yield from _known(self.adds_ended, adds)
+                    while self.adds_ended.count <= adds:
+                        yield self.adds_ended
                     popped = max(popped, self.adds_ended[adds])
                     adds += 1
                 if work.command.result != Result.NONE:
-                    yield from _known(self.writes_ended, writes)
+                    while self.writes_ended.count <= writes:
+                        yield self.writes_ended
                     popped = max(popped, self.writes_ended[writes])
                     writes += 1
             if not self.hears and number:
-                yield from _known(self.heard, number - 1)
+                while self.heard.count <= number - 1:
+                    yield self.heard
                 popped = max(popped, self.heard[number - 1])
             last = popped
             self.popped.put(popped)
@@ -210,7 +219,8 @@ class MatmulPorts:
         requests = self._requests_a if operand is self.a else self._requests_b
         while True:
             number = operand.ended.count
-            yield from _known(self.runs, number)
+            while self.runs.count <= number:
+                yield self.runs
             work: _Work = self.runs[number]
             popped = max(work.go + 1, port.last)
             operand.popped.put(popped)
@@ -224,7 +234,8 @@ class MatmulPorts:
                 clock = max(earliest, port.last + 1)
                 if block <= 0:
                     while released < used - operand.rows:
-                        yield from _known(operand.released, given)
+                        while operand.released.count <= given:
+                            yield operand.released
                         released, when = operand.released[given]
                         given += 1
                         clock = max(clock, when)
@@ -275,18 +286,21 @@ class MatmulPorts:
         works = seen = 0
         is_a = operand is self.a
         while True:
-            yield from _known(self.runs, works)
+            while self.runs.count <= works:
+                yield self.runs
             command: MatmulCommand = self.runs[works].command
             works += 1
             for gives_back, fresh in self._rows_a(command) if is_a else self._rows_b(command):
                 if fresh:
-                    yield from _known(operand.readable, seen)
+                    while operand.readable.count <= seen:
+                        yield operand.readable
                     readable, used = operand.readable[seen]
                     seen += 1
                 number = operand.reads.count
                 clock = readable
                 if number:
-                    yield from _known(operand.offered, number - 1)
+                    while operand.offered.count <= number - 1:
+                        yield operand.offered
                     clock = max(clock, operand.offered[number - 1] - 1)
                 if gives_back:
                     operand.released.put((used, clock + 1))
@@ -313,15 +327,18 @@ class MatmulPorts:
     def _offer(self, operand: _Operand) -> Process:
         """The next row is offered, and the tile has asked for it."""
         number = operand.offered.count
-        yield from _known(operand.reads, number)
+        while operand.reads.count <= number:
+            yield operand.reads
         operand.offered.put(max(operand.reads[number] + 2, operand.took + 1))
-        yield from _known(operand.asked, number)
+        while operand.asked.count <= number:
+            yield operand.asked
 
     def _ask(self, operand: _Operand) -> Process:
         """The tile asks for rows, so many ahead of those that it has taken."""
         works, clock, outstanding = 0, -1, self.config.outstanding
         while True:
-            yield from _known(self.runs, works)
+            while self.runs.count <= works:
+                yield self.runs
             work: _Work = self.runs[works]
             works += 1
             clock = max(work.go + 1, clock)
@@ -330,7 +347,8 @@ class MatmulPorts:
                 number = operand.asked.count - outstanding
                 clock += 1
                 if number >= 0:
-                    yield from _known(operand.taken, number)
+                    while operand.taken.count <= number:
+                        yield operand.taken
                     clock = max(clock, operand.taken[number] + 1)
                 operand.asked.put(clock)
 
@@ -338,7 +356,8 @@ class MatmulPorts:
         """Weights come into the tile: not before the block before is in use."""
         b, works = self.b, 0
         while True:
-            yield from _known(self.runs, works)
+            while self.runs.count <= works:
+                yield self.runs
             work: _Work = self.runs[works]
             works += 1
             k_blocks, k_last, n_blocks, _ = self._blocks(work.command)
@@ -347,7 +366,8 @@ class MatmulPorts:
                     yield from self._offer(b)
                     clock = max(b.offered[b.offered.count - 1], b.asked[b.taken.count] + 1, b.took + 1)
                     if row == 0 and self.loaded.count:
-                        yield from _known(self.swaps, self.loaded.count - 1)
+                        while self.swaps.count <= self.loaded.count - 1:
+                            yield self.swaps
                         clock = max(clock, self.swaps[self.loaded.count - 1])
                     b.took = clock
                     b.taken.put(clock)
@@ -358,7 +378,8 @@ class MatmulPorts:
         a, works, last, addend = self.a, 0, -1, 0
         accumulators = self.config.accumulators
         while True:
-            yield from _known(self.runs, works)
+            while self.runs.count <= works:
+                yield self.runs
             work: _Work = self.runs[works]
             works += 1
             command = work.command
@@ -368,7 +389,8 @@ class MatmulPorts:
                 writes = k == k_blocks - 1 and command.result != Result.NONE
                 for row in range(command.m):
                     yield from self._offer(a)
-                    yield from _known(self.loaded, self.swaps.count - (row > 0))
+                    while self.loaded.count <= self.swaps.count - (row > 0):
+                        yield self.loaded
                     clock = max(a.offered[a.offered.count - 1], a.asked[a.taken.count] + 1, last + 1)
                     clock = max(clock, self.loaded[self.swaps.count - (row > 0)])
                     place = (command.accumulator + n * command.m + row) % accumulators
@@ -376,7 +398,8 @@ class MatmulPorts:
                         yield self.drained
                     clock = max(clock, self.free[place] or 0)
                     if adds:
-                        yield from _known(self.addends, addend)
+                        while self.addends.count <= addend:
+                            yield self.addends
                         clock = max(clock, self.addends[addend])
                         addend += 1
                         self.addends_used.put(clock)
@@ -394,7 +417,8 @@ class MatmulPorts:
         columns = self.config.columns
         while True:
             number = self.adds_ended.count
-            yield from _known(self.adding, number)
+            while self.adding.count <= number:
+                yield self.adding
             work: _Work = self.adding[number]
             command = work.command
             popped = max(work.go + 1, self.c.last)
@@ -404,7 +428,8 @@ class MatmulPorts:
                 clock = max(popped + 1, self.c.last + 1)
                 place = self.addends.count - ADDENDS
                 if place >= 0:
-                    yield from _known(self.addends_used, place)
+                    while self.addends_used.count <= place:
+                        yield self.addends_used
                     clock = max(clock, self.addends_used[place] + 1)
                 address = command.c_address + n * 4 * columns + row * command.c_stride
                 yield from self.c.request(clock, address // self.bank_bytes)
@@ -415,11 +440,13 @@ class MatmulPorts:
         """Rows of results are read out of the accumulators, each when the one before it has been handed on."""
         while True:
             number = self.drained.count
-            yield from _known(self.results, number)
+            while self.results.count <= number:
+                yield self.results
             issued, place = self.results[number]
             clock = issued + self.readable
             if number:
-                yield from _known(self.handed, number - 1)
+                while self.handed.count <= number - 1:
+                    yield self.handed
                 clock = max(clock, self.handed[number - 1])
             self.free[place] = clock + 1
             self.drained.put(clock)
@@ -429,10 +456,12 @@ class MatmulPorts:
         depth = self.convert + SPARE
         while True:
             number = self.handed.count
-            yield from _known(self.drained, number)
+            while self.drained.count <= number:
+                yield self.drained
             clock = self.drained[number] + 1
             if number >= depth:
-                yield from _known(self.d.taken, number - depth)
+                while self.d.taken.count <= number - depth:
+                    yield self.d.taken
                 clock = max(clock, self.d.taken[number - depth] + 1)
             self.handed.put(clock)
 
@@ -440,23 +469,19 @@ class MatmulPorts:
         columns = self.config.columns
         while True:
             number = self.writes_ended.count
-            yield from _known(self.writing, number)
+            while self.writing.count <= number:
+                yield self.writing
             command: MatmulCommand = self.writing[number].command
             size = 4 if command.result == Result.SUMS else _BITS[command.result_format] // 8
             _, _, n_blocks, n_last = self._blocks(command)
             together = result_grain(columns, size)
             for n, row in product(range(n_blocks), range(command.m)):
                 place = self.d.taken.count
-                yield from _known(self.handed, place)
+                while self.handed.count <= place:
+                    yield self.handed
                 clock = max(self.handed[place] + self.convert + 1, self.d.last + 1)
                 address = command.d_address + n * size * columns + row * command.d_stride
                 written = -(-(n_last if n == n_blocks - 1 else columns) * size // together) * together
                 merges = bool((address | written) % CODE_BYTES)
                 yield from self.d.request(clock, address // self.bank_bytes, merges=merges)
             self.writes_ended.put(self.d.last + 1)
-
-
-def _known(line: Line, number: int) -> Process:
-    """Until a line has its result of that number."""
-    while line.count <= number:
-        yield line

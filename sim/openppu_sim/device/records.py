@@ -9,9 +9,12 @@ from openppu.command.layouts import RECORD_BYTES, record_layout
 
 from openppu_sim.device.device import Device
 from openppu_sim.device.rings import RECORDS
+from openppu_sim.program.bits import Bits
 
 LOG2 = 12
 """Of the ring's records."""
+
+RECORD = Bits(record_layout())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,18 +53,16 @@ def read_records(device: Device) -> list[Record]:
     found = []
     for number in range(first, count):
         place = _base(device) + RECORD_BYTES * (number % (1 << LOG2))
-        raw: Any = record_layout().from_bits(
-            int.from_bytes(device.backend.read(device.number, place, RECORD_BYTES), "little")
-        )
+        of = RECORD.unpack(int.from_bytes(device.backend.read(device.number, place, RECORD_BYTES), "little"))
         found.append(
             Record(
-                queue=names[raw.queue],
-                opcode=raw.opcode,
-                tag=raw.tag,
-                error=Error(raw.error).name,
-                begun=raw.begun,
-                ended=raw.ended,
-                place=raw.index,
+                queue=names[of["queue"]],
+                opcode=of["opcode"],
+                tag=of["tag"],
+                error=Error(of["error"]).name,
+                begun=of["begun"],
+                ended=of["ended"],
+                place=of["index"],
             )
         )
     return found

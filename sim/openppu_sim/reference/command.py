@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from openppu.command.instruction import InstructionSet
-from openppu.command.layouts import word_layout
+from openppu.command.layouts import SLOTS, word_layout
 
+from openppu_sim.program.bits import Bits
 from openppu_sim.program.command import Command
 
 Engine = Callable[[str, Mapping[str, int]], int | None]
@@ -16,7 +17,7 @@ None: it has not ended, as it waits for others; it is given again in the next tu
 
 OKAY, OPCODE, FIELD, BOUNDS = 0, 1, 2, 4
 _ADDRESSES = 1 << 40
-_WORD = word_layout()
+_WORD = Bits(word_layout())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,28 +159,29 @@ class Interpreter:
 
     def judge(self, raw: bytes, kind: str | None) -> tuple[int, Any]:
         """What is wrong with a command's bytes as such, or the command."""
-        word: Any = _WORD.from_bits(int.from_bytes(raw, "little"))
-        header, flags, operands = word.header, word.header.flags, int.from_bytes(raw[16:], "little")
-        instruction = self.instructions.by_opcode.get(header.opcode)
+        of = _WORD.unpack(int.from_bytes(raw, "little"))
+        instruction = self.instructions.by_opcode.get(of["header.opcode"])
         if instruction is None or (kind is not None and instruction.engine not in ("", kind)):
             return OPCODE, None
+        registers = [of[f"header.registers.{slot}"] for slot in range(SLOTS)]
         slots = {operand.slot for operand in instruction.operands if operand.slot is not None}
-        useless = any(register and slot not in slots for slot, register in enumerate(header.registers))
-        remote_alone = flags.remote and not flags.signal
-        if operands & instruction.unused or useless or flags.unused or header.unused or remote_alone:
+        useless = any(register and slot not in slots for slot, register in enumerate(registers))
+        remote, signal = of["header.flags.remote"], of["header.flags.signal"]
+        unused = of["header.flags.unused"] or of["header.unused"]
+        if of["operands"] & instruction.unused or useless or unused or (remote and not signal):
             return FIELD, None
         named = {operand.slot: operand.name for operand in instruction.operands if operand.slot is not None}
         return OKAY, Command(
             name=instruction.name,
-            fields=instruction.unpack(operands),
-            registers={named[slot]: register for slot, register in enumerate(header.registers) if register},
-            wait=(header.wait_semaphore, header.wait_value) if flags.wait else None,
-            signal=(header.signal_semaphore, header.signal_value) if flags.signal else None,
-            chip=header.chip if flags.remote else None,
-            record=bool(flags.record),
-            interrupt=bool(flags.interrupt),
-            fence=bool(flags.fence),
-            tag=header.tag,
+            fields=instruction.unpack(of["operands"]),
+            registers={named[slot]: register for slot, register in enumerate(registers) if register},
+            wait=(of["header.wait_semaphore"], of["header.wait_value"]) if of["header.flags.wait"] else None,
+            signal=(of["header.signal_semaphore"], of["header.signal_value"]) if signal else None,
+            chip=of["header.chip"] if remote else None,
+            record=bool(of["header.flags.record"]),
+            interrupt=bool(of["header.flags.interrupt"]),
+            fence=bool(of["header.flags.fence"]),
+            tag=of["header.tag"],
         )
 
     def check(

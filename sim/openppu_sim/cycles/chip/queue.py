@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from openppu.command.error import Error
 from openppu.command.fetch import AT_ONCE
@@ -88,6 +88,9 @@ class QueueCycles:
     told: deque[int] = field(default_factory=deque)
     ending: bool = False
     _asks: bool = False
+    _given: Any = None
+    """What waits for room for its note."""
+
     _fetches_at: int = -1
     _outstanding: int = 0
 
@@ -218,12 +221,20 @@ class QueueCycles:
         of_engine = not error and bool(self.chip.instructions.by_name[command.name].engine)
         needs_note = of_engine or error or command.signal is not None or command.record or command.interrupt
         if needs_note and len(self.notes) >= self.chip.config.command.in_flight:
-            self.chip.events.at(self.chip.events.now + 1, lambda: self._give(command, fields, error))
+            self._given = command, fields, error
+            self.chip.events.at(self.chip.events.now + 1, self._give_again)
             return
         if of_engine:
             self.engine.offer(command.name, fields, lambda: self._goes(command, fields, 0, of_engine=True))
         else:
             self._goes(command, fields, error, of_engine=False)
+
+    def _give_again(self) -> None:
+        """Once there is room for its note."""
+        if len(self.notes) >= self.chip.config.command.in_flight:
+            self.chip.events.at(self.chip.events.now + 1, self._give_again)
+        else:
+            self._give(*self._given)
 
     def _goes(self, command: Command, fields: Mapping[str, int], error: int, *, of_engine: bool) -> None:
         now, place = self.chip.events.now, self.place

@@ -1,17 +1,19 @@
 """Records of ended commands, on their way to memory."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from openppu.command.error import Error
 from openppu.command.layouts import RECORD_BYTES, record_layout
 
 from openppu_sim.cycles.chip.events import LATE
 from openppu_sim.cycles.turns import RoundRobin
+from openppu_sim.program.bits import Bits
 
 if TYPE_CHECKING:
     from openppu_sim.cycles.chip.chip import ChipCycles
     from openppu_sim.cycles.chip.queue import Note, QueueCycles
+
+_RECORD = Bits(record_layout())
 
 WORD_SENT = 3
 """Clocks from a record's request to the first in which its word has gone, too."""
@@ -55,20 +57,18 @@ class RecordsCycles:
             self.chip.events.at(self.chip.events.now + 1, self._look)
 
     def _write(self, queue: "QueueCycles", note: "Note", error: int, ended: int) -> None:
-        layout: Any = record_layout()
-        values: Any = {
+        values = {
             "tag": note.command.tag,
             "queue": queue.number,
             "opcode": note.opcode,
-            "error": Error(error),
+            "error": error,
             "index": note.place,
             "number": self.count,
             "begun": note.begun - self.chip.reset,
             "ended": ended - self.chip.reset,
         }
         self._at = self.base + RECORD_BYTES * (self.count & ((1 << self.log2) - 1))
-        raw = int(layout.const(values).as_value().value).to_bytes(RECORD_BYTES, "little")
-        self.chip.write(self._at, raw)
+        self.chip.write(self._at, _RECORD.pack(values).to_bytes(RECORD_BYTES, "little"))
         self.count += 1
 
     def _ask(self) -> None:
