@@ -35,7 +35,7 @@ class ReadPort:
         assert ctx.get(self.memory.beat.ready)
         if not (self.ready and ctx.get(self.memory.address.valid)):
             return None
-        address: int = ctx.get(self.memory.address.payload)
+        address: int = ctx.get(self.memory.address.payload.address)
         self.asked.append(address)
         self.under_way.append((cycle + self.chance.randint(1, self.most), self.content(address)))
         return address

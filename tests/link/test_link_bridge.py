@@ -1,10 +1,12 @@
-"""The link's memory streams in a chip's memory: order, masks, words shared by beats, errors."""
+"""The link's memory streams in a chip's memory: order, masks, requests shared by beats, errors."""
 
 import random
 
 import pytest
 from openppu.common.memory_share import MemoryShare
 from openppu.link.bridge.beat_reads import BeatReads
+from openppu.link.bridge.beat_runs import BLOCK_BYTES
+from openppu.link.bridge.beat_writes import BeatWrites
 from openppu.link.bridge.word_accesses import WordAccesses
 from openppu.link.config import LinkConfig
 from openppu_verif.ends import Put, Take, run
@@ -69,7 +71,7 @@ def test_reads_of_following_beats_come_at_full_rate(width):
     requests = Take(design.requests, chance)
     responses = Put(design.responses, chance)
     put, take = Put(design.address, chance), Take(design.beat, chance)
-    put.waiting.extend(width * number for number in range(64))
+    put.waiting.extend({"address": width * number, "last": number == 63} for number in range(64))
     count, first, last, asked = 0, 0, 0, 0
 
     def each_cycle(ctx, cycle):
@@ -87,14 +89,77 @@ def test_reads_of_following_beats_come_at_full_rate(width):
         beat = take.sample(ctx)
         if beat is not None:
             assert beat.data & 255 == count * width // 32 % 251
-            assert beat.error == (count * width < 32)
+            assert beat.error == (count * width < BLOCK_BYTES)
             first, last = first or cycle, cycle
             count += 1
         return count == 64
 
     run(design, each_cycle, most=1000)
-    assert asked == 64 * width // max(32, width)
+    assert asked == 64 * width // BLOCK_BYTES
     assert last - first == max(63, 63 * width // 32)
+
+
+@pytest.mark.parametrize("width", CONFIGS)
+@pytest.mark.parametrize("rate", [1.0, 0.7])
+def test_following_beats_are_written_with_a_request_a_block_and_no_word_in_parts(width, rate):
+    seed = width
+    chance = random.Random(seed)
+    design = BeatWrites(beat_bytes=width)
+    put, acknowledges = Put(design.beat, chance, rate), Put(design.acknowledges, chance)
+    requests, words = Take(design.requests, chance), Take(design.words, chance)
+    count = 4 * BLOCK_BYTES // width
+    data = [chance.getrandbits(8 * width) for _ in range(count)]
+    for number, item in enumerate(data):
+        beat = {"address": width * number, "data": item, "mask": (1 << width) - 1, "last": number == count - 1}
+        put.waiting.append(beat)
+    asked, found, told, cycles = [], [], 0, []
+
+    def each_cycle(ctx, cycle):
+        nonlocal told
+        for end in (put, requests, words, acknowledges):
+            end.drive(ctx)
+        request = requests.sample(ctx)
+        if request is not None:
+            asked.append((request.address, request.last + 1))
+        word = words.sample(ctx)
+        if word is not None:
+            assert word.mask == (1 << 32) - 1
+            found.append(word.data.to_bytes(32, "little"))
+            cycles.append(cycle)
+            if len(found) % (BLOCK_BYTES // 32) == 0:
+                acknowledges.waiting.append({"tag": 0, "error": 0})
+        told += ctx.get(design.written)
+        acknowledges.sample(ctx)
+        put.sample(ctx)
+        return told == count
+
+    run(design, each_cycle, most=2000)
+    assert asked == [(BLOCK_BYTES * number, BLOCK_BYTES // 32) for number in range(4)], f"seed {seed}"
+    assert b"".join(found) == b"".join(item.to_bytes(width, "little") for item in data)
+    if rate == 1.0:
+        assert cycles[-1] <= max(count, len(found)) + BLOCK_BYTES // 32 + 2
+
+
+@pytest.mark.parametrize("design", [BeatReads(beat_bytes=16), BeatWrites(beat_bytes=16)])
+def test_behind_the_last_beat_nobody_waits(design):
+    chance = random.Random(3)
+    beats = design.address if isinstance(design, BeatReads) else design.beat
+    put, requests = Put(beats, chance), Take(design.requests, chance)
+    put.waiting.extend({"address": 64 + 16 * number, "last": number == 1} for number in range(2))
+    taken = 0
+
+    def each_cycle(ctx, cycle):
+        nonlocal taken
+        for end in (put, requests):
+            end.drive(ctx)
+        request = requests.sample(ctx)
+        if request is not None:
+            assert (request.address, request.last, cycle - taken) == (64, 0, 2)
+        if put.sample(ctx) is not None:
+            taken = cycle
+        return request is not None
+
+    run(design, each_cycle, most=20)
 
 
 def test_users_of_a_port_see_their_own_answers():

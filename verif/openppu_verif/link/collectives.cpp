@@ -232,7 +232,8 @@ void take(Chip& chip) {
   {                                                                                           \
     if (chip.read_due[s]) chip.reads[s].pop_front();                                          \
     if (top->JOIN(reads, s, address___05Fvalid) && chip.read_open[s]) {                       \
-      const uint64_t address = top->JOIN(reads, s, address___05Fpayload);                     \
+      const uint64_t given = top->JOIN(reads, s, address___05Fpayload);                       \
+      const uint64_t address = given & ((uint64_t{1} << ADDRESS_BITS) - 1);                   \
       Read read;                                                                              \
       read.due = now + settings.read_latency;                                                 \
       if (address % BEAT_BYTES || address + BEAT_BYTES > chip.memory.size()) {                \

@@ -119,7 +119,8 @@ class Bench {
  public:
   Bench(const native::Factory& factory, const native::Parameters& parameters)
       : parameters_(parameters), state_(parameters.field("state")), stalled_(parameters.field("stalled")),
-        fault_(parameters.field("fault")), address_(parameters.field("write.address")),
+        fault_(parameters.field("fault")), read_(parameters.field("read.address")),
+        address_(parameters.field("write.address")),
         data_(parameters.field("write.data")), count_(parameters.field("write.count")),
         beat_(static_cast<uint64_t>(parameters.number("beat_bytes"))),
         read_latency_(static_cast<uint64_t>(parameters.number("read_latency"))),
@@ -315,7 +316,7 @@ class Bench {
         if (access.beat.valid.number() && !access.beat.ready.number())
           throw std::runtime_error("a beat of memory is not taken at once");
         if (access.address.moves()) {
-          const uint64_t address = access.address.payload.number();
+          const uint64_t address = read_.get(access.address.payload.at);
           check(chip, address, beat_, "read");
           const auto* at = &chip.memory[address];
           access.reads.push_back({now_ + read_latency_, Bytes(at, at + beat_)});
@@ -354,7 +355,7 @@ class Bench {
   }
 
   const native::Parameters& parameters_;
-  native::Field state_, stalled_, fault_, address_, data_, count_;
+  native::Field state_, stalled_, fault_, read_, address_, data_, count_;
   uint64_t beat_, read_latency_, write_latency_, up_, valid_ = 0;
   uint32_t memory_stall_;
   native::Random random_;

@@ -13,7 +13,7 @@ from amaranth.lib import data
 from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.fabric import CollectiveFabric
 from openppu.link.collective.instruction import INSTRUCTION_BITS, Instruction
-from openppu.link.collective.memory import write_layout
+from openppu.link.collective.memory import read_layout, write_layout
 from openppu.link.collective.status import status_layout
 from openppu.link.collective.wiring import Wiring
 from openppu.link.layouts import CHIP_BITS
@@ -186,6 +186,7 @@ def _about(config: CollectiveConfig, topology: Topology, about: About) -> list[s
         "state": _place(port, "physical.state"),
         "stalled": _place(engine, "stalled"),
         "fault": _place(engine, "error.fault"),
+        "read.address": _place(read_layout(), "address"),
         **{f"write.{name}": _place(write, name) for name in ("address", "data", "count")},
         **{f"link.counts.{name}": _place(port, f"link.counts.{name}") for name in SUMS},
     }

@@ -4,40 +4,28 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from openppu.common.memory import ADDRESS_BITS, WORD_BYTES, request_layout, response_layout
-
-BYTE_BITS = (WORD_BYTES - 1).bit_length()
-
-
-def checked_beat(name: str, beat_bytes: int) -> int:
-    """The bytes of a beat.
-
-    Raises
-    ------
-    ValueError
-        If they are no power of two from 2 to 1,024.
-    """
-    if not 2 <= beat_bytes <= 1024 or beat_bytes.bit_count() != 1:
-        raise ValueError(f"{name} beat_bytes = {beat_bytes}: give a power of two from 2 to 1024")
-    return beat_bytes
+from openppu.common.memory import WORD_BYTES, request_layout, response_layout
+from openppu.common.shared import shared
+from openppu.link.bridge.beat_runs import BLOCK_BYTES, PATIENCE, BeatRuns, checked_beat, place_layout
 
 
 class BeatReads(wiring.Component):
-    """Asks for the words of beats, one request a word; beats of one word that follow each other at once share it.
+    """Asks for the words of beats, those of a run (`BeatRuns`) with one request.
 
-    Latency: 2 cycles from an address to its request, 0 from a word to its beat (1 where a beat has several words).
-    Throughput: a beat a cycle, or a word a cycle, whichever is less.
+    Latency: 2 cycles from the last address of a run to its request, 0 from a word to its beat. Throughput: a beat a
+    cycle, or a word a cycle, whichever is less.
 
     Parameters
     ----------
     beat_bytes : int, a power of two
     depth : int
-        Words on their way.
+        Requests on their way.
+    block_bytes, patience : int
+        As of `BeatRuns`.
 
     Members
     -------
-    address : In(stream)
-        In bytes, a multiple of a beat.
+    address : In(stream of place_layout())
     beat : Out(stream of the beat's bits and ``error``)
         One for each address, in order.
     requests : Out(stream of request_layout(1)), responses : In(stream of response_layout(1))
@@ -45,13 +33,14 @@ class BeatReads(wiring.Component):
         Every address has its beat.
     """
 
-    def __init__(self, *, beat_bytes: int, depth: int = 32):
+    def __init__(self, *, beat_bytes: int, depth: int = 32, block_bytes: int = BLOCK_BYTES, patience: int = PATIENCE):
         self.beat_bytes = checked_beat("BeatReads", beat_bytes)
         self.depth = depth
+        self.runs = BeatRuns(beat_bytes=beat_bytes, block_bytes=block_bytes, patience=patience)
         beat = data.StructLayout({"data": 8 * beat_bytes, "error": 1})
         super().__init__(
             {
-                "address": In(stream.Signature(ADDRESS_BITS)),
+                "address": In(stream.Signature(place_layout())),
                 "beat": Out(stream.Signature(beat)),
                 "requests": Out(stream.Signature(request_layout(1))),
                 "responses": In(stream.Signature(response_layout(1))),
@@ -61,96 +50,86 @@ class BeatReads(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        request = self.requests.payload
-        out_free = Signal()
-        m.d.comb += out_free.eq(~self.requests.valid | self.requests.ready)
+        runs, places = self.runs, self.runs.places
+        span = data.StructLayout({"first": range(places), "last": range(places)})
+        m.submodules.runs = shared(runs, platform)
+        m.submodules.spans = spans = fifo.SyncFIFOBuffered(width=span.size, depth=self.depth)
+        wiring.connect(m, wiring.flipped(self.address), runs.beats)
+
+        run, request = runs.runs.payload, self.requests.payload
+        asks = Signal()
+        first, last = word_span(m, self.beat_bytes, run)
+        m.d.comb += [
+            runs.runs.ready.eq((~self.requests.valid | self.requests.ready) & spans.w_rdy),
+            asks.eq(runs.runs.valid & runs.runs.ready),
+            spans.w_en.eq(asks),
+            spans.w_data.eq(Cat(run.first, run.last)),
+            self.idle.eq(~runs.gathering & (spans.level == 0)),
+        ]
         with m.If(self.requests.ready):
             m.d.sync += self.requests.valid.eq(0)
-        if self.beat_bytes >= WORD_BYTES:
-            self._wide(m, request, out_free)
-        else:
-            self._narrow(m, request, out_free)
-        return m
-
-    def _narrow(self, m, request, out_free):
-        """Several beats a word."""
-        low = (self.beat_bytes - 1).bit_length()
-        places = WORD_BYTES // self.beat_bytes
-        span = data.StructLayout({"first": range(places), "last": range(places)})
-        m.submodules.spans = spans = fifo.SyncFIFOBuffered(width=span.size, depth=self.depth)
-        given = self.address.payload
-        gathering = Signal()
-        word = Signal(ADDRESS_BITS - BYTE_BITS)
-        group = Signal(span)
-        joins = Signal()
-        goes = Signal()
-        m.d.comb += [
-            joins.eq(
-                self.address.valid
-                & (given[BYTE_BITS:] == word)
-                & (group.last != places - 1)
-                & (given[low:BYTE_BITS] == (group.last + 1)[: BYTE_BITS - low])
-            ),
-            goes.eq(gathering & ~joins & out_free & spans.w_rdy),
-            self.address.ready.eq(~gathering | joins | goes),
-            spans.w_en.eq(goes),
-            spans.w_data.eq(group),
-        ]
-        with m.If(goes):
-            m.d.sync += [self.requests.valid.eq(1), request.address.eq(word << BYTE_BITS), gathering.eq(0)]
-        with m.If(self.address.valid & self.address.ready):
-            m.d.sync += [gathering.eq(1), group.last.eq(given[low:BYTE_BITS])]
-            with m.If(~gathering | goes):
-                m.d.sync += [word.eq(given[BYTE_BITS:]), group.first.eq(given[low:BYTE_BITS])]
-
-        response, beat = self.responses.payload, self.beat.payload
-        head = span(spans.r_data)
-        further = Signal(range(places))
-        at = Signal(range(places))
-        end = Signal()
-        m.d.comb += [
-            at.eq(head.first + further),
-            end.eq(at == head.last),
-            beat.data.eq(response.data.word_select(at, 8 * self.beat_bytes)),
-            beat.error.eq(response.error),
-            self.beat.valid.eq(self.responses.valid & spans.r_rdy),
-            self.responses.ready.eq(self.beat.ready & end & spans.r_rdy),
-            spans.r_en.eq(self.beat.valid & self.beat.ready & end),
-            self.idle.eq(~gathering & (spans.level == 0)),
-        ]
-        with m.If(self.beat.valid & self.beat.ready):
-            m.d.sync += further.eq(Mux(end, 0, further + 1))
-
-    def _wide(self, m, request, out_free):
-        """One word or several a beat."""
-        words = self.beat_bytes // WORD_BYTES
-        on_way = Signal(range(self.depth + 1))
-        m.d.comb += [
-            self.address.ready.eq(out_free & (on_way != self.depth)),
-            self.idle.eq(on_way == 0),
-            self.beat.payload.data[8 * (self.beat_bytes - WORD_BYTES) :].eq(self.responses.payload.data),
-        ]
-        enters = self.address.valid & self.address.ready
-        with m.If(enters):
+        with m.If(asks):
             m.d.sync += [
                 self.requests.valid.eq(1),
-                request.address.eq(self.address.payload),
-                request.last.eq(words - 1),
+                request.address.eq(run.address + first * WORD_BYTES),
+                request.last.eq(last - first),
             ]
-        m.d.sync += on_way.eq(on_way + enters - (self.beat.valid & self.beat.ready))
-        count = Signal(range(max(2, words)))
-        wrong = Signal()
-        last = Signal()
-        before = Signal(8 * (self.beat_bytes - WORD_BYTES)) if words > 1 else None
+
+        # The beats of the oldest request.
+        head = span(spans.r_data)
+        gone, at = Signal(range(places)), Signal(range(places))
+        m.d.comb += at.eq(head.first + gone)
+        moves = (self._wide if self.beat_bytes > WORD_BYTES else self._narrow)(m, spans, at, head.last)
+        ends = Signal()
+        m.d.comb += [ends.eq(moves & (at == head.last)), spans.r_en.eq(ends)]
+        with m.If(moves):
+            m.d.sync += gone.eq(Mux(ends, 0, gone + 1))
+        return m
+
+    def _narrow(self, m, spans, at, last):
+        """Several beats a word, or one; returns that a beat goes."""
+        response, beat = self.responses.payload, self.beat.payload
+        beats = WORD_BYTES // self.beat_bytes
+        within = at[: (beats - 1).bit_length()]
+        moves = Signal()
         m.d.comb += [
-            last.eq(count == words - 1),
-            self.beat.valid.eq(self.responses.valid & last),
-            self.beat.payload.error.eq(wrong | self.responses.payload.error),
-            self.responses.ready.eq(~last | self.beat.ready),
+            beat.data.eq(response.data.word_select(within, 8 * self.beat_bytes) if beats > 1 else response.data),
+            beat.error.eq(response.error),
+            self.beat.valid.eq(self.responses.valid & spans.r_rdy),
+            moves.eq(self.beat.valid & self.beat.ready),
+            self.responses.ready.eq(moves & ((within == beats - 1) | (at == last))),
         ]
-        if before is not None:
-            m.d.comb += self.beat.payload.data[: len(before)].eq(before)
-        with m.If(self.responses.valid & self.responses.ready):
-            m.d.sync += [count.eq(Mux(last, 0, count + 1)), wrong.eq(~last & (wrong | self.responses.payload.error))]
-            if before is not None:
-                m.d.sync += before.eq(Cat(before, self.responses.payload.data)[8 * WORD_BYTES :])
+        return moves
+
+    def _wide(self, m, spans, at, last):
+        """Several words a beat, which is there with the last of them; returns that a beat goes."""
+        words = self.beat_bytes // WORD_BYTES
+        response, beat = self.responses.payload, self.beat.payload
+        count = Signal(range(words))
+        before = Signal(8 * (self.beat_bytes - WORD_BYTES))
+        wrong, whole, comes, moves = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            whole.eq(count == words - 1),
+            beat.data.eq(Cat(before, response.data)),
+            beat.error.eq(wrong | response.error),
+            self.beat.valid.eq(self.responses.valid & whole & spans.r_rdy),
+            self.responses.ready.eq(~whole | (self.beat.ready & spans.r_rdy)),
+            comes.eq(self.responses.valid & self.responses.ready),
+            moves.eq(self.beat.valid & self.beat.ready),
+        ]
+        with m.If(comes):
+            m.d.sync += [
+                count.eq(Mux(whole, 0, count + 1)),
+                wrong.eq(~whole & (wrong | response.error)),
+                before.eq(Cat(before, response.data)[8 * WORD_BYTES :]),
+            ]
+        return moves
+
+
+def word_span(m, beat_bytes: int, run):
+    """The first and the last word of a run, within its block."""
+    if beat_bytes <= WORD_BYTES:
+        low = (WORD_BYTES // beat_bytes).bit_length() - 1
+        return run.first[low:], run.last[low:]
+    words = beat_bytes // WORD_BYTES
+    return run.first * words, run.last * words + (words - 1)

@@ -11,27 +11,35 @@ from openppu.common.memory import (
     request_layout,
     write_word_layout,
 )
-from openppu.link.bridge.beat_reads import BYTE_BITS, checked_beat
+from openppu.common.shared import shared
+from openppu.link.bridge.beat_reads import word_span
+from openppu.link.bridge.beat_runs import BLOCK_BYTES, PATIENCE, BeatRuns, checked_beat
+from openppu.link.word_queue import WordQueue
 
 WRITTEN_BITS = 12
 
 
 def beat_layout(beat_bytes: int) -> data.StructLayout:
-    """A beat to be written at ``address``, in bytes, a multiple of a beat: the bytes whose ``mask`` bit is set."""
-    return data.StructLayout({"address": ADDRESS_BITS, "data": 8 * beat_bytes, "mask": beat_bytes})
+    """A beat to be written at ``address``, in bytes, a multiple of a beat: the bytes whose ``mask`` bit is set.
+
+    Behind the ``last`` no more are to be waited for.
+    """
+    return data.StructLayout({"address": ADDRESS_BITS, "data": 8 * beat_bytes, "mask": beat_bytes, "last": 1})
 
 
 class BeatWrites(wiring.Component):
-    """Writes words as their beats come, one request a word; beats of one word that follow each other at once share it.
+    """Writes beats as they come, those of a run (`BeatRuns`) with one request.
 
-    Latency: 2 cycles from a beat to its request, 1 from the acknowledge to ``written``. Throughput: a beat a cycle, or
-    a word a cycle, whichever is less.
+    Latency: 2 cycles from the last beat of a run to its request, 1 from the acknowledge to ``written``. Throughput: a
+    beat a cycle, or a word a cycle, whichever is less.
 
     Parameters
     ----------
     beat_bytes : int, a power of two
     depth : int
         Requests on their way.
+    block_bytes, patience : int
+        As of `BeatRuns`.
 
     Members
     -------
@@ -41,14 +49,16 @@ class BeatWrites(wiring.Component):
     wrong : Out(1)
         With an acknowledge: the memory refused.
     requests : Out(stream of request_layout(1)), words : Out(stream of write_word_layout)
+        A request's words come behind it.
     acknowledges : In(stream of acknowledge_layout(1))
     idle : Out(1)
         Every beat has been told of.
     """
 
-    def __init__(self, *, beat_bytes: int, depth: int = 32):
+    def __init__(self, *, beat_bytes: int, depth: int = 32, block_bytes: int = BLOCK_BYTES, patience: int = PATIENCE):
         self.beat_bytes = checked_beat("BeatWrites", beat_bytes)
         self.depth = depth
+        self.runs = BeatRuns(beat_bytes=beat_bytes, block_bytes=block_bytes, patience=patience)
         super().__init__(
             {
                 "beat": In(stream.Signature(beat_layout(beat_bytes))),
@@ -63,85 +73,86 @@ class BeatWrites(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        low = (self.beat_bytes - 1).bit_length()
-        places = max(1, WORD_BYTES // self.beat_bytes)
-        width = max(WORD_BYTES, self.beat_bytes)
-        words = width // WORD_BYTES
+        runs, places = self.runs, self.runs.places
+        m.submodules.runs = shared(runs, platform)
+        block_words = max(WORD_BYTES, places * self.beat_bytes) // WORD_BYTES
+        m.submodules.words = words = WordQueue(write_word_layout(), depth=2 * block_words)
         m.submodules.counts = counts = fifo.SyncFIFOBuffered(width=places.bit_length(), depth=self.depth)
+        run, request = runs.runs.payload, self.requests.payload
 
-        # A group of beats that is not asked for yet.
+        # The word that beats are put into, or the words of the beat that are left.
         given = self.beat.payload
-        gathering = Signal()
-        address = Signal(ADDRESS_BITS)
-        group = Signal(8 * width)
-        mask = Signal(width)
-        count = Signal(range(places + 1))
-        last = Signal(range(places))
-        place = Signal(range(places))
-        joins = Signal()
-        goes = Signal()
-        # What is asked for: its request and its words may be taken in any order.
-        sending = Signal(8 * width)
-        sending_mask = Signal(width)
-        left = Signal(range(words + 1))
+        beats = max(1, WORD_BYTES // self.beat_bytes)
+        low = (self.beat_bytes - 1).bit_length()
+        within = given.address[low : low + (beats - 1).bit_length()]
+        held_words = max(1, self.beat_bytes // WORD_BYTES)
+        held = Signal(8 * WORD_BYTES * held_words)
+        mask = Signal(WORD_BYTES * held_words)
+        left = Signal(range(held_words + 1))
+        whole = Signal()
+        takes, closes, pushes, last_goes, room = (
+            Signal(name=name) for name in ("takes", "closes", "pushes", "last_goes", "room")
+        )
         m.d.comb += [
-            goes.eq(
-                gathering
-                & ~joins
-                & counts.w_rdy
-                & (~self.requests.valid | self.requests.ready)
-                & ((left == 0) | ((left == 1) & self.words.ready))
-            ),
-            self.beat.ready.eq(~gathering | joins | goes),
-            counts.w_en.eq(goes),
-            counts.w_data.eq(count),
-            self.words.valid.eq(left != 0),
-            self.words.payload.data.eq(sending),
-            self.words.payload.mask.eq(sending_mask),
-            self.requests.payload.write.eq(1),
-            self.requests.payload.last.eq(words - 1),
+            words.i.payload.data.eq(held),
+            words.i.payload.mask.eq(mask),
+            words.i.valid.eq((left != 0) & (whole | closes)),
+            pushes.eq(words.i.valid & words.i.ready),
+            last_goes.eq((left == 0) | ((left == 1) & words.i.ready)),
+            room.eq(~whole | last_goes),
+            runs.beats.valid.eq(self.beat.valid & room),
+            runs.beats.payload.address.eq(given.address),
+            runs.beats.payload.last.eq(given.last),
+            self.beat.ready.eq(runs.beats.ready & room),
+            takes.eq(self.beat.valid & self.beat.ready),
         ]
-        if places > 1:
-            m.d.comb += [
-                place.eq(given.address[low:BYTE_BITS]),
-                joins.eq(
-                    self.beat.valid
-                    & (given.address[BYTE_BITS:] == address[BYTE_BITS:])
-                    & (last != places - 1)
-                    & (place == (last + 1)[: len(place)])
-                ),
+        with m.If(pushes):
+            m.d.sync += [
+                held.eq(held >> (8 * WORD_BYTES)),
+                mask.eq(mask >> WORD_BYTES),
+                left.eq(left - 1),
             ]
+        with m.If(takes):
+            m.d.sync += [left.eq(held_words), whole.eq(within == beats - 1)]
+            fresh = Signal()
+            m.d.comb += fresh.eq(pushes | (left == 0))
+            with m.If(fresh):
+                m.d.sync += mask.eq(0)
+            if beats == 1:
+                m.d.sync += [held.eq(given.data), mask.eq(given.mask)]
+            bits = 8 * self.beat_bytes
+            with m.Switch(within):
+                for place in range(beats if beats > 1 else 0):
+                    with m.Case(place):
+                        m.d.sync += [
+                            held[bits * place : bits * (place + 1)].eq(given.data),
+                            mask[self.beat_bytes * place : self.beat_bytes * (place + 1)].eq(given.mask),
+                        ]
+
+        # A request, and behind it its words.
+        first, last = word_span(m, self.beat_bytes, run)
+        asked = Signal(range(3 * block_words + held_words + 2))
+        sends = Signal()
+        m.d.comb += [
+            runs.runs.ready.eq((~self.requests.valid | self.requests.ready) & counts.w_rdy & last_goes),
+            closes.eq(runs.runs.valid & runs.runs.ready),
+            counts.w_en.eq(closes),
+            counts.w_data.eq(run.last - run.first + 1),
+            request.write.eq(1),
+            self.words.valid.eq(words.o.valid & (asked != 0)),
+            self.words.payload.eq(words.o.payload),
+            sends.eq(self.words.valid & self.words.ready),
+            words.o.ready.eq(sends),
+        ]
         with m.If(self.requests.ready):
             m.d.sync += self.requests.valid.eq(0)
-        with m.If(self.words.valid & self.words.ready):
+        with m.If(closes):
             m.d.sync += [
-                left.eq(left - 1),
-                sending.eq(sending >> (8 * WORD_BYTES)),
-                sending_mask.eq(sending_mask >> WORD_BYTES),
-            ]
-        with m.If(goes):
-            m.d.sync += [
-                gathering.eq(0),
                 self.requests.valid.eq(1),
-                self.requests.payload.address.eq(address),
-                sending.eq(group),
-                sending_mask.eq(mask),
-                left.eq(words),
+                request.address.eq(run.address + first * WORD_BYTES),
+                request.last.eq(last - first),
             ]
-        with m.If(self.beat.valid & self.beat.ready):
-            fresh = Signal()
-            m.d.comb += fresh.eq(~gathering | goes)
-            m.d.sync += [gathering.eq(1), last.eq(place), count.eq(Mux(fresh, 1, count + 1))]
-            with m.If(fresh):
-                m.d.sync += [address.eq(given.address[BYTE_BITS:] << BYTE_BITS), mask.eq(0)]
-            bits = 8 * self.beat_bytes
-            with m.Switch(place):
-                for number in range(places):
-                    with m.Case(number):
-                        m.d.sync += [
-                            group[bits * number : bits * (number + 1)].eq(given.data),
-                            mask[self.beat_bytes * number : self.beat_bytes * (number + 1)].eq(given.mask),
-                        ]
+        m.d.sync += asked.eq(asked + Mux(closes, last - first + 1, 0) - sends)
 
         told = Signal(WRITTEN_BITS)
         arrived = Signal(range(places + 1))
@@ -151,7 +162,7 @@ class BeatWrites(wiring.Component):
             arrived.eq(Mux(self.acknowledges.valid & counts.r_rdy, counts.r_data, 0)),
             self.written.eq(told != 0),
             self.wrong.eq(self.acknowledges.valid & counts.r_rdy & self.acknowledges.payload.error),
-            self.idle.eq(~gathering & (counts.level == 0) & (told == 0)),
+            self.idle.eq(~runs.gathering & (counts.level == 0) & (told == 0)),
         ]
         m.d.sync += told.eq(told + arrived - self.written)
         return m

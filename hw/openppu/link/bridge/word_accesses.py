@@ -49,7 +49,8 @@ class WordAccesses(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         width = self.config.beat_bytes
-        reads, writes, share = BeatReads(beat_bytes=width), BeatWrites(beat_bytes=width), MemoryShare((1, 1))
+        reads, writes = BeatReads(beat_bytes=width, patience=0), BeatWrites(beat_bytes=width, patience=0)
+        share = MemoryShare((1, 1))
         m.submodules.reads = shared(reads, platform)
         m.submodules.writes = shared(writes, platform)
         m.submodules.share = shared(share, platform)
@@ -71,7 +72,7 @@ class WordAccesses(wiring.Component):
         m.d.comb += [
             accesses.ready.eq(goes),
             reads.address.valid.eq(accesses.valid & ~given.write & writes.idle),
-            reads.address.payload.eq(given.address << low),
+            reads.address.payload.address.eq(given.address << low),
             writes.beat.valid.eq(accesses.valid & given.write & reads.idle),
             writes.beat.payload.address.eq(given.address << low),
             writes.beat.payload.data.eq(given.data),

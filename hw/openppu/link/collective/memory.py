@@ -7,13 +7,18 @@ from openppu.link.collective.config import CollectiveConfig
 from openppu.link.layouts import ADDRESS_BITS
 
 
+def read_layout() -> data.StructLayout:
+    """Where a beat is that is to be read, in bytes, a multiple of a beat; ``last`` of its instruction."""
+    return data.StructLayout({"address": ADDRESS_BITS, "last": 1})
+
+
 class ReadSignature(wiring.Signature):
     """Reads of whole beats, seen from the engine.
 
     Members
     -------
-    address : Out(stream)
-        In bytes, a multiple of a beat. No more are under way than the engine has room for.
+    address : Out(stream of read_layout())
+        No more are under way than the engine has room for.
     beat : In(stream)
         One for each address, in order. Always taken at once.
     """
@@ -21,16 +26,16 @@ class ReadSignature(wiring.Signature):
     def __init__(self, config: CollectiveConfig):
         super().__init__(
             {
-                "address": Out(stream.Signature(ADDRESS_BITS)),
+                "address": Out(stream.Signature(read_layout())),
                 "beat": In(stream.Signature(8 * config.beat_bytes)),
             }
         )
 
 
 def write_layout(config: CollectiveConfig) -> data.StructLayout:
-    """A beat to be written: its first ``count`` + 1 bytes."""
+    """A beat to be written: its first ``count`` + 1 bytes; ``last`` of its instruction."""
     return data.StructLayout(
-        {"address": ADDRESS_BITS, "data": 8 * config.beat_bytes, "count": range(config.beat_bytes)}
+        {"address": ADDRESS_BITS, "data": 8 * config.beat_bytes, "count": range(config.beat_bytes), "last": 1}
     )
 
 

@@ -55,6 +55,7 @@ class _Cut(wiring.Component):
 
     A packet has at most ``config.packet`` beats, all of them there already, all of one step, all with credit. While
     credit is what limits it, it has half of the most at least: else packets of a beat would call for credits of a beat.
+    It is ``long`` if it has half of the most, or ends its step: else it might have more beats a little later.
 
     Members
     -------
@@ -66,6 +67,8 @@ class _Cut(wiring.Component):
         Beats that may be sent.
     ready : Out(1)
         There is a packet to be sent.
+    long : Out(1)
+        With ``ready``.
     beats : Out, and
     length : Out
         Its beats and bytes.
@@ -89,6 +92,7 @@ class _Cut(wiring.Component):
                 "came": In(1),
                 "credit": In(16).array(2),
                 "ready": Out(1),
+                "long": Out(1),
                 "beats": Out(range(config.packet + 1)),
                 "length": Out(13),
                 "stream": Out(1),
@@ -119,6 +123,7 @@ class _Cut(wiring.Component):
             self.last.eq(self.beats == beats_left),
             self.length.eq(Mux(self.last, left, self.beats << shift)),
             self.ready.eq(self.active & (self.beats != 0)),
+            self.long.eq(self.last | (self.beats >= packet // 2)),
             self.steps.ready.eq(~self.active | (self.start & self.last)),
         ]
         with m.If((self.stream == Stream.REDUCE) & (credit < wanted) & (credit < packet // 2)):
@@ -138,7 +143,8 @@ class _Cut(wiring.Component):
 
 class Sender(wiring.Component):
     """Sends packets: first tokens, then what memory holds, then sums, and credits alone if there is nothing else that
-    could bring them. Every packet brings the credits of its moment.
+    could bring them; but long packets of sums before short ones of what memory holds, of which memory is just bringing
+    more. Every packet brings the credits of its moment.
 
     Latency: 3 cycles from a step to its first read, 2 from memory to the packet. Throughput: a word a cycle, also from
     one packet to the next.
@@ -303,7 +309,7 @@ class Sender(wiring.Component):
         with m.If(free):
             with m.If(tokens != 0):
                 m.d.comb += [starts.eq(1), kind.eq(Kind.TOKEN)]
-            with m.Elif(cut_sends.ready):
+            with m.Elif(cut_sends.ready & (cut_sends.long | ~cut_sums.ready | ~cut_sums.long)):
                 m.d.comb += [starts.eq(1), kind.eq(cut_sends.stream), cut_sends.start.eq(1)]
             with m.Elif(cut_sums.ready):
                 m.d.comb += [starts.eq(1), kind.eq(cut_sums.stream), cut_sums.start.eq(1)]

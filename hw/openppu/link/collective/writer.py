@@ -64,6 +64,7 @@ class Writer(wiring.Component):
             self.memory.beat.payload.address.eq(address),
             self.memory.beat.payload.data.eq(self.beats.payload),
             self.memory.beat.payload.count.eq(Mux(self.last, left - 1, beat_bytes - 1)),
+            self.memory.beat.payload.last.eq(self.last),
             put.eq(self.memory.beat.valid & self.memory.beat.ready),
             self.steps.ready.eq(~self.active | (put & self.last)),
             self.busy.eq(self.active | (under_way != 0)),

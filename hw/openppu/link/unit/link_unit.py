@@ -8,11 +8,12 @@ from openppu.command.error import finished_layout
 from openppu.command.layouts import issue_layout, remote_layout, signal_layout
 from openppu.common.axi import AxiLiteSignature
 from openppu.common.axi_lite import AxiLitePort
-from openppu.common.memory import MemorySignature, join
+from openppu.common.memory import WORD_BYTES, MemorySignature, join
 from openppu.common.memory_share import MemoryShare
 from openppu.common.register_block import RegisterBlock
 from openppu.common.shared import shared
 from openppu.link.bridge.beat_reads import BeatReads
+from openppu.link.bridge.beat_runs import BLOCK_BYTES
 from openppu.link.bridge.beat_writes import BeatWrites
 from openppu.link.bridge.word_accesses import WordAccesses
 from openppu.link.collective.config import CollectiveConfig
@@ -32,6 +33,9 @@ SEMAPHORES = 64
 """That other chips may signal: the first ones of the chip's."""
 
 OUTSIDE_TAGS, STREAM_TAGS = 3, 2
+
+STREAM_REQUESTS = 4
+"""That a stream of the collective engine has room for, at least, however few beats it may have under way."""
 
 
 class LinkUnit(wiring.Component):
@@ -161,8 +165,10 @@ class LinkUnit(wiring.Component):
     def _stream(self, m, platform, number, read, write) -> Value:
         """A memory port for a stream of the collective engine; whether wrong data came, or a write was refused."""
         width = self.config.beat_bytes
-        reads = BeatReads(beat_bytes=width, depth=64)
-        writes = BeatWrites(beat_bytes=width, depth=64)
+        # So small that a few requests of a stream are under way together.
+        block = min(BLOCK_BYTES, max(WORD_BYTES, self.config.reads * width // STREAM_REQUESTS))
+        reads = BeatReads(beat_bytes=width, depth=64, block_bytes=block)
+        writes = BeatWrites(beat_bytes=width, depth=64, block_bytes=block)
         share = MemoryShare((1, STREAM_TAGS - 1))
         m.submodules[f"reads_{number}"] = shared(reads, platform)
         m.submodules[f"writes_{number}"] = shared(writes, platform)
@@ -182,6 +188,7 @@ class LinkUnit(wiring.Component):
             write.beat.ready.eq(writes.beat.ready),
             writes.beat.payload.address.eq(given.address),
             writes.beat.payload.data.eq(given.data),
+            writes.beat.payload.last.eq(given.last),
             writes.beat.payload.mask.eq(Cat(C(1), *(given.count >= byte for byte in range(1, width)))),
             write.written.eq(writes.written),
         ]
