@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from openppu.config import ChipConfig
+from openppu.link.bridge.beat_runs import BLOCK_BYTES
 from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.instruction import Instruction, Opcode, Source, Stream, Thread
 from openppu.link.config import FLIT_BYTES, HEADER_BYTES
@@ -27,9 +28,6 @@ SIGNAL = 24
 
 READ, WRITE = 26, 20
 """Clocks of memory, network included, to a first word, and from a last one to its acknowledge."""
-
-BEATS_READ, BEATS_WRITE = 80, 120
-"""More than that, through the bridges of the collective engine's streams; measured on two chips of `tiny`."""
 
 HAS = 3
 """Clocks from an instruction to its end, which is told when the collective engine has it."""
@@ -197,7 +195,7 @@ class LinkCycles:
         elif op.opcode == Opcode.SEND:
             for number in ports:
                 flow = _Flow(number, op.stream, op.length, then=self._opened())
-                flow.first = at + FIRST_WORD + READ + BEATS_READ
+                flow.first = at + FIRST_WORD + READ + self._run(op.length)
                 self._after_thread(op, flow)
                 self.ports[number].out.append(flow)
         elif op.opcode == Opcode.STORE:
@@ -239,6 +237,10 @@ class LinkCycles:
             flow.first = max(flow.first, written[-1].first + THROUGH_MEMORY + READ)
             flow.last = written[-1].last + THROUGH_MEMORY + READ
 
+    def _run(self, size: int) -> float:
+        """Clocks in which the bridges of the collective engine's streams gather the beats of a request."""
+        return min(size, BLOCK_BYTES) / self.collective.beat_bytes
+
     def _time(self, size: int) -> float:
         """Clocks in which a port moves so many bytes, in packets."""
         packets = -(-size // (self.collective.packet * self.collective.beat_bytes))
@@ -271,10 +273,11 @@ class LinkCycles:
         port = self.ports[number]
         if flow.stream == Stream.STORE:
             port.stores.popleft()
+            written = WRITE + self._run(flow.length)
             self.threads.setdefault(int(Thread.PORT) + number, []).append(
-                _Arrival(arrival.first + WRITE + BEATS_WRITE, arrival.last + WRITE + BEATS_WRITE)
+                _Arrival(arrival.first + written, arrival.last + written)
             )
-            self._closed(arrival.last + WRITE + BEATS_WRITE)
+            self._closed(arrival.last + written)
         else:
             port.window.append(arrival)
 
@@ -301,7 +304,7 @@ class LinkCycles:
                     flow.first, flow.last = first + OUT, last + OUT
                 if op.write:
                     self.threads.setdefault(int(Thread.UNIT) + op.unit, []).append(
-                        _Arrival(first, last + WRITE + BEATS_WRITE)
+                        _Arrival(first, last + WRITE + self._run(size))
                     )
-                self._closed(last + (WRITE + BEATS_WRITE if op.write else 0))
+                self._closed(last + (WRITE + self._run(size) if op.write else 0))
         return moved
