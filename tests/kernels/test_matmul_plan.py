@@ -127,7 +127,7 @@ def test_schedules_are_legal(preset, seed):
             c=rng.choice((None, 1 << 23)),
         )
         left_alone = rng.choice((0, 1024))
-        made = schedule(chip, given, tiling, left_alone=left_alone)
+        made = schedule(chip, given, tiling, left_alone=left_alone, apart=rng.random() < 0.5)
         if made is None:
             continue
         check(chip, given, made, left_alone)
@@ -171,6 +171,21 @@ def test_a_prediction_knows_what_is_slow():
     assert times == sorted(times)
     moved = sum(each.rows.count * each.columns.count for each in (*made.loads, *made.stores))
     assert times[-1] >= moved
+
+
+@pytest.mark.parametrize("chip", [["tile.rows=16", "tile.columns=16"], []])
+def test_b_is_not_loaded_into_the_bank_that_a_product_reads_in_every_cycle(chip):
+    """With one row of A the tile reads B always: any load that meets it there would hold it up."""
+    config = load("demo", ["tile.formats=bf16", *chip])
+    unit = config.scratchpad.capacity // EIGHTHS
+    made = plan_matmul(config, job(1, 576, 768)).schedule
+    banks = [product.b // unit for product in made.products]
+    ends = [product.loads for product in made.products]
+    for number, given in enumerate(made.loads):
+        if given.matrix == "b":
+            # Products that may be under way while it arrives: those behind `after`, before the first one that needs it.
+            needs = next(index for index, count in enumerate(ends) if count > number)
+            assert given.place // unit not in banks[given.after : needs]
 
 
 def test_what_does_not_fit_has_no_schedule():

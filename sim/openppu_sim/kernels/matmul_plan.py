@@ -7,7 +7,7 @@ from openppu.config import ChipConfig
 
 from openppu_sim.errors import UserError
 from openppu_sim.kernels.matmul_job import SUM_BYTES, MatmulJob
-from openppu_sim.kernels.matmul_tiling import Schedule, Tiling, as_stored, schedule, up
+from openppu_sim.kernels.matmul_tiling import EIGHTHS, Schedule, Tiling, as_stored, schedule, up
 from openppu_sim.kernels.matmul_timing import (
     ACKNOWLEDGED,
     COMMAND,
@@ -29,6 +29,9 @@ MOST_PRODUCTS = (1_024, 16_384, 1 << 20)
 
 TRIED, TRIED_PRODUCTS = 12, 4_096
 """Of the most promising tilings, whose schedules are worked out; they end sooner if they have so many products."""
+
+LOADS_AHEAD = 1.25
+"""If a product takes more than so many times what the tile computes, it waits for loads, and they are not ahead."""
 
 COMMAND_WEIGHT = 0.25
 """Cycles that a command counts for when plans are compared: of two that are as fast, the simpler one."""
@@ -121,19 +124,41 @@ def _best(chip: ChipConfig, job: MatmulJob, bandwidth: Bandwidth, left_alone: in
     for most in MOST_PRODUCTS:
         about = sorted((estimate(each), number, each) for number, each in enumerate(_tilings(chip, job, most)))
         found: list[tuple[float, int, tuple]] = []
-        worked_out = 0
+        fitting = worked_out = 0
         for number, (_, _, tiling) in enumerate(about):
-            if len(found) == TRIED or worked_out >= TRIED_PRODUCTS:
+            if fitting == TRIED or worked_out >= TRIED_PRODUCTS:
                 break
-            made = schedule(chip, job, tiling, left_alone=left_alone)
-            if made is not None:
+            for apart in (False, True) if _reads_b_always(chip, tiling) else (False,):
+                made = schedule(chip, job, tiling, left_alone=left_alone, apart=apart)
+                if made is None:
+                    continue
+                fitting += not apart
                 worked_out += len(made.products)
                 cycles = predict(chip, job, made, bandwidth)
                 commands = len(made.loads) + len(made.products) + len(made.stores)
-                found.append((cycles + COMMAND_WEIGHT * commands, number, (cycles, tiling, made)))
+                weight = cycles + COMMAND_WEIGHT * commands
+                if not apart:
+                    weight += _conflicts(chip, job, tiling, made, cycles)
+                found.append((weight, 2 * number + apart, (cycles, tiling, made)))
         if found:
             return min(found)[2]
     return None
+
+
+def _reads_b_always(chip: ChipConfig, tiling: Tiling) -> bool:
+    """Whether the tile reads B in every cycle, and parts of it can be in banks of their own."""
+    return tiling.rows <= chip.tile.rows and chip.scratchpad.banks >= EIGHTHS
+
+
+def _conflicts(chip: ChipConfig, job: MatmulJob, tiling: Tiling, made: Schedule, cycles: int) -> float:
+    """Cycles, about, that the tile waits for banks that B is being loaded into.
+
+    Where it reads B in every cycle, and loads are ahead of it, they meet it in one bank's turn after the other.
+    """
+    if not _reads_b_always(chip, tiling) or cycles > LOADS_AHEAD * _bound(chip, job):
+        return 0.0
+    parts = [each.rows.count * each.columns.count for each in made.loads if each.matrix == "b"]
+    return sum(parts) * job.element_bytes / chip.scratchpad.word_bytes / tiling.shares[1]
 
 
 def _bound(chip: ChipConfig, job: MatmulJob) -> int:

@@ -110,6 +110,7 @@ class Places:
             # Its end is used otherwise.
             self._units, self._in_unit = 1, 0
             self.count = (end - begin) // size
+        self.banks = self._units if self._in_unit else self.count
 
     def __getitem__(self, number: int) -> int:
         number %= self.count
@@ -146,8 +147,14 @@ def as_stored(job: MatmulJob, matrix: str, rows: Any, columns: Any) -> tuple[Any
     return (columns, rows) if turned else (rows, columns)
 
 
-def schedule(chip: ChipConfig, job: MatmulJob, tiling: Tiling, *, left_alone: int = 0) -> Schedule | None:
-    """What a tiling leads to, or nothing if it does not fit the scratchpad, whose last bytes are ``left_alone``."""
+def schedule(
+    chip: ChipConfig, job: MatmulJob, tiling: Tiling, *, left_alone: int = 0, apart: bool = False
+) -> Schedule | None:
+    """What a tiling leads to, or nothing if it does not fit the scratchpad, whose last bytes are ``left_alone``.
+
+    With ``apart``, a part of B is not loaded before the products have ended that use those before it in its bank: so
+    the tile never waits for a bank that B is being loaded into.
+    """
     pad, word = chip.scratchpad, chip.scratchpad.word_bytes
     a_stride, b_stride, d_stride = strides(chip, job, tiling)
     unit = pad.capacity // EIGHTHS
@@ -184,7 +191,8 @@ def schedule(chip: ChipConfig, job: MatmulJob, tiling: Tiling, *, left_alone: in
         ):
             if instance < seen:
                 continue
-            freed = last[instance - places.count] + 1 if instance >= places.count else 0
+            round_before = instance - (places.banks if apart and matrix == "b" else places.count)
+            freed = last[round_before] + 1 if round_before >= 0 else 0
             if freed > number:
                 return None
             free = max(free, freed)

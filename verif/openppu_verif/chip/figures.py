@@ -51,13 +51,16 @@ COMMON = ("link.ports=0", "tile.accumulators=1024")
 FOUR_CHANNELS = ("hbm.channels=2", "hbm.reads=32", "hbm.writes=16", "hbm.slots=32", "noc.slots=64")
 """Two channels are four pseudo-channels; their queues need not be as long as for random accesses."""
 
+DEEP = ("dma.outstanding=256",)
+"""So many words under way hide the latency of memory, and of a bank that is refreshed."""
+
 SIXTEEN = ("tile.rows=16", "tile.columns=16", "tile.formats=bf16", "dma.channels=2")
 INT8 = ("tile.formats=int8", "tile.latency=1", "matmul.stochastic=false")
 ONE_CHANNEL = ("hbm.ports=1", "hbm.reads=16", "hbm.writes=16", "hbm.slots=16", "noc.slots=32")
 
 CHIPS = {
     "8x8": (*COMMON, *FOUR_CHANNELS),
-    "16x16": (*COMMON, *FOUR_CHANNELS, *SIXTEEN),
+    "16x16": (*COMMON, *FOUR_CHANNELS, *DEEP, *SIXTEEN),
     "4 bytes a cycle": (*COMMON, *INT8, *ONE_CHANNEL),
 }
 """What each chip has else than preset ``demo``."""
@@ -230,7 +233,7 @@ def copies(build_root: Path, wanted: Callable[[str], bool]) -> list[dict[str, An
     if not any(wanted(name) for pair in names.values() for name in pair):
         return []
     rows = []
-    config = load("demo", list(CHIPS["8x8"]))
+    config = load("demo", [*CHIPS["8x8"], *DEEP])
     with Session(config, build_root) as session:
         device = Device(config, Rings(session, config, None))
         for size, pair in names.items():
