@@ -55,7 +55,7 @@ test-slow: $(INSTALLED) ## run the slow tests alone
 formal: $(INSTALLED) ## prove the properties of the tile and of the memory controller
 	$(BIN)/python -m openppu_verif.formal
 
-mutation: $(INSTALLED) ## break the netlist of MUTATE (tile, hbm, link) in many ways and count what the tests miss
+mutation: $(INSTALLED) ## break the netlist of MUTATE (tile, hbm, link, chip) in many ways and count what the tests miss
 	$(BIN)/python -m openppu_verif.mutation --part $(MUTATE)
 
 verilog: $(INSTALLED) ## write the Verilog of CONFIG: a file a part, or PART alone

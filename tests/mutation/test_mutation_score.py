@@ -114,7 +114,8 @@ def test_the_score_leaves_out_what_is_equivalent() -> None:
     assert score.survivors() == [Mutation(9, "odd", "m9")]
     assert score.rows()[-1] == ["all", 15, 6, 3, 5, 1, 90.0]
     assert [row[:2] for row in score.rows()] == [["even", 8], ["odd", 7], ["all", 15]]
-    assert score.as_json()[9] == {"number": 9, "area": "odd", "what": "m9", "verdict": "survived", "why": ""}
+    expected = {"number": 9, "area": "odd", "what": "m9", "module": "", "verdict": "survived", "why": ""}
+    assert score.as_json()[9] == expected
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,16 @@ constexpr int MOST_BEATS = 128;           // of a burst: 4 KiB
 
 using Bytes = std::vector<uint8_t>;
 
+// Adds a port's bytes to a digest.
+void add(uint64_t& sum, const native::Pin& pin) {
+  for (size_t at = 0; at < pin.bytes; at += 8) {
+    uint64_t value = 0;
+    std::memcpy(&value, pin.at + at, pin.bytes - at < 8 ? pin.bytes - at : 8);
+    sum = (sum ^ value) * 0x9e3779b97f4a7c15;
+    sum ^= sum >> 32;
+  }
+}
+
 // A channel of memory.
 class Memory {
  public:
@@ -58,6 +68,16 @@ class Memory {
     address_error_.set(static_cast<uint64_t>(sense.address_error));
     init_complete_.set(static_cast<uint64_t>(sense.init_complete));
     update_request_.set(static_cast<uint64_t>(sense.update_request));
+  }
+
+  // Adds to a digest what the pins to the devices say; of words only those that are written.
+  void digest(uint64_t& sum) const {
+    add(sum, row_);
+    add(sum, column_);
+    add(sum, write_valid_);
+    if (!write_valid_.number()) return;
+    add(sum, write_);
+    add(sum, write_mask_);
   }
 
   void take() {
@@ -123,6 +143,7 @@ struct Chip {
   std::vector<std::unique_ptr<Memory>> memories;
   std::vector<Port> ports;
   bool in_reset = false;
+  uint64_t memory_digest = 0, lane_digest = 0;
 };
 
 // A clock of all chips: when its next edge comes, and what else moves with it.
@@ -178,6 +199,15 @@ class Bench {
       chips_.at(chip)->ports.at(port).peer = peer;
       chips_.at(chip)->ports.at(port).peer_port = peer_port;
     }
+    for (const std::string& line : given.all("pin")) {  // chip, name, value
+      std::istringstream words(line);
+      size_t chip;
+      std::string name;
+      uint64_t value;
+      words >> chip >> name >> value;
+      chips_.at(chip)->model.port(name).set(value);
+    }
+    limit_ = static_cast<uint64_t>(given.number("limit"));
     for (uint64_t cycle = 0; cycle < reset_; ++cycle) clock();
     in_reset_ = false;
   }
@@ -427,6 +457,7 @@ class Bench {
 
   // Up to the next edge of the chips' own clock, and that.
   void clock() {
+    if (now_ >= limit_) throw std::runtime_error("there is work left after " + std::to_string(limit_) + " clocks");
     const uint64_t edge = clocks_[0].next;
     for (size_t number = 1; number < clocks_.size(); ++number)
       while (clocks_[number].next < edge) step(clocks_[number].next);
@@ -464,9 +495,15 @@ class Bench {
     }
     for (const auto& chip : chips_) {
       if (memory)
-        for (const auto& device : chip->memories) device->take();
+        for (const auto& device : chip->memories) {
+          device->digest(chip->memory_digest);
+          device->take();
+        }
       if (lanes)
-        for (Port& port : chip->ports) port.channel->step(port.send.at, port.send_idle.number());
+        for (Port& port : chip->ports) {
+          add(chip->lane_digest, port.send);
+          port.channel->step(port.send.at, port.send_idle.number());
+        }
       set_clocks(*chip, time, 0);
       chip->model.evaluate();
     }
@@ -482,7 +519,7 @@ class Bench {
 
   std::vector<std::unique_ptr<Chip>> chips_;
   std::vector<Clock> clocks_;
-  uint64_t now_ = 0, valid_ = 0, reset_ = RESET;
+  uint64_t now_ = 0, limit_ = 0, valid_ = 0, reset_ = RESET;
   size_t lane_bytes_ = 0;
   bool in_reset_ = true;
   uint64_t pauses_ = 0;
@@ -553,6 +590,11 @@ void serve(Bench& bench) {
         const auto clocks = number<uint64_t>();
         bench.run(clocks, number<uint64_t>());
         answer<uint8_t>(0), answer(bench.now()), answer(bench.interrupts()), answer(bench.problems());
+        break;
+      }
+      case 'd': {
+        const Chip& it = bench.chip(number<uint32_t>());
+        answer<uint8_t>(0), answer(it.memory_digest), answer(it.lane_digest);
         break;
       }
       case 'p': {

@@ -7,7 +7,8 @@ so that a simulator that fails takes nothing with it. Requests and answers are l
 import struct
 import subprocess
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from pathlib import Path
 
@@ -82,7 +83,9 @@ def simulated(chip: ChipConfig, word_cycles: int = 1) -> Chip:
     return Chip(chip, start=start, reset_clocks=RESET_CLOCKS)
 
 
-def build_chip(chip: ChipConfig, build_root: Path, *, waves: bool = False, word_cycles: int = 1) -> Path:
+def build_chip(
+    chip: ChipConfig, build_root: Path, *, waves: bool = False, word_cycles: int = 1, netlist: Path | None = None
+) -> Path:
     """The executable for a chip, from an earlier build if there is one.
 
     Parameters
@@ -93,6 +96,8 @@ def build_chip(chip: ChipConfig, build_root: Path, *, waves: bool = False, word_
         Build with VCD tracing.
     word_cycles : int
         More than one slows the memory down, as `openppu_verif.chip.limited_chip` says.
+    netlist : Path, optional
+        As of `openppu_verif.native.model.build_model`.
 
     Raises
     ------
@@ -106,7 +111,8 @@ def build_chip(chip: ChipConfig, build_root: Path, *, waves: bool = False, word_
 
     clocks = CLOCKS if chip.clocks.separate else {}
     cells = cells_of(chip)
-    return build_model(make, TOP, key, build_root, clocks=clocks, waves=waves, groups=GROUPS, cells=cells)
+    options = dict(clocks=clocks, waves=waves, netlist=netlist, groups=GROUPS, cells=cells)
+    return build_model(make, TOP, key, build_root, **options)  # type: ignore[arg-type]
 
 
 PLACE = np.dtype([(name, "<u4") for name in ("channel", "pc", "bank", "row", "column")])
@@ -167,6 +173,14 @@ class Session:
         Of all that is random.
     word_cycles : int
         As of `build_chip`.
+    executable : Path, optional
+        Another model of the chip.
+    pins : sequence of (int, str, int)
+        Inputs that the bench leaves alone: chip, name, value.
+    limit : int
+        Clocks after which the simulator ends, with an error.
+    seconds : float, optional
+        After which it is ended.
     """
 
     def __init__(
@@ -180,10 +194,14 @@ class Session:
         delay: int | None = None,
         seed: int = 1,
         word_cycles: int = 1,
+        executable: Path | None = None,
+        pins: Sequence[tuple[int, str, int]] = (),
+        limit: int = 1 << 62,
+        seconds: float | None = None,
     ) -> None:
         self.chip = chip
         self.chips = topology.chips if topology else 1
-        executable = build_chip(chip, build_root, word_cycles=word_cycles)
+        executable = executable or build_chip(chip, build_root, word_cycles=word_cycles)
         library = build_bench("chip", SOURCES, HEADERS, build_root)
         link, channels = chip.link, chip.hbm.stacks * chip.hbm.channels
         settings = Settings(timing=device(chip.hbm.device).timing)
@@ -196,6 +214,8 @@ class Session:
             f"delay {delay or link.lane_bits}",
             f"bit_errors {bit_errors}",
             f"seed {seed}",
+            f"limit {limit}",
+            *(f"pin {number} {name} {value}" for number, name, value in pins),
             *(
                 f"link {number} {port} {peer[0]} {peer[1]}"
                 for number, ports in enumerate(topology.peers if topology else ())
@@ -209,6 +229,9 @@ class Session:
         self._process = subprocess.Popen(
             [executable, library, given], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
+        self._alarm = threading.Timer(seconds, self._process.kill) if seconds else None
+        if self._alarm:
+            self._alarm.start()
 
     def read_register(self, chip: int, address: int) -> int:
         """A register of a chip.
@@ -315,8 +338,15 @@ class Session:
         """Rules of the memory devices that were broken."""
         return int(self._ask("g", struct.pack("<QQ", 0, 0), "<QQQ")[2])
 
+    def digest(self, chip: int) -> dict[str, str]:
+        """Of what a chip's outputs to its memory and its lanes did in every clock so far."""
+        found = self._ask("d", struct.pack("<I", chip), "<QQ")
+        return {name: f"{value:016x}" for name, value in zip(("memory", "lanes"), found, strict=True)}
+
     def close(self) -> None:
         """End the process."""
+        if self._alarm:
+            self._alarm.cancel()
         if self._process.stdin:
             self._process.stdin.close()
         self._process.wait()

@@ -20,6 +20,7 @@ from openppu.command.error import Error
 from openppu.command.layouts import RECORD_BYTES, record_layout
 from openppu.config import ChipConfig, load
 from openppu_sim.cli import Parser, guarded
+from openppu_sim.device.backend import Backend
 from openppu_sim.device.device import Device
 from openppu_sim.device.rings import RECORDS, rings_base
 from openppu_sim.errors import SimulationError, UserError
@@ -68,10 +69,22 @@ class Session:
     seed : int
     build_root : Path
     stress : Stress
+    backend : Backend, optional
+        A chip that has just been reset; else one is made.
+    limit : int
+        Clocks that a program may take.
     """
 
-    def __init__(self, chip: ChipConfig, seed: int, build_root: Path, stress: Stress = Stress.NOTHING) -> None:
-        self.chip, self.seed, self.stress = chip, seed, stress
+    def __init__(
+        self,
+        chip: ChipConfig,
+        seed: int,
+        build_root: Path,
+        stress: Stress = Stress.NOTHING,
+        backend: Backend | None = None,
+        limit: int = LIMIT,
+    ) -> None:
+        self.chip, self.seed, self.stress, self.limit = chip, seed, stress, limit
         # A reset leaves in the vector unit's registers what a program that it breaks off has put there.
         self.source = ProgramSource(chip, seed, vectors=stress != Stress.RESETS)
         self.trouble = random.Random(seed)
@@ -79,10 +92,10 @@ class Session:
         self.flips = 0
         self.broken = BrokenCommands(self.source)
         self.twin = Twin(chip)
-        self.device = Device(chip, "rtl", build_root=build_root)
-        backend: Any = self.device.backend
-        self.backend = backend
-        self.registers = backend.registers[0]
+        self.device = Device(chip, backend or "rtl", build_root=build_root)
+        made: Any = self.device.backend
+        self.backend = made
+        self.registers = made.registers[0]
         self.number = 0
         self.tails = dict.fromkeys(QUEUES, 0)
         self.ended = dict.fromkeys(QUEUES, 0)
@@ -90,10 +103,10 @@ class Session:
         self._set_up()
         # All rows of memory that programs may write exist from now on, so that one more can be told.
         rings = rings_base(chip)
-        backend.write(0, rings, bytes(len(QUEUES) * 64 * 256))
-        backend.write(0, self._records, bytes(RECORD_BYTES << RECORDS_LOG2))
-        backend.write(0, 0, bytes(WINDOW))
-        self.pages = backend.hardware.pages(0)
+        made.write(0, rings, bytes(len(QUEUES) * 64 * 256))
+        made.write(0, self._records, bytes(RECORD_BYTES << RECORDS_LOG2))
+        made.write(0, 0, bytes(WINDOW))
+        self.pages = made.hardware.pages(0)
 
     def _set_up(self) -> None:
         self.registers["command.records.base"] = self._records
@@ -205,7 +218,7 @@ class Session:
 
     def _settle(self, machine: Interpreter) -> None:
         """Until all that is to end has ended, and no queue goes on."""
-        end = self.device.cycles + LIMIT
+        end = self.device.cycles + self.limit
         while True:
             self._trouble()
             self.backend.hardware.run(self.trouble.randint(1, STEP) if self.stress != Stress.NOTHING else STEP)
@@ -223,7 +236,7 @@ class Session:
             if not left:
                 break
             if self.device.cycles > end:
-                raise SimulationError(f"after {LIMIT} clocks there is still work: {left}")
+                raise SimulationError(f"after {self.limit} clocks there is still work: {left}")
         # What should not have begun shows itself.
         self.backend.hardware.run(STEP)
         self.ended = {name: self.registers[f"command.{name}.ended"] for name in QUEUES}

@@ -8,6 +8,7 @@ from openppu_sim.errors import UserError
 from openppu_sim.report.json_report import write_json
 from openppu_sim.report.table import print_table
 
+from openppu_verif.chip.mutation import chip_subject
 from openppu_verif.hbm.mutation import channel_subject
 from openppu_verif.link.mutation import port_subject
 from openppu_verif.mutation.netlist import CONTROL_BITS
@@ -17,7 +18,7 @@ from openppu_verif.tile.mutation import tile_subject
 COUNT, SEED, GOAL = 300, 1, 95.0
 MOST = (1 << CONTROL_BITS) - 1
 BUILD = Path("build")
-SUBJECTS = {"tile": tile_subject, "hbm": channel_subject, "link": port_subject}
+SUBJECTS = {"tile": tile_subject, "hbm": channel_subject, "link": port_subject, "chip": chip_subject}
 
 
 def main() -> int:
@@ -47,7 +48,8 @@ def main() -> int:
     for outcome in score.outcomes:
         if outcome.verdict is Verdict.SURVIVED:
             mutation, why = outcome.mutation, outcome.why.partition("\n")[0]
-            print(f"survived: {mutation.number}, {mutation.area}: {mutation.what}{why and f' ({why})'}")
+            place = f"{mutation.area}, {mutation.module}"
+            print(f"survived: {mutation.number}, {place}: {mutation.what}{why and f' ({why})'}")
     if score.count(Verdict.LOCKED):
         print(f"{score.percent_without_lock:.1f} % without what only the lock noticed")
     good = score.percent >= GOAL

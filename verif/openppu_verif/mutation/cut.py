@@ -57,8 +57,8 @@ def cut_memories(rtlil: str) -> str:
     return MEMORY.sub("", CELL.sub(instead, rtlil))
 
 
-def without_memories(folder: Path) -> str:
-    """Write ``cut.il`` beside ``mutated.il``: the same without memories; its name."""
-    whole = (folder / "mutated.il").read_text(encoding="ascii")
+def without_memories(folder: Path, source: str = "mutated.il") -> str:
+    """Write ``cut.il`` beside a netlist: the same without memories; its name."""
+    whole = (folder / source).read_text(encoding="ascii")
     (folder / "cut.il").write_text(cut_memories(whole), encoding="ascii")
     return "cut.il"

@@ -5,6 +5,7 @@ from pathlib import Path
 from openppu_verif.formal.proof import BROKEN, PROVED
 from openppu_verif.mutation.aig import FALSE, TRUE, Graph, Literal, inverse
 from openppu_verif.mutation.cut import without_memories
+from openppu_verif.mutation.hierarchy import without_others
 from openppu_verif.mutation.solver import build_mutation, make_graph, run_abc
 
 STEP = "ind -F {depth} -C 50000"
@@ -31,11 +32,14 @@ class Equivalence:
         The input that is set in the first cycle; after that it is as free as all others.
     cut : bool
         Leave the memories out, by `openppu_verif.mutation.cut`: for designs whose memories are large.
+    alone : bool
+        Leave out the modules that ``top`` uses, too, by `openppu_verif.mutation.hierarchy.module_alone`.
     """
 
-    def __init__(self, *, top: str, folder: Path, reset: str = "rst", cut: bool = False) -> None:
+    def __init__(self, *, top: str, folder: Path, reset: str = "rst", cut: bool = False, alone: bool = False) -> None:
         self._folder = folder
-        source = without_memories(folder) if cut else "mutated.il"
+        source = without_others(folder, top) if alone else "mutated.il"
+        source = without_memories(folder, source) if cut else source
         self._netlist = make_graph(f"read_rtlil {source}\nhierarchy -top {top}\n", folder)
         self._graph = graph = Graph()
         self._started = graph.variable()

@@ -71,11 +71,14 @@ class Mutation:
         Name of its `Area`.
     what : str
         Mode, cell, port and bits, as Yosys names them; the same for the same netlist and seed.
+    module : str
+        The module that is broken: the top, unless there are others (`openppu_verif.mutation.hierarchy`).
     """
 
     number: int
     area: str
     what: str
+    module: str = ""
 
 
 def mutate(
@@ -142,7 +145,8 @@ def run_yosys(script: str, folder: Path, *, seconds: float | None = None) -> str
 def _mutations(areas: Sequence[Area], folder: Path) -> Iterator[Mutation]:
     for index, area in enumerate(areas):
         for line in (folder / f"list_{index}").read_text(encoding="ascii").splitlines():
-            given = dict(re.findall(r"-(mode|cell|port) (\S+)", line))
+            given = dict(re.findall(r"-(mode|module|cell|port) (\S+)", line))
             number = int(line.split(f"-ctrl {CONTROL} {CONTROL_BITS} ")[1].split()[0])
             bits = [f"[{bit}]" for bit in re.findall(r"-(?:port|ctrl)bit (\d+)", line)]
-            yield Mutation(number, area.name, "{mode} {cell} {port}".format(**given) + " by ".join(bits))
+            what = "{mode} {cell} {port}".format(**given) + " by ".join(bits)
+            yield Mutation(number, area.name, what, given["module"].lstrip("\\"))

@@ -43,6 +43,8 @@ class Subject:
         As of `openppu_verif.mutation.netlist.mutate`.
     cut : bool
         Its memories are too large for proofs that nothing changes: as in `openppu_verif.mutation.equivalence`.
+    alone : bool
+        Those proofs are about the module that is broken, for designs of many modules.
     """
 
     top: str
@@ -52,6 +54,7 @@ class Subject:
     claims: Mapping[str, Callable[[], Harness]] = field(default_factory=dict)
     prepare: str = ""
     cut: bool = False
+    alone: bool = False
 
 
 class Verdict(Enum):
@@ -191,21 +194,22 @@ def _ask_claim(
 
 def _prove(subject: Subject, folder: Path, outcomes: dict[int, Outcome]) -> None:
     """What no proof comes to an end of stays a survivor, and says so."""
-    left = _left(outcomes)
-    if not left:
-        return
-    try:
-        equivalence = Equivalence(top=subject.top, folder=folder, cut=subject.cut)
-    except SolverError as error:
-        for mutation in left:
-            outcomes[mutation.number] = Outcome(mutation, Verdict.SURVIVED, f"not proved: {error}")
-        return
-    for mutation in left:
+    by_module: dict[str, list[Mutation]] = {}
+    for mutation in _left(outcomes):
+        by_module.setdefault(mutation.module if subject.alone else subject.top, []).append(mutation)
+    for module, left in by_module.items():
         try:
-            if how := equivalence.prove(mutation.number):
-                outcomes[mutation.number] = Outcome(mutation, Verdict.EQUIVALENT, how)
+            equivalence = Equivalence(top=module, folder=folder, cut=subject.cut, alone=subject.alone)
         except SolverError as error:
-            outcomes[mutation.number] = Outcome(mutation, Verdict.SURVIVED, f"not proved: {error}")
+            for mutation in left:
+                outcomes[mutation.number] = Outcome(mutation, Verdict.SURVIVED, f"not proved: {error}")
+            continue
+        for mutation in left:
+            try:
+                if how := equivalence.prove(mutation.number):
+                    outcomes[mutation.number] = Outcome(mutation, Verdict.EQUIVALENT, how)
+            except SolverError as error:
+                outcomes[mutation.number] = Outcome(mutation, Verdict.SURVIVED, f"not proved: {error}")
 
 
 def _left(outcomes: Mapping[int, Outcome]) -> list[Mutation]:

@@ -30,6 +30,9 @@ INPUTS_OUTPUTS = FOLDER / "bench_io.h"
 VERILATE = ("-fno-dfg-scoped",)
 CLOCK = re.compile(r"(\w+_)?clk")
 RESET = re.compile(r"(\w+_)?rst")
+MODULE = re.compile(r"^module (\w+) ?\((.*?)\);\n(.*?)^endmodule", re.MULTILINE | re.DOTALL)
+PORT = re.compile(r"^ +(input|output) +(?:wire|reg) +(\[\d+:\d+\])? *(\w+),?$", re.MULTILINE)
+YOSYS_PORT = re.compile(r"^  (input|output) (\[\d+:\d+\])? ?(\w+);$", re.MULTILINE)
 FLAGS = (STANDARD, "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
 
 
@@ -115,7 +118,7 @@ def build_model(
             build_root,
             cpp_main=MAIN,
             headers=[header, HEADER],
-            control=control(modules),
+            control=control(modules, top),
             verilate=(*VERILATE, *(("--output-groups", str(groups)) if groups else ())),
             trace=waves,
         )
@@ -143,18 +146,20 @@ def build_bench(name: str, sources: Sequence[Path], headers: Sequence[Path], bui
 
 
 def module_ports(verilog: str) -> dict[str, list[Port]]:
-    """The modules in an emitted file, each with its ports."""
+    """The modules in an emitted file, or in one of Yosys's, each with its ports."""
     modules = {}
-    for name, ports in re.findall(r"^module (\w+) \(\n(.*?)^\);", verilog, re.MULTILINE | re.DOTALL):
-        found = re.findall(r"^ +(input|output) +(?:wire|reg) +(\[\d+:\d+\])? *(\w+),?$", ports, re.MULTILINE)
+    for name, head, body in MODULE.findall(verilog):
+        found = PORT.findall(head) or YOSYS_PORT.findall(body)
         modules[name] = [Port(*port) for port in found]
     return modules
 
 
-def control(modules: dict[str, list[Port]]) -> str:
-    """Verilator's control file that keeps all modules of `module_ports` apart, but for the first, which is the top."""
+def control(modules: dict[str, list[Port]], top: str) -> str:
+    """Verilator's control file that keeps all modules of `module_ports` apart, but for the top."""
     lines = []
-    for module in list(modules)[1:]:
+    for module in modules:
+        if module == top:
+            continue
         lines.append(f'no_inline -module "{module}"')
         for port in modules[module]:
             if port.direction == "input" and not CLOCK.fullmatch(port.name) and not RESET.fullmatch(port.name):

@@ -1,0 +1,114 @@
+"""Wrong bits of memory and scratchpad: one is put right and counted, two end the command that reads them."""
+
+import numpy as np
+from openppu.config import ChipConfig
+from openppu_sim.device.backend import CommandError
+from openppu_sim.device.device import Device
+from openppu_sim.device.rings import SETTLE, Rings
+from openppu_sim.errors import SimulationError
+from openppu_sim.lowering.matmul import Result
+from openppu_sim.program.command import Command
+
+from openppu_verif.chip.native import device_place
+from openppu_verif.dma.commands import copy
+
+ONE, TWO = 1, 0b101
+"""Wrong bits of eight bytes."""
+
+SOURCE, TARGET, PLACE, SIZE = 0x4000, 0x8000, 0x600, 256
+LIMIT, STEP = 10_000, 300
+CODE_BITS = 72
+MOST_READS = 8
+
+PRODUCT = {
+    **{"m": 4, "n": 4, "k": 4, "a_address": PLACE, "a_stride": 8, "b_address": PLACE + 64, "b_stride": 8},
+    **{"d_address": 0x7000, "d_stride": 16, "result": Result.SUMS},
+}
+READERS = {
+    "store": Command(name="STORE", fields=copy(memory=TARGET, scratchpad=PLACE, row=SIZE)),
+    "matmul": Command(name="MATMUL", fields=PRODUCT),
+    "vector": Command(name="VECTOR_PROGRAM", fields={"source": PLACE, "count": 4}),
+    "load": Command(name="LOAD", fields=copy(memory=1 << 39 | PLACE, scratchpad=0x5000, row=SIZE)),
+}
+"""Of each queue, a command that reads the scratchpad at `PLACE`."""
+
+
+def meet(backend: Rings) -> None:
+    """Let every engine meet both, of the scratchpad, then of memory.
+
+    Raises
+    ------
+    SimulationError
+        If one of them does not what it should.
+    """
+    device = Device(backend.chip, backend)
+    data = np.random.default_rng(11).integers(0, 256, SIZE, dtype=np.uint8)
+    registers, hardware = backend.registers[0], backend.hardware
+    for queue in READERS:
+        device.write(device.scratchpad(PLACE), data)
+        registers["scratchpad.clear"] = 1
+        hardware.flip(0, PLACE + 8, ONE << CODE_BITS)  # type: ignore[attr-defined]
+        device.submit(queue, [READERS[queue]])
+        _end(backend, queue)
+        device.wait(LIMIT)
+        hardware.run(STEP)
+        _log(backend, f"{queue}, one wrong bit", uncorrectable=0, repaired=1)
+        # A word may be read again before it is written back right.
+        if not 1 <= registers["scratchpad.log_corrected"] <= MOST_READS:
+            raise SimulationError(f"{queue} has not corrected one wrong bit once or a few times")
+        _log(backend, queue, record_valid=1, record_uncorrectable=0, record_address=(PLACE + 8) // 8)
+        hardware.flip(0, PLACE, TWO)  # type: ignore[attr-defined]
+        _fails(backend, device, queue, READERS[queue])
+        _log(backend, f"{queue}, two wrong bits", record_valid=1, record_uncorrectable=1, record_address=PLACE // 8)
+    _of_memory(backend, device, data)
+
+
+def _of_memory(backend: Rings, device: Device, data: np.ndarray) -> None:
+    load = Command(name="LOAD", fields=copy(memory=SOURCE, scratchpad=0x2000, row=SIZE))
+    device.write(SOURCE, data)
+    backend.hardware.run(SETTLE)
+    _flip(backend, backend.chip, SOURCE + 64, [7])
+    device.submit("load", [load])
+    _end(backend, "load")
+    device.wait(LIMIT)
+    if not (device.read(device.scratchpad(0x2000), SIZE, np.uint8) == data).all():
+        raise SimulationError("a wrong bit of memory was not put right")
+    _flip(backend, backend.chip, SOURCE + 128, [3, 40])
+    _fails(backend, device, "load", load)
+    if not (device.read(device.scratchpad(0x2000), SIZE, np.uint8) == data).all():
+        raise SimulationError("what is known to be wrong was written")
+
+
+def _flip(backend: Rings, chip: ChipConfig, address: int, bits: list[int]) -> None:
+    for bit in bits:
+        backend.hardware.inject(0, 0, f"flip_bit {device_place(chip, address)} {bit}")  # type: ignore[attr-defined]
+
+
+def _fails(backend: Rings, device: Device, queue: str, command: Command) -> None:
+    device.submit(queue, [command])
+    _end(backend, queue)
+    try:
+        device.wait(LIMIT)
+    except CommandError as error:
+        if not str(error).endswith("MEMORY"):
+            raise
+        backend.registers[0]["command.restart"] = 1 << backend.queues.index(queue)
+        backend.hardware.run(STEP)
+        backend.registers[0]["command.seen"] = 1 << backend.queues.index(queue)
+        return
+    raise SimulationError(f"{queue} does not tell of two wrong bits")
+
+
+def _end(backend: Rings, queue: str) -> None:
+    registers, end = backend.registers[0], backend.hardware.now + LIMIT
+    while registers[f"command.{queue}.busy"] and not registers[f"command.{queue}.stopped"]:
+        if backend.hardware.now > end:
+            raise SimulationError(f"{queue} does not end")
+        backend.hardware.run(STEP)
+
+
+def _log(backend: Rings, what: str, **expected: int) -> None:
+    for name, value in expected.items():
+        found = backend.registers[0][f"scratchpad.log_{name}"]
+        if found != value:
+            raise SimulationError(f"{what}: {name} is {found} instead of {value}")
