@@ -178,12 +178,14 @@ def test_guards_show_in_figures_and_reasons(tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--hammer-entries", "8"], "--hammer-threshold 5300: too low for 8 entries; give at least 74736, or more"),
+        (["--hammer-entries", "8"], "--hammer-threshold 5300: too low for 8 entries; give more entries, or a shorter"),
+        (["--hammer-entries", "32"], "--hammer-threshold 5300: too low for 32 entries; give at least 20384, or more"),
         (["--hammer-entries", "9"], "hbm.hammer_entries = 9: give one of 0, 8, 32, 64, 128"),
         (["--command-errors", "-1"], "--command-errors -1: give 0 to 10,000"),
         (["--command-errors", "nan"], "--command-errors nan: give 0 to 10,000"),
         (["--hammer-threshold", "0"], "settings.hammer_threshold = 0: give 8 to 32767"),
         (["--timing", "tRC=20"], "timing.tRC = 20: impossible; at least tRAS + tRP"),
+        (["--timing", "tRC=\u00b2"], "--timing tRC=\u00b2: give NAME=CLOCKS"),
         (["--device", "HBM9"], "HBM9"),
     ],
 )

@@ -4,6 +4,7 @@ import itertools
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from openppu.hbm.device import Timing, device, organisation
 from openppu_verif.hbm.checker import Checker
@@ -240,3 +241,24 @@ def test_every_rule_has_a_case_that_fires_it(build_root: Path) -> None:
             checker.run(in_order(commands))
             fired |= set(checker.counts)
     assert fired == {row.name for row in CONSTRAINTS} | set(STATE_RULES)
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([[0, 1, 2]], r"shape \(1, 3\): give \(n, 4\): memory clock, command, pseudo-channel, bank"),
+        ([[9, 1, 0, 0], [8, 1, 0, 1]], "not in order of time, from memory clock 0 on"),
+        ([[-1, 1, 0, 0]], "not in order of time"),
+        ([[0, 99, 0, 0]], "command 99"),
+        ([[0, 1, 2, 0]], "pseudo-channel 2: give 0 to 1"),
+        ([[0, 1, 0, 5], [0, 1, 0, -1]], "bank -1"),
+    ],
+)
+def test_what_is_no_list_of_commands_is_refused(rows: list[list[int]], told: str, build_root: Path) -> None:
+    checker = Checker(T, organisation(8), build_root)
+    with pytest.raises(ValueError, match=told):
+        checker.run_array(np.array(rows))
+    with pytest.raises(ValueError, match="time does not go back"):
+        checker.advance(-1)
+    checker.run_array(np.zeros((0, 4), np.int64))
+    assert (checker.now, checker.total) == (0, 0)

@@ -1,7 +1,7 @@
 """The device model: data at their exact time, state, power, initialisation, faults by call."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +152,36 @@ def test_memory_is_loaded_and_dumped_without_the_bus(bus: Bus) -> None:
         bus.device.dump(1, 30, 32767, 20, 13)
     with pytest.raises(ValueError, match="give"):
         bus.device.load(0, 0, 0, 0, data, check[:, :3])
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda d: d.load(0, 0, 0, 0, np.full((1, 32), 300), np.zeros((1, 4), np.uint8)), "int64: give bytes"),
+        (lambda d: d.load(0, 0, 0, 0, np.full((1, 32), 0.5), np.zeros((1, 4), np.uint8)), "float64: give bytes"),
+        (lambda d: d.load(0, 0, 0, 0, np.uint8(1), np.uint8(1)), r"give \(n, 32\) and \(n, 4\)"),
+        (lambda d: d.dump(0, 0, -1, 32, 1), "row -1, column 32 on: they are not all within"),
+        (lambda d: d.dump(0, 0, 0, 32, 1), "column 32"),
+        (lambda d: d.dump(0, 0, 0, 0, -1), "-1 words"),
+        (lambda d: d.flip_bit(2, 0, 0, 0, 0), "PC 2"),
+        (lambda d: d.flip_bit(0, 0, 0, 0, 288), "bit 288: give one from 0 to 287"),
+        (lambda d: d.stick_bit(0, 32, 0, 0, 0, True), "bank 32"),
+        (lambda d: d.stick_bit(0, 0, 32768, 0, 0, True), "row 32768"),
+        (lambda d: d.stick_bit(0, 0, 0, 0, -1, True), "bit -1"),
+        (lambda d: d.flip_reads(0, {288}), "bit 288"),
+        (lambda d: d.flip_lane(0, 9), "lane 9: give one from 0 to 8"),
+        (lambda d: d.lose_strobes(5), "pc 5: give one from 0 to 1"),
+        (lambda d: d.lose_strobes(0, skip=-1), "skip -1"),
+        (lambda d: d.spoil_command(column_bus=True, skip=-1), "skip -1"),
+        (lambda d: d.signals(temperature=8), "temperature 8: give one of 0, 1, 3, 2, 6"),
+        (lambda d: d.mode_register(16), "number 16"),
+        (lambda d: d.is_open(0, 999), "bank 999"),
+    ],
+)
+def test_a_call_that_has_no_meaning_is_refused(call: Callable[[Device], object], told: str, bus: Bus) -> None:
+    with pytest.raises(ValueError, match=told):
+        call(bus.device)
+    assert bus.device.pages == 0
 
 
 def test_commands_that_cannot_be_obeyed_are_reported(build_root: Path) -> None:

@@ -9,7 +9,7 @@ from openppu.config import ChipConfig
 from openppu.hbm.config import ALLOWED
 from openppu.hbm.device import DEVICES, HEIGHTS, Timing, device
 from openppu.hbm.hammer_table import least_threshold
-from openppu.hbm.settings import Mapping, Page, Refresh, Settings
+from openppu.hbm.settings import Mapping, Page, Refresh, Settings, limits
 
 from openppu_sim.cycles.hbm.address import Interleave
 from openppu_sim.cycles.hbm.memory import Memory, Outcome, unloaded_ns
@@ -171,7 +171,7 @@ def _memory(args: argparse.Namespace) -> Memory:
     names = {item.name for item in fields(Timing)}
     for text in args.timing:
         name, _, value = text.partition("=")
-        if name not in names or not value.isdigit():
+        if name not in names or not (value.isascii() and value.isdigit()):
             raise UserError(f"--timing {text}: give NAME=CLOCKS, NAME one of {', '.join(sorted(names))}")
         timing = replace(timing, **{name: int(value)})
     if args.write_low >= args.write_high:
@@ -199,9 +199,13 @@ def _memory(args: argparse.Namespace) -> Memory:
     if config.hammer_entries:
         least = least_threshold(config.hammer_entries, settings.hammer_window, timing)
         if settings.hammer_threshold < least:
+            most = limits()["hammer_threshold"][-1]
+            enough = f"at least {least}, or more entries"
+            if least > most:
+                enough = "more entries, or a shorter --hammer-window"
             raise UserError(
-                f"--hammer-threshold {settings.hammer_threshold}: too low for {config.hammer_entries} entries; give at "
-                f"least {least}, or more entries"
+                f"--hammer-threshold {settings.hammer_threshold}: too low for {config.hammer_entries} entries; give "
+                f"{enough}"
             )
     return Memory(device=table, config=config, settings=settings, channels=channels, command_errors=args.command_errors)
 

@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from openppu.hbm.device import Organisation, Timing
+from openppu.hbm.phy import PSEUDO_CHANNELS
 
 from openppu_verif.hbm.constraints import COMMANDS, Issued, checker_table
 from openppu_verif.hbm.native_library import TEXT, load
 
 _NUMBERS = 10
+_ROW = ("memory clock", "command", "pseudo-channel", "bank")
+_ENDS = (len(COMMANDS), PSEUDO_CHANNELS, 1 << 8)
 
 
 @dataclass(frozen=True)
@@ -83,12 +86,29 @@ class Checker:
         self.run_array(np.array(rows, np.int64).reshape(-1, 4))
 
     def run_array(self, rows: NDArray[np.int64]) -> None:
-        """Feed commands as rows of memory clock, index in ``COMMANDS``, pseudo-channel, bank."""
+        """Feed commands as rows of memory clock, index in ``COMMANDS``, pseudo-channel, bank.
+
+        Raises
+        ------
+        ValueError
+            If they are no such rows, are not in order of time, or name what no command can.
+        """
         rows = np.ascontiguousarray(rows, np.int64)
+        if rows.ndim != 2 or rows.shape[1] != len(_ROW):
+            raise ValueError(f"commands of shape {rows.shape}: give (n, {len(_ROW)}): {', '.join(_ROW)}")
+        if not len(rows):
+            return
+        if rows[0, 0] < self.now or (np.diff(rows[:, 0]) < 0).any():
+            raise ValueError(f"commands that are not in order of time, from memory clock {self.now} on")
+        for name, values, end in zip(_ROW[1:], rows.T[1:], _ENDS, strict=True):
+            if ((values < 0) | (values >= end)).any():
+                raise ValueError(f"{name} {values.min() if values.min() < 0 else values.max()}: give 0 to {end - 1}")
         self._library.checker_run(self._checker, rows.ctypes.data, len(rows))
 
     def advance(self, clocks: int) -> None:
         """Let memory clocks pass."""
+        if clocks < 0:
+            raise ValueError(f"{clocks} memory clocks: time does not go back")
         self._library.checker_advance(self._checker, clocks)
 
     @property

@@ -294,6 +294,7 @@ void Device::flip_bit(int pc, int bank, uint32_t row, int column, int bit) {
 }
 
 void Device::stick_bit(int pc, int bank, uint32_t row, int column, int bit, bool value) {
+  if (!fits(pc, bank, row, column)) return problem("a stuck bit beyond the memory");
   stuck_[key(pc, bank, row) * COLUMNS + column].push_back({bit, value});
 }
 

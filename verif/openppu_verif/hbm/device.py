@@ -13,6 +13,11 @@ from openppu_verif.hbm.native_library import TEXT, load
 
 BEATS = 4
 DATA_BYTES, CHECK_BYTES = DATA_BITS // 8, CHECK_BITS // 8
+WORD_BITS = DATA_BITS + CHECK_BITS
+MODE_REGISTERS = 16
+MOST_READS = 1 << 63
+TEMPERATURES = (0, 1, 3, 2, 6)
+"""Codes that mean a rate of refresh, from a quarter of the table's to four times it."""
 _int = ctypes.c_int32
 
 
@@ -140,9 +145,9 @@ class Device:
         Raises
         ------
         ValueError
-            If the shapes do not fit each other, or the words do not fit into the bank.
+            If the shapes do not fit each other, the values no byte, or the words not into the bank.
         """
-        data, check = np.ascontiguousarray(data, np.uint8), np.ascontiguousarray(check, np.uint8)
+        data, check = _bytes(data), _bytes(check)
         if data.shape[1:] != (DATA_BYTES,) or check.shape != (len(data), CHECK_BYTES):
             raise ValueError(f"data of shape {data.shape}, check of {check.shape}: give (n, 32) and (n, 4)")
         self._fits(pc, bank, row, column, len(data))
@@ -161,7 +166,8 @@ class Device:
     def _fits(self, pc: int, bank: int, row: int, column: int, count: int) -> None:
         of = self.organisation
         first = row * of.columns + column
-        if not (0 <= pc < PSEUDO_CHANNELS and 0 <= bank < of.banks and 0 <= first <= of.rows * of.columns - count):
+        here = 0 <= pc < PSEUDO_CHANNELS and 0 <= bank < of.banks and 0 <= row < of.rows and 0 <= column < of.columns
+        if not here or not 0 <= count <= of.rows * of.columns - first:
             raise ValueError(
                 f"{count} words from PC {pc}, bank {bank}, row {row}, column {column} on: they are not all within "
                 f"{PSEUDO_CHANNELS} PCs, {of.banks} banks, {of.rows} rows and {of.columns} columns"
@@ -178,16 +184,22 @@ class Device:
 
     def flip_bit(self, pc: int, bank: int, row: int, column: int, bit: int) -> None:
         """Flip a stored bit: 0 to 255 of the data, 256 to 287 of the check bits."""
+        self._fits(pc, bank, row, column, 1)
+        _within("bit", bit, WORD_BITS)
         self._library.device_flip_bit(self._device, pc, bank, row, column, bit)
 
     def stick_bit(self, pc: int, bank: int, row: int, column: int, bit: int, value: bool) -> None:
         """From now on a bit reads as this value, whatever is written."""
+        self._fits(pc, bank, row, column, 1)
+        _within("bit", bit, WORD_BITS)
         self._library.device_stick_bit(self._device, pc, bank, row, column, bit, value)
 
     def flip_reads(self, pc: int, bits: set[int], *, skip: int = 0, count: int = 1) -> None:
         """Flip bits on the wires, of ``count`` reads after ``skip``, counted from the end of the PC's last fault."""
+        _reads(pc, skip, count)
         mask = Word()
         for bit in bits:
+            _within("bit", bit, WORD_BITS)
             if bit < DATA_BITS:
                 mask.data[bit // 8] ^= 1 << bit % 8
             else:
@@ -196,15 +208,18 @@ class Device:
 
     def flip_lane(self, pc: int, lane: int, *, skip: int = 0, count: int = 1) -> None:
         """Flip all that a byte lane carries: 0 to 7 of the data, 8 of the check bits; see `flip_reads`."""
+        _within("lane", lane, BEATS * 2 + 1)
         first = [DATA_BITS + 8 * beat if lane == BEATS * 2 else 64 * beat + 8 * lane for beat in range(BEATS)]
         self.flip_reads(pc, {bit + i for bit in first for i in range(8)}, skip=skip, count=count)
 
     def lose_strobes(self, pc: int, *, skip: int = 0, count: int = 1) -> None:
         """``read_valid`` fails to come for ``count`` reads after the next ``skip``."""
+        _reads(pc, skip, count)
         self._library.device_lose_strobes(self._device, pc, skip, count)
 
     def spoil_command(self, *, column_bus: bool, skip: int = 0) -> None:
         """The bus's next command but ``skip`` has wrong parity: it is ignored, and ``address_error`` comes."""
+        _within("skip", skip, MOST_READS)
         self._library.device_spoil_command(self._device, column_bus, skip)
 
     def clear_faults(self) -> None:
@@ -213,14 +228,18 @@ class Device:
 
     def signals(self, *, temperature: int = 3, catastrophic: bool = False, update_request: bool = False) -> None:
         """Set what the device and the PHY tell the controller."""
+        if temperature not in TEMPERATURES:
+            raise ValueError(f"temperature {temperature}: give one of {', '.join(map(str, TEMPERATURES))}")
         self._library.device_signals(self._device, temperature, catastrophic, update_request)
 
     def mode_register(self, number: int) -> int:
         """The value that ``MRS`` last wrote there."""
+        _within("number", number, MODE_REGISTERS)
         return int(self._library.device_mode_register(self._device, number))
 
     def is_open(self, pc: int, bank: int) -> bool:
         """Whether the bank has an open row."""
+        self._fits(pc, bank, 0, 0, 0)
         return bool(self._library.device_open(self._device, pc, bank))
 
     @property
@@ -231,6 +250,25 @@ class Device:
         while self._library.device_problem(self._device, len(texts), text, TEXT):
             texts.append(text.value.decode())
         return texts
+
+
+def _bytes(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """As an array of bytes; a value that is none is not cut to one."""
+    array = np.asarray(values)
+    if array.size and (array.dtype.kind not in "ui" or array.min() < 0 or array.max() > 255):
+        raise ValueError(f"an array of {array.dtype}: give bytes, integers from 0 to 255")
+    return np.ascontiguousarray(array, np.uint8)
+
+
+def _within(name: str, value: int, end: int) -> None:
+    if not 0 <= value < end:
+        raise ValueError(f"{name} {value}: give one from 0 to {end - 1}")
+
+
+def _reads(pc: int, skip: int, count: int) -> None:
+    _within("pc", pc, PSEUDO_CHANNELS)
+    _within("skip", skip, MOST_READS)
+    _within("count", count, MOST_READS)
 
 
 def row_slot(name: str, pc: int = 0, bank: int = 0, row: int = 0) -> RowSlot:

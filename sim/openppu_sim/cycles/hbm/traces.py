@@ -15,6 +15,9 @@ FORMATS = ("plain", "ramulator", "dramsim3")
 MOST_BYTES = 4096
 """Of one request."""
 
+MOST_TIME = 1e15
+"""Of a request, in nanoseconds or memory clocks: days. With much later ones the model could not count on."""
+
 GZIP = b"\x1f\x8b"
 """The first bytes of a gzipped file."""
 
@@ -155,8 +158,8 @@ def _parse_plain(words: list[str], _: int) -> Line:
             time = float(words[3])
         except ValueError:
             raise ValueError(f"{words[3][:40]!r} is no time") from None
-        if not 0 <= time < 1e12:
-            raise ValueError(f"{words[3][:40]!r} is no time from 0 to 1e12 ns")
+        if not 0 <= time < MOST_TIME:
+            raise ValueError(f"{words[3][:40]!r} is no time from 0 to 1e15 ns")
     return _number(words[1], "address"), _number(words[2], "size"), _PLAIN[words[0].lower()], time
 
 
@@ -177,7 +180,10 @@ def _parse_dramsim3(words: list[str], line_bytes: int) -> Line:
         raise ValueError
     # DRAMsim3 reads every address as hexadecimal, with or without 0x.
     address = _number(words[0] if words[0][:2].lower() == "0x" else "0x" + words[0], "address")
-    return address // line_bytes * line_bytes, line_bytes, _DRAMSIM3[words[1]], float(_number(words[2], "cycle"))
+    cycle = _number(words[2], "cycle")
+    if cycle >= MOST_TIME:
+        raise ValueError(f"{words[2][:40]!r} is no cycle from 0 to 1e15")
+    return address // line_bytes * line_bytes, line_bytes, _DRAMSIM3[words[1]], float(cycle)
 
 
 _PARSERS: dict[str, Callable[[list[str], int], Line]] = {
