@@ -24,8 +24,7 @@ from openppu.formats.spec import Format
 from openppu.formats.widen import Widen
 from openppu.hbm.axi_channel import AxiController
 from openppu.hbm.controller import Controller
-from openppu.hbm.device import device
-from openppu.hbm.settings import Settings
+from openppu.hbm.settings import first_settings
 from openppu.hbm.stack_interleave import StackInterleave
 from openppu.hbm.status import PowerUp
 from openppu.link.collective.config import CollectiveConfig
@@ -77,8 +76,8 @@ def has_even_tile(chip: ChipConfig) -> bool:
 
 
 def hbm_start(chip: ChipConfig) -> PowerUp:
-    """What the registers of a chip's memory controllers hold after a reset: the timing of its device."""
-    return PowerUp(settings=Settings(timing=device(chip.hbm.device).timing))
+    """What the registers of a chip's memory controllers hold after a reset."""
+    return PowerUp(settings=first_settings(chip.hbm))
 
 
 def has_link(chip: ChipConfig) -> bool:

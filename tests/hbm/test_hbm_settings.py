@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from openppu.config import ConfigError
 from openppu.hbm.device import DEVICES, device
-from openppu.hbm.settings import Settings
+from openppu.hbm.hammer_table import least_threshold
+from openppu.hbm.settings import Settings, first_settings
+from openppu.hbm.stacks import HbmConfig
 
 TIMING = device("HBM2E_3200").timing
 
@@ -45,3 +47,14 @@ def test_policies_out_of_range_are_refused(values: dict[str, Any], allowed: str)
     (name, value), *_ = values.items()
     with pytest.raises(ConfigError, match=rf"^settings\.{name} = {value}: give {allowed}$"):
         Settings(**values)
+
+
+@pytest.mark.parametrize("name", DEVICES)
+@pytest.mark.parametrize("entries", [8, 32, 64, 128])
+def test_a_chip_starts_with_tables_that_are_large_enough(name: str, entries: int) -> None:
+    assert first_settings(HbmConfig(device=name)) == Settings(timing=device(name).timing)
+    first = first_settings(HbmConfig(device=name, hammer_entries=entries))
+    assert first.hammer_threshold >= least_threshold(entries, first.hammer_window, first.timing)
+    assert first.hammer_threshold >= Settings().hammer_threshold
+    # Fewer than 32 cannot count a whole tREFW.
+    assert (first.hammer_window == Settings().hammer_window) == (entries > 8)

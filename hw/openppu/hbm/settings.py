@@ -1,6 +1,6 @@
 """What a run may change in a controller: timing and policies, held by its registers."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -8,6 +8,8 @@ from amaranth.lib import data, enum
 
 from openppu.config import ConfigError
 from openppu.hbm.device import BURST, TIMING_BITS, Timing, device
+from openppu.hbm.hammer_table import least_threshold
+from openppu.hbm.stacks import HbmConfig
 
 
 class Mapping(enum.Enum, shape=1):
@@ -144,6 +146,18 @@ class Settings:
         """As a constant of `settings_layout`."""
         flat = asdict(self)
         return {name: value.value if isinstance(value, Enum) else value for name, value in flat.items()}
+
+
+def first_settings(memory: HbmConfig) -> Settings:
+    """What a chip's controllers start with: the timing of its device, and where they count activations, a threshold for
+    which their tables are large enough."""
+    settings = Settings(timing=device(memory.device).timing)
+    if not memory.hammer_entries:
+        return settings
+    window = settings.hammer_window
+    while (least := least_threshold(memory.hammer_entries, window, settings.timing)) > _ALLOWED["hammer_threshold"][-1]:
+        window //= 2
+    return replace(settings, hammer_window=window, hammer_threshold=max(settings.hammer_threshold, least))
 
 
 def settings_layout() -> data.StructLayout:

@@ -17,8 +17,7 @@ from openppu.chip.chip import Chip
 from openppu.common.memory import WORD_BYTES
 from openppu.common.secded import DATA_BITS
 from openppu.config import ChipConfig
-from openppu.hbm.device import device
-from openppu.hbm.settings import Settings
+from openppu.hbm.settings import first_settings
 from openppu.hbm.status import PowerUp
 from openppu.link.topology import Topology
 from openppu.scratchpad.sram import GROUP_BITS
@@ -77,7 +76,7 @@ class Life(IntEnum):
 
 def simulated(chip: ChipConfig, word_cycles: int = 1) -> Chip:
     """A chip as it is simulated: memory is up after a short reset, and is not filled with zeros, which it holds."""
-    start = PowerUp(settings=Settings(timing=device(chip.hbm.device).timing), fill=0)
+    start = PowerUp(settings=first_settings(chip.hbm), fill=0)
     if word_cycles > 1:
         return LimitedChip(chip, word_cycles, start=start, reset_clocks=RESET_CLOCKS)
     return Chip(chip, start=start, reset_clocks=RESET_CLOCKS)
@@ -126,7 +125,7 @@ CHUNK = 1 << 18
 
 def places_of(chip: ChipConfig, words: np.ndarray) -> np.ndarray:
     """Where words of memory lie, by their numbers: an array of `PLACE`."""
-    settings = Settings(timing=device(chip.hbm.device).timing)
+    settings = first_settings(chip.hbm)
     channel, local = Interleave(chip.hbm.stacks * chip.hbm.channels).locate(words.astype(np.int64) * WORD_BYTES)
     found = split(local // WORD_BYTES, chip.hbm.channel, settings)
     places = np.empty(words.shape, PLACE)
@@ -204,7 +203,7 @@ class Session:
         executable = executable or build_chip(chip, build_root, word_cycles=word_cycles)
         library = build_bench("chip", SOURCES, HEADERS, build_root)
         link, channels = chip.link, chip.hbm.stacks * chip.hbm.channels
-        settings = Settings(timing=device(chip.hbm.device).timing)
+        settings = first_settings(chip.hbm)
         lines = [
             *memory_lines(chip.hbm.channel.organisation, settings),
             *(f"chips {self.chips}", f"channels {channels}", f"ports {link.ports}", f"checks {int(checks)}"),

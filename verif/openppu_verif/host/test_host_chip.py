@@ -11,8 +11,7 @@ from cocotb.triggers import Timer
 from openppu.chip.chip import queues_of
 from openppu.command.instructions import instructions
 from openppu.config import load
-from openppu.hbm.device import device
-from openppu.hbm.settings import Settings
+from openppu.hbm.settings import first_settings
 from openppu.host.blocks import blocks
 from openppu_sim.kernels.matmul import MatmulJob, Operand, matmul_programs
 from openppu_sim.simulator.cocotb_runner import parameters
@@ -31,7 +30,7 @@ class Devices:
     """The memory devices of the chip's channels; nothing is at its lanes."""
 
     def __init__(self, dut: Any) -> None:
-        settings = Settings(timing=device(CHIP.hbm.device).timing)
+        settings = first_settings(CHIP.hbm)
         root = Path(parameters()["build_root"])
         self.memories = [
             ChannelMemory(dut, CHIP.hbm.channel, settings, root, phy=f"phy__{number}")

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from openppu.config import ChipConfig
-from openppu.hbm.device import device
-from openppu.hbm.settings import Settings
+from openppu.hbm.settings import first_settings
 from openppu.noc.plan import GRANULE, Plan
 
 from openppu_sim.cycles.chip.events import EARLY, PACKETS, Events
@@ -302,7 +301,7 @@ class Network:
         self.plan = Plan(
             noc=chip.noc, hbm=hbm, scratchpad=chip.scratchpad, initiators=initiators, units=chip.compute_units
         )
-        settings = Settings(timing=device(hbm.device).timing)
+        settings = first_settings(hbm)
         count = hbm.stacks * hbm.channels
         self.start, self.opens = start, opens
         self.channels = [
