@@ -93,6 +93,8 @@ def test_unknown_devices_and_shapes_are_refused_in_one_line() -> None:
         device("HBM3")
     with pytest.raises(ConfigError, match=r"hbm.height = 16: give one of 4, 8, 12"):
         ChannelConfig(height=16)
+    with pytest.raises(ConfigError, match=r"hbm.height = 16: give one of 4, 8, 12"):
+        organisation(16)
     with pytest.raises(ConfigError, match=r"hbm.ecc = 'parity': give one of none, secded, symbol"):
         ChannelConfig(ecc="parity")
     assert HEIGHTS == (4, 8, 12)

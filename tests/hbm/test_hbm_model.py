@@ -162,3 +162,29 @@ def test_many_channels_share_a_trace_evenly_and_their_clocks_add_up() -> None:
     assert {account.clocks for account in outcome.channels} == {2 * outcome.clocks}
     assert (outcome.finished > outcome.offered).all()
     assert outcome.efficiency > 0.9
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"size": np.array([64])}, "size of requests: give an array of integers, one for each"),
+        ({"address": np.array([0.0, 64.0])}, "address of requests: give an array of integers"),
+        ({"write": np.array([0, 1])}, "write of requests: give an array of truth values"),
+        ({"address": np.array([0, -64])}, "below address 0"),
+        ({"size": np.array([0, 64])}, "of no byte"),
+        ({"arrival": np.array([1.0, 0.0])}, "arrivals fall"),
+        ({"arrival": np.array([1.0, np.nan])}, "are no numbers"),
+    ],
+)
+def test_arrays_that_are_no_requests_are_refused(fields: dict, told: str) -> None:
+    good = {"address": np.array([0, 64]), "size": np.array([64, 64]), "write": np.array([False, True])}
+    with pytest.raises(ValueError, match=told):
+        Requests(**good | fields)
+
+
+def test_what_the_memory_does_not_have_is_refused() -> None:
+    beyond = Requests(np.array([memory().capacity - 32]), np.array([64]), np.array([False]))
+    with pytest.raises(ValueError, match="beyond the capacity of 0x80000000 bytes"):
+        run(beyond, memory())
+    with pytest.raises(ValueError, match="with retry"):
+        replace(memory(), command_errors=10.0)

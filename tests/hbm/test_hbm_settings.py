@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 from openppu.config import ConfigError
+from openppu.hbm.config import ChannelConfig
 from openppu.hbm.device import DEVICES, device
 from openppu.hbm.hammer_table import least_threshold
-from openppu.hbm.settings import Settings, first_settings
+from openppu.hbm.settings import Page, Settings, first_settings
 from openppu.hbm.stacks import HbmConfig
 
 TIMING = device("HBM2E_3200").timing
@@ -41,6 +42,8 @@ def test_a_write_latency_that_the_write_path_cannot_keep_is_refused() -> None:
         ({"write_low": 128}, "0 to 127"),
         ({"age_limit": 1}, "2 to 65535"),
         ({"read_delay": 16}, "0 to 15"),
+        ({"read_delay": True}, "0 to 15"),
+        ({"write_high": 4.0}, "1 to 127"),
     ],
 )
 def test_policies_out_of_range_are_refused(values: dict[str, Any], allowed: str) -> None:
@@ -58,3 +61,25 @@ def test_a_chip_starts_with_tables_that_are_large_enough(name: str, entries: int
     assert first.hammer_threshold >= Settings().hammer_threshold
     # Fewer than 32 cannot count a whole tREFW.
     assert (first.hammer_window == Settings().hammer_window) == (entries > 8)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"mapping": 1}, "mapping = 1: give a Mapping"),
+        ({"page": "open"}, "page = 'open': give a Page"),
+        ({"refresh": Page(0)}, r"refresh = .*: give a Refresh"),
+        ({"hash_banks": 2}, "hash_banks = 2: give a bool"),
+        ({"refresh_enable": None}, "refresh_enable = None: give a bool"),
+    ],
+)
+def test_policies_of_another_kind_are_refused(values: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^settings\.{told}$"):
+        Settings(**values)
+
+
+@pytest.mark.parametrize("values", [{"ports": 2.0}, {"ports": True}, {"retry": 1}, {"height": 4.0}])
+def test_numbers_of_another_type_are_no_configuration(values: dict[str, Any]) -> None:
+    (name, value), *_ = values.items()
+    with pytest.raises(ConfigError, match=rf"^hbm\.{name} = {value}: give one of"):
+        ChannelConfig(**values)

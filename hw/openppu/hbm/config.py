@@ -70,7 +70,7 @@ class ChannelConfig:
     def __post_init__(self) -> None:
         for f in fields(self):
             value, allowed = getattr(self, f.name), ALLOWED[f.name]
-            if value not in allowed:
+            if type(value) is not type(allowed[0]) or value not in allowed:
                 raise ConfigError(f"hbm.{f.name} = {value!r}: give one of {', '.join(map(str, allowed))}")
 
     @property

@@ -175,6 +175,14 @@ def _clocks(row: dict[str, Any], clock: Fraction) -> int:
 
 @cache
 def organisation(height: int) -> Organisation:
-    """The dimensions of a stack of so many dies, one of ``HEIGHTS``."""
+    """The dimensions of a stack of so many dies.
+
+    Raises
+    ------
+    ConfigError
+        If they are none of ``HEIGHTS``.
+    """
+    if height not in HEIGHTS:
+        raise ConfigError(f"hbm.height = {height!r}: give one of {', '.join(map(str, HEIGHTS))}")
     table = tomllib.loads((FOLDER / "organisation.toml").read_text(encoding="utf-8"))
     return Organisation(height=height, **table["common"], **table[str(height)])

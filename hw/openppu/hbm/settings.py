@@ -63,6 +63,8 @@ _ALLOWED = {
     "parity_latency": range(MOST_PARITY_LATENCY + 1),
 }
 
+_KINDS = {"mapping": Mapping, "hash_banks": bool, "page": Page, "refresh": Refresh, "refresh_enable": bool}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -132,8 +134,12 @@ class Settings:
             if value < (least := _LEAST.get(name, 1)):
                 raise ConfigError(f"timing.{name} = {value}: the controller takes at least {least} memory clocks")
         for name, allowed in _ALLOWED.items():
-            if (value := getattr(self, name)) not in allowed:
+            value = getattr(self, name)
+            if type(value) is not int or value not in allowed:
                 raise ConfigError(f"settings.{name} = {value}: give {allowed[0]} to {allowed[-1]}")
+        for name, kind in _KINDS.items():
+            if not isinstance(value := getattr(self, name), kind):
+                raise ConfigError(f"settings.{name} = {value!r}: give a {kind.__name__}")
         t, late = self.timing, self.parity_latency
         known = min(t.tRCDRD + 1, t.tRCDWR + 1, t.tRP, t.RL + BURST + 2 * self.read_delay - 2) // 2 - 2
         if late and late > known:

@@ -16,8 +16,6 @@ DATA_BYTES, CHECK_BYTES = DATA_BITS // 8, CHECK_BITS // 8
 WORD_BITS = DATA_BITS + CHECK_BITS
 MODE_REGISTERS = 16
 MOST_READS = 1 << 63
-TEMPERATURES = (0, 1, 3, 2, 6)
-"""Codes that mean a rate of refresh, from a quarter of the table's to four times it."""
 _int = ctypes.c_int32
 
 
@@ -228,8 +226,7 @@ class Device:
 
     def signals(self, *, temperature: int = 3, catastrophic: bool = False, update_request: bool = False) -> None:
         """Set what the device and the PHY tell the controller."""
-        if temperature not in TEMPERATURES:
-            raise ValueError(f"temperature {temperature}: give one of {', '.join(map(str, TEMPERATURES))}")
+        _within("temperature", temperature, 8)
         self._library.device_signals(self._device, temperature, catastrophic, update_request)
 
     def mode_register(self, number: int) -> int:

@@ -33,9 +33,7 @@ void inject(Device& device, const std::string& name, const std::vector<int64_t>&
   };
   if (name == "temperature") {
     const int code = number(0);
-    if (code < 0 || code > 6 || code == 4 || code == 5) {
-      throw std::runtime_error("event temperature: there are codes 0, 1, 3, 2 and 6");
-    }
+    if (code < 0 || code > 7) throw std::runtime_error("event temperature: it has three bits");
     device.set_temperature(code);
   } else if (name == "catastrophic") {
     device.set_catastrophic(number(0) != 0);

@@ -8,12 +8,12 @@ from openppu.hbm.device import DEVICES, device
 from openppu.hbm.hammer_table import least_threshold
 from openppu.hbm.settings import Mapping, Page, Refresh, Settings
 
-from openppu_verif.hbm.device import TEMPERATURES
 from openppu_verif.hbm.memory_file import ADDRESS_ERROR_CLOCKS
 from openppu_verif.hbm.native import Event, Pattern
 from openppu_verif.hbm.random_faults import wrong_words
 from openppu_verif.hbm.random_software import REGION, random_software
 
+TEMPERATURES = (0, 1, 3, 2, 6)
 STRETCH = {"tFAW": 14, "tRRDL": 5, "tWTRL": 6, "tRTP": 9, "tWR": 9, "tRC": 20, "tRFCSB": 50, "tRREFD": 9, "tRTW": 6,
            "tCCDL": 2, "tCCDR": 2, "tXP": 9, "tXS": 9, "tCKE": 9}  # fmt: skip
 """Timing values that a run may lengthen, by as much at most: in some tables others hide them."""

@@ -32,6 +32,11 @@ class Memory:
     command_errors : float
         Accesses that a channel's memory does not take for wrong parity, per million clocks, at random times; only with
         ``config.retry`` and ``settings.parity_latency``.
+
+    Raises
+    ------
+    ValueError
+        If there are such errors, and nothing to see them.
     """
 
     device: Device
@@ -40,6 +45,10 @@ class Memory:
     channels: int = 1
     policy: Policy = field(default_factory=Policy)
     command_errors: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.command_errors and not (self.config.retry and self.settings.parity_latency):
+            raise ValueError(f"{self.command_errors} command errors: give a channel with retry, and a parity_latency")
 
     @property
     def capacity(self) -> int:
@@ -115,7 +124,15 @@ class Outcome:
 
 
 def run(requests: Requests, memory: Memory) -> Outcome:
-    """Run a trace, whose addresses are within the capacity."""
+    """Run a trace.
+
+    Raises
+    ------
+    ValueError
+        If a request reaches beyond the capacity.
+    """
+    if requests.end > memory.capacity:
+        raise ValueError(f"requests up to {requests.end:#x}, beyond the capacity of {memory.capacity:#x} bytes")
     owner, parts, channel = _spread(requests, memory.channels)
     arrival = None
     if parts.arrival is not None:

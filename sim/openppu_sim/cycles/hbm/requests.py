@@ -11,6 +11,8 @@ from openppu_sim.cycles.hbm.address import LOWER, split
 ACCESS = 32
 """Bytes of an access."""
 
+_KINDS = {"i": "integers", "b": "truth values", "f": "floats"}
+
 
 @dataclass(frozen=True)
 class Requests:
@@ -24,13 +26,30 @@ class Requests:
         Bytes, at least 1.
     write : array of bool, (n,)
     arrival : array of float64, (n,), or None
-        Nanoseconds from the start; without, each comes as soon as it is taken.
+        Nanoseconds from the start, which never fall; without, each comes as soon as it is taken.
+
+    Raises
+    ------
+    ValueError
+        If they are not such arrays.
     """
 
     address: np.ndarray
     size: np.ndarray
     write: np.ndarray
     arrival: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for name, kind in (("address", "i"), ("size", "i"), ("write", "b"), ("arrival", "f")):
+            array = getattr(self, name)
+            if name == "arrival" and array is None:
+                continue
+            if not isinstance(array, np.ndarray) or array.dtype.kind != kind or array.shape != (len(self.address),):
+                raise ValueError(f"{name} of requests: give an array of {_KINDS[kind]}, one for each request")
+        if (self.address < 0).any() or (self.size < 1).any():
+            raise ValueError("requests below address 0, or of no byte")
+        if self.arrival is not None and not (np.isfinite(self.arrival).all() and (np.diff(self.arrival) >= 0).all()):
+            raise ValueError("requests whose arrivals fall, or are no numbers")
 
     def __len__(self) -> int:
         return len(self.address)
