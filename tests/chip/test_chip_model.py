@@ -15,11 +15,17 @@ from openppu_sim.program.command import Command
 from openppu_verif.chip.demo import run
 from openppu_verif.vector.job_cases import CODE, SMALL, Memory
 
-TINY = load("tiny")
+TINY, DEMO = load("tiny"), load("demo")
 BACKENDS = ("rtl", "model")
 IMAGES = 12
 WITHIN = 0.001
 """From memory to memory, on one chip."""
+
+STORES = {(16, 24): 2_134, (16, 120): 4_456, (16, 360): 9_677, (32, 360): 1_884, (40, 360): 8_548}
+"""Bytes of a row, rows that lie behind each other: clocks of their store, from the reset, on the RTL of `DEMO`.
+
+A memory's port holds few parts of words, which have to be merged; those for the other port wait behind them.
+"""
 
 LINKED_WITHIN = 0.03
 """Of two linked chips: the link is not clock for clock, and some refreshes more or fewer count."""
@@ -83,7 +89,7 @@ def test_a_chain_of_the_vector_unit_takes_the_very_cycles(devices):
 
 
 @pytest.mark.parametrize(
-    ("m", "k", "n"), [(16, 16, 16), (21, 37, 11), pytest.param(64, 64, 64, marks=pytest.mark.slow)]
+    ("m", "k", "n"), [(16, 16, 16), (21, 37, 11), (200, 16, 10), pytest.param(64, 64, 64, marks=pytest.mark.slow)]
 )
 def test_products_from_memory_to_memory_are_near(devices, m, k, n):
     rng = np.random.default_rng(m + k + n)
@@ -108,6 +114,35 @@ def test_products_from_memory_to_memory_are_near(devices, m, k, n):
         assert (device.read(0x40_0000, (m, n), np.int32) == a.astype(np.int32) @ b.astype(np.int32)).all()
         found.append(clocks(read_records(device)))
     assert found[1] == pytest.approx(found[0], rel=WITHIN)
+
+
+def store(device: Device, row: int, rows: int) -> int:
+    """Clocks of a store of rows that lie behind each other."""
+    fields = {"memory": 0x10_0000, "row": row, "memory_stride_0": row, "scratchpad_stride_0": row}
+    counts = {"count_0": rows, "count_1": 1, "count_2": 1, "count_3": 1}
+    set_records(device)
+    device.submit("store", [Command(name="STORE", fields=fields | counts, record=True)])
+    device.wait(100_000)
+    return clocks(read_records(device))
+
+
+@pytest.mark.parametrize(("row", "rows"), [(16, 24), (16, 96), (40, 48)])
+def test_stores_of_parts_of_words_take_the_very_cycles(devices, row, rows):
+    rtl, model = devices
+    assert store(model, row, rows) == store(rtl, row, rows)
+
+
+@pytest.mark.parametrize(("row", "rows"), STORES)
+def test_stores_of_parts_of_words_hold_up_those_behind_them(row, rows):
+    with Device(DEMO, "model") as device:
+        assert store(device, row, rows) == pytest.approx(STORES[row, rows], rel=WITHIN)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("row", "rows"), STORES)
+def test_stores_of_parts_of_words_take_what_the_model_is_held_to(build_root, row, rows):
+    with Device(DEMO, "rtl", build_root=build_root) as device:
+        assert store(device, row, rows) == STORES[row, rows]
 
 
 @pytest.mark.slow

@@ -81,10 +81,16 @@ class _Packet:
 
 @dataclass
 class _Target:
-    """Packets go to it one after the other, those of its users in turns."""
+    """Packets go to it one after the other, those of its users in turns.
+
+    It holds one request for its memory: the next packet waits until the memory has taken that.
+    """
 
     free_at: int = 0
+    full: bool = False
     last: int = -1
+    offered: _Packet | None = None
+    """Whose turn it is, although it cannot go yet."""
     waiting: list[_Packet] = field(default_factory=list)
     looks: int = -1
 
@@ -358,12 +364,15 @@ class Network:
         target.looks = -1
         users = len(self.initiators)
         wants = [packet for packet in target.waiting if packet.ready <= clock]
-        if wants and target.free_at <= clock:
+        if wants and target.free_at <= clock and target.offered is None:
             packet = min(wants, key=lambda each: (each.initiator.number - target.last - 1) % users)
             target.waiting.remove(packet)
             target.last = packet.initiator.number
+            target.offered = packet
+        if target.offered is not None and not target.full:
+            packet, target.offered = target.offered, None
             self._go(target, packet, clock, 0)
-        if target.waiting:
+        if target.waiting and target.offered is None:
             self._look_at(target, max(clock + 1, min(packet.ready for packet in target.waiting)))
 
     def _go(self, target: _Target, packet: _Packet, at: int, hops: int) -> None:
@@ -382,6 +391,14 @@ class Network:
             pad = self.pads[min((piece.word - SCRATCHPAD) // UNIT_WORDS, len(self.pads) - 1)]
             pad.ask(arrives, packet.word, piece.count, told, write=piece.write)
             return
+        # The queues of a mesh take what its memory does not.
+        target.full = not self.plan.noc.is_mesh
+
+        def taken() -> None:
+            target.full = False
+            if target.offered is not None:
+                self._look_at(target, self.events.now)
+
         start = self.start
         extra = start + (ACKNOWLEDGE if piece.write else RESPONSE)
         self.events.at(
@@ -393,6 +410,7 @@ class Network:
                 packet.word,
                 piece.count,
                 lambda clock: told(clock + extra),
+                taken,
                 write=piece.write,
                 masked=piece.masked,
             ),

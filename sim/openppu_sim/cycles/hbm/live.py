@@ -26,9 +26,13 @@ ENABLED = 1
 
 
 class LivePiece(Piece):
-    """A piece, and whom to tell: of a read the clock behind which its words come, of a write that in which it is in."""
+    """A piece, and whom to tell: of a read the clock behind which its words come, of a write that in which it is in.
 
-    __slots__ = ("taken_at", "tell")
+    ``next`` is called in the clock from which the port can take another.
+    """
+
+    __slots__ = ("next", "taken_at", "tell")
+    next: Callable[[], None]
     taken_at: int
     tell: Callable[[int], None]
 
@@ -47,6 +51,10 @@ class _LivePort(Port):
             end = start + piece.words
             self.at(end, lambda: self.respond(end))
         piece.tell(start)
+
+    def handed_on(self, piece: Piece, clock: int) -> None:
+        assert isinstance(piece, LivePiece)
+        piece.next()
 
     def taken(self, piece: Piece, clock: int) -> None:
         assert isinstance(piece, LivePiece)
@@ -102,6 +110,7 @@ class LiveChannel:
         word: int,
         words: int,
         tell: Callable[[int], None],
+        taken: Callable[[], None],
         *,
         write: bool,
         masked: bool = False,
@@ -114,6 +123,8 @@ class LiveChannel:
             The first, in the channel, and how many.
         tell : function
             As of `LivePiece`.
+        taken : function
+            Called in the clock in which the port is done with it: another one may follow it then.
         masked : bool
             Some byte of a write is not to be written.
         """
@@ -121,7 +132,7 @@ class LiveChannel:
         masked = masked and self.config.ecc != "none"
         self.count += 1
         piece = LivePiece(self.count, write, pc, bank, row, word >> LOWER, words, masked, True)
-        piece.port, piece.tag, piece.tell, piece.taken_at = port, tag % self.config.tags, tell, -1
+        piece.port, piece.tag, piece.tell, piece.next, piece.taken_at = port, tag % self.config.tags, tell, taken, -1
         at = self.ports[port]
         if write:
             at.owed.append(piece)

@@ -31,6 +31,8 @@ class Port:
     ----------
     waiting : list of deque of Piece
         For each pseudo-channel.
+    left_at : list of int
+        For each pseudo-channel, the clock in which the last piece left; there is room for another from the next on.
     wake : int
         The next clock in which it can hand on a piece.
     offered, finished : dict of int to int
@@ -52,6 +54,7 @@ class Port:
         self.unanswered = 0
         self.began = -1
         self.clock = 0
+        self.left_at = [-1, -1]
         self.wake = 0 if pieces else FAR
         self.offered: dict[int, int] = {}
         self.finished: dict[int, int] = {}
@@ -85,7 +88,9 @@ class Port:
             if last > clock:
                 self.wake = last
                 return
-        if len(self.waiting[piece.pc]) >= self.entries:
+        if len(self.waiting[piece.pc]) + (self.left_at[piece.pc] == clock) >= self.entries:
+            if self.left_at[piece.pc] == clock:
+                self.wake = clock + 1
             return
         if piece.write:
             self.began = -1
@@ -103,6 +108,7 @@ class Port:
         self.waiting[piece.pc].append(piece)
         self.next += 1
         self.wake = clock + 1
+        self.handed_on(piece, clock)
 
     def respond(self, clock: int) -> None:
         """Give out responses, as far as can be said in this clock."""
@@ -131,6 +137,9 @@ class Port:
         """The words of a read's piece are given out in the clocks behind ``start``."""
         if piece.last:
             self.finished[piece.request] = start + piece.words
+
+    def handed_on(self, piece: Piece, clock: int) -> None:
+        """A piece waits for its pseudo-channel from now on, so the port looks at the next one."""
 
     def taken(self, piece: Piece, clock: int) -> None:
         """A pseudo-channel takes a piece in this clock."""
@@ -163,5 +172,6 @@ class Crossbar:
         """The piece that was offered has been taken in this clock."""
         port = self.ports[self.pick]
         port.taken(port.waiting[self.pc].popleft(), clock)
+        port.left_at[self.pc] = clock
         port.wake = min(port.wake, clock + 1)
         self.pick = -1
