@@ -124,6 +124,11 @@ class Initiator:
     last_acknowledge: int = 0
     slots: int = 0
     ring: int = 0
+    arrivals: list[tuple[int, int, Callable[[int], None]]] = field(default_factory=list)
+    """Of each target that has words of a read from the next clock on: its number, how many, and whom to tell."""
+    arrives_at: int = 0
+    """The clock from which words of another read can come."""
+    last_target: int = -1
     on_free: Callable[[], None] | None = None
     """Called when something has become free that its user may wait for."""
     _pumps: int = -1
@@ -246,6 +251,22 @@ class Initiator:
         """A packet goes, its last flit in this clock."""
         self.sends, self.leaves_at = False, last
         self._pump_at(max(last, self.network.events.now))
+
+    def offer(self, target: int, count: int, then: Callable[[int], None]) -> None:
+        """Words of a read could come from a target from the next clock on; ``then`` is told how long they wait."""
+        self.arrivals.append((target, count, then))
+        if len(self.arrivals) == 1:
+            self.network.events.at(self.network.events.now, self._arrive, PACKETS)
+
+    def _arrive(self) -> None:
+        """Reads are answered one after the other, those of one clock in turns."""
+        first, targets = self.network.events.now + 1, self.network.plan.targets
+        arrivals, self.arrivals = self.arrivals, []
+        last = self.last_target
+        for target, count, then in sorted(arrivals, key=lambda each: (each[0] - last - 1) % targets):
+            start = max(first, self.arrives_at)
+            self.arrives_at, self.last_target = start + count, target
+            then(start - first)
 
     def _answered(self, piece: Piece, first: int) -> None:
         """The piece's words come to the initiator from this clock on."""
@@ -399,6 +420,9 @@ class Network:
             if target.offered is not None:
                 self._look_at(target, self.events.now)
 
+        def comes(then: Callable[[int], None]) -> None:
+            packet.initiator.offer(channel * self.plan.ports + packet.port, piece.count, then)
+
         start = self.start
         extra = start + (ACKNOWLEDGE if piece.write else RESPONSE)
         self.events.at(
@@ -411,6 +435,7 @@ class Network:
                 piece.count,
                 lambda clock: told(clock + extra),
                 taken,
+                comes,
                 write=piece.write,
                 masked=piece.masked,
             ),

@@ -28,10 +28,12 @@ ENABLED = 1
 class LivePiece(Piece):
     """A piece, and whom to tell: of a read the clock behind which its words come, of a write that in which it is in.
 
-    ``next`` is called in the clock from which the port can take another.
+    ``next`` is called in the clock from which the port can take another. ``comes`` is called in the clock behind
+    which a read's words could come, and calls what it is given, in the same clock, with the clocks that they wait.
     """
 
-    __slots__ = ("next", "taken_at", "tell")
+    __slots__ = ("comes", "next", "taken_at", "tell")
+    comes: Callable[[Callable[[int], None]], None]
     next: Callable[[], None]
     taken_at: int
     tell: Callable[[int], None]
@@ -47,10 +49,17 @@ class _LivePort(Port):
 
     def answered(self, piece: Piece, start: int) -> None:
         assert isinstance(piece, LivePiece)
+        piece.comes(lambda late: self._comes(piece, start, late))
+
+    def _comes(self, piece: LivePiece, start: int, late: int) -> None:
+        """The first word of a piece waits, and those behind it with it."""
+        end = self.responding_until = start + late + piece.words
+        if piece.words > 1:
+            free, pc = self.freed.pop()
+            self.freed.append((free + late, pc))
         if self.unanswered:
-            end = start + piece.words
             self.at(end, lambda: self.respond(end))
-        piece.tell(start)
+        piece.tell(start + late)
 
     def handed_on(self, piece: Piece, clock: int) -> None:
         assert isinstance(piece, LivePiece)
@@ -111,6 +120,7 @@ class LiveChannel:
         words: int,
         tell: Callable[[int], None],
         taken: Callable[[], None],
+        comes: Callable[[Callable[[int], None]], None],
         *,
         write: bool,
         masked: bool = False,
@@ -125,6 +135,8 @@ class LiveChannel:
             As of `LivePiece`.
         taken : function
             Called in the clock in which the port is done with it: another one may follow it then.
+        comes : function
+            As of `LivePiece`.
         masked : bool
             Some byte of a write is not to be written.
         """
@@ -132,7 +144,8 @@ class LiveChannel:
         masked = masked and self.config.ecc != "none"
         self.count += 1
         piece = LivePiece(self.count, write, pc, bank, row, word >> LOWER, words, masked, True)
-        piece.port, piece.tag, piece.tell, piece.next, piece.taken_at = port, tag % self.config.tags, tell, taken, -1
+        piece.port, piece.tag, piece.taken_at = port, tag % self.config.tags, -1
+        piece.tell, piece.next, piece.comes = tell, taken, comes
         at = self.ports[port]
         if write:
             at.owed.append(piece)
