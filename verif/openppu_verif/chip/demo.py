@@ -193,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser(prog="python -m openppu_verif.chip.demo", description=main.__doc__)
-    parser.add_argument("--config", default="tiny", help="of both chips (default: %(default)s)")
+    parser.add_argument("--config", default="demo", help="of both chips (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=Path("build/sim"), metavar="FOLDER", help="default: %(default)s")
     return parser.parse_args(arguments)
 

@@ -147,7 +147,7 @@ def _product(bench: ProductBench, case: Product) -> dict[str, Any]:
     return row | ({"peer": case.peer} if case.peer else {})
 
 
-VECTORS: dict[str, tuple[Any, int, int]] = {"softmax": (jobs.softmax, 29, 256), "RMSNorm": (jobs.rms_norm, 3, 1024)}
+VECTORS: dict[str, tuple[Any, int, int]] = {"softmax": (jobs.softmax, 29, 1024), "RMSNorm": (jobs.rms_norm, 3, 1024)}
 """Job, operations on each element, and rows."""
 
 WIDTH = 576

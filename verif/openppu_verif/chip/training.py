@@ -151,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     schedule = Schedule()
     parser = Parser(prog="python -m openppu_verif.chip.training", description=main.__doc__)
-    parser.add_argument("--config", default="tiny", help="of both chips (default: %(default)s)")
+    parser.add_argument("--config", default="demo", help="of both chips (default: %(default)s)")
     parser.add_argument(
         "--steps", type=int, help="how many (default: as many as the reference needs to recognise more than 90 %%)"
     )
