@@ -25,6 +25,7 @@ constexpr int kChannels = 6;
 constexpr int kBeat = BEAT_BYTES;
 constexpr int kBeats = 256 / kBeat;
 constexpr int kPayload = PAYLOAD_BYTES;
+constexpr unsigned kChecked = CHECKED_BYTES;  // of a flit, by its CRC or its code words; what is behind may be wrong
 constexpr int kPayloadBeats = (kPayload + kBeat - 1) / kBeat;
 
 using Beat = std::array<uint8_t, kBeat>;
@@ -95,7 +96,7 @@ class Way {
       const auto bit = static_cast<unsigned>(until_);
       data[bit / 8] ^= 1u << bit % 8;
       ++wrong_bits;
-      spoiled_ = true;
+      spoiled_ |= place_ + bit / 8 < kChecked;
       if (left_ > 1) {
         --left_;
         until_ += 1;
@@ -105,6 +106,7 @@ class Way {
       }
     }
     until_ -= 8 * kBeat;
+    place_ = last ? 0 : place_ + kBeat;
     if (last) {
       ++flits;
       wrong_flits += spoiled_;
@@ -137,6 +139,7 @@ class Way {
   int left_ = static_cast<int>(options_["burst"]);
   int wait_ = 0;
   bool spoiled_ = false;
+  unsigned place_ = 0;  // in the flit, of the beat
 };
 
 class Side {

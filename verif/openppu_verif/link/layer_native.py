@@ -7,7 +7,7 @@ from pathlib import Path
 import amaranth
 import openppu
 from openppu.config import load
-from openppu.link.config import LinkConfig
+from openppu.link.config import FLIT_BYTES, LinkConfig
 from openppu.link.link_counters import COUNTS
 from openppu.verilog import emit
 from openppu_sim.simulator.model_cache import content_key, file_contents, make_once
@@ -57,7 +57,12 @@ def build_layers(config: LinkConfig, build_root: Path) -> Path:
         emit(LayerPorts(config), top=TOP, config=load("tiny")).write(folder / f"{TOP}.v")
 
     verilog = make_once(build_root / "models", f"{TOP}-verilog-{key}", make) / f"{TOP}.v"
-    defines = {"BEAT_BYTES": config.beat_bytes, "PAYLOAD_BYTES": config.payload_bytes, "COUNTS": len(COUNTS)}
+    defines = {
+        "BEAT_BYTES": config.beat_bytes,
+        "PAYLOAD_BYTES": config.payload_bytes,
+        "CHECKED_BYTES": FLIT_BYTES if config.fec else config.crc_place + config.crc_bits // 8,
+        "COUNTS": len(COUNTS),
+    }
     return build(
         [verilog], TOP, build_root, cpp_main=MAIN, defines={name: str(value) for name, value in defines.items()}
     )
