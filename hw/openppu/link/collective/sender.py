@@ -203,7 +203,7 @@ class Sender(wiring.Component):
         m = Module()
         config = self.config
         m.submodules.reader = reader = Reader(config)
-        m.submodules.sums = sums = WordQueue(8 * config.beat_bytes, depth=config.packet)
+        m.submodules.sums = sums = WordQueue(8 * config.beat_bytes, depth=max(config.packet, 2))
         m.submodules.reads = reads = WordQueue(READ_STEP, depth=config.queue)
         m.submodules.cut_sends = cut_sends = _Cut(config, depth=config.reads)
         m.submodules.cut_sums = cut_sums = _Cut(config, depth=config.packet + 1)
