@@ -44,6 +44,18 @@ def test_run_prints_figures_and_an_account_that_adds_up(
     assert sum(int(count.replace(",", "")) for count in table[1:]) == accounts["clocks"], "the first is the latency's"
 
 
+@pytest.mark.parametrize(
+    ("height", "refresh", "told"),
+    [(12, "single-bank", True), (8, "single-bank", False), (12, "all-bank", False)],
+)
+def test_refreshes_that_may_fall_back_are_told(
+    stream: str, capsys: pytest.CaptureFixture[str], height: int, refresh: str, told: bool
+) -> None:
+    options = ["--device", "HBM2_2400", "--height", str(height), "--refresh", refresh]
+    assert cli.main(["hbm", "run", stream, *options]) == 0
+    assert ("note: with 12-high stacks" in capsys.readouterr().err) == told
+
+
 def test_explain_finds_the_stride_that_meets_one_bank(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trace = write(tmp_path / "stride.txt", [f"read {65536 * n} 64" for n in range(300)])
     out = shown(capsys, "explain", trace)

@@ -1,11 +1,13 @@
 """``openppu hbm``: a trace of requests on the modelled HBM2e memory, and why it is as slow as it is."""
 
 import argparse
+import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 from openppu.config import ChipConfig
+from openppu.hbm.bounds import single_bank_keeps_up
 from openppu.hbm.config import ALLOWED
 from openppu.hbm.device import DEVICES, HEIGHTS, Timing, device
 from openppu.hbm.hammer_table import least_threshold
@@ -207,6 +209,12 @@ def _memory(args: argparse.Namespace) -> Memory:
                 f"--hammer-threshold {settings.hammer_threshold}: too low for {config.hammer_entries} entries; give "
                 f"{enough}"
             )
+    if args.refresh == "single-bank" and not single_bank_keeps_up(timing, banks=config.organisation.banks):
+        print(
+            f"note: with {config.height}-high stacks and this timing, refreshes of one bank may fall back by more than "
+            "eight tREFI under some loads; with --refresh all-bank they do not",
+            file=sys.stderr,
+        )
     return Memory(device=table, config=config, settings=settings, channels=channels, command_errors=args.command_errors)
 
 
