@@ -49,17 +49,18 @@ class ProductRun:
 
 
 class _Bells:
-    """Hardware that remembers when a register was last about to be written."""
+    """Hardware that remembers when a register was first about to be written since it was told to forget."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self.rung = 0
+        self.rung: int | None = None
 
     def __getattr__(self, name: str):
         return getattr(self._session, name)
 
     def write_register(self, chip: int, address: int, value: int) -> None:
-        self.rung = self._session.now
+        if self.rung is None:
+            self.rung = self._session.now
         self._session.write_register(chip, address, value)
 
 
@@ -142,8 +143,10 @@ class ProductBench:
         programs = matmul_programs(self.chip, job, plan, record=record)
         programs.store[-1] = replace(programs.store[-1], interrupt=True)
         for queue in ("matmul", "store", "load"):
+            self._bells.rung = None
             device.submit(queue, getattr(programs, queue))
         begun = self._bells.rung
+        assert begun is not None
         more = True
         while not session.run(STEP if more else LIMIT, until=1):
             if session.now - begun > LIMIT:
