@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from openppu.common.memory import WORD_BYTES, request_layout, response_layout
 from openppu.common.shared import shared
-from openppu.link.bridge.beat_runs import BLOCK_BYTES, PATIENCE, BeatRuns, checked_beat, place_layout
+from openppu.link.bridge.beat_runs import BLOCK_BYTES, PATIENCE, BeatRuns, checked_beat, place_layout, request_words
 
 
 class BeatReads(wiring.Component):
@@ -56,9 +56,9 @@ class BeatReads(wiring.Component):
         m.submodules.spans = spans = fifo.SyncFIFOBuffered(width=span.size, depth=self.depth)
         wiring.connect(m, wiring.flipped(self.address), runs.beats)
 
-        run, request = runs.runs.payload, self.requests.payload
+        run = runs.runs.payload
         asks = Signal()
-        first, last = word_span(m, self.beat_bytes, run)
+        request_words(m, self.requests, run, self.beat_bytes, when=asks)
         m.d.comb += [
             runs.runs.ready.eq((~self.requests.valid | self.requests.ready) & spans.w_rdy),
             asks.eq(runs.runs.valid & runs.runs.ready),
@@ -66,14 +66,6 @@ class BeatReads(wiring.Component):
             spans.w_data.eq(Cat(run.first, run.last)),
             self.idle.eq(~runs.gathering & (spans.level == 0)),
         ]
-        with m.If(self.requests.ready):
-            m.d.sync += self.requests.valid.eq(0)
-        with m.If(asks):
-            m.d.sync += [
-                self.requests.valid.eq(1),
-                request.address.eq(run.address + first * WORD_BYTES),
-                request.last.eq(last - first),
-            ]
 
         # The beats of the oldest request.
         head = span(spans.r_data)
@@ -124,12 +116,3 @@ class BeatReads(wiring.Component):
                 before.eq(Cat(before, response.data)[8 * WORD_BYTES :]),
             ]
         return moves
-
-
-def word_span(m, beat_bytes: int, run):
-    """The first and the last word of a run, within its block."""
-    if beat_bytes <= WORD_BYTES:
-        low = (WORD_BYTES // beat_bytes).bit_length() - 1
-        return run.first[low:], run.last[low:]
-    words = beat_bytes // WORD_BYTES
-    return run.first * words, run.last * words + (words - 1)

@@ -128,3 +128,22 @@ class BeatRuns(wiring.Component):
             with m.If(~joins):
                 m.d.sync += [run.address.eq(given.address[high:] << high), run.first.eq(place)]
         return m
+
+
+def request_words(m, requests, run, beat_bytes: int, *, when):
+    """Offer a request for the words of a run from the cycle after ``when`` on; returns their number less one."""
+    if beat_bytes <= WORD_BYTES:
+        low = (WORD_BYTES // beat_bytes).bit_length() - 1
+        first, last = run.first[low:], run.last[low:]
+    else:
+        words = beat_bytes // WORD_BYTES
+        first, last = run.first * words, run.last * words + (words - 1)
+    with m.If(requests.ready):
+        m.d.sync += requests.valid.eq(0)
+    with m.If(when):
+        m.d.sync += [
+            requests.valid.eq(1),
+            requests.payload.address.eq(run.address + first * WORD_BYTES),
+            requests.payload.last.eq(last - first),
+        ]
+    return last - first

@@ -12,8 +12,7 @@ from openppu.common.memory import (
     write_word_layout,
 )
 from openppu.common.shared import shared
-from openppu.link.bridge.beat_reads import word_span
-from openppu.link.bridge.beat_runs import BLOCK_BYTES, PATIENCE, BeatRuns, checked_beat
+from openppu.link.bridge.beat_runs import BLOCK_BYTES, PATIENCE, BeatRuns, checked_beat, request_words
 from openppu.link.word_queue import WordQueue
 
 WRITTEN_BITS = 12
@@ -78,7 +77,7 @@ class BeatWrites(wiring.Component):
         block_words = max(WORD_BYTES, places * self.beat_bytes) // WORD_BYTES
         m.submodules.words = words = WordQueue(write_word_layout(), depth=2 * block_words)
         m.submodules.counts = counts = fifo.SyncFIFOBuffered(width=places.bit_length(), depth=self.depth)
-        run, request = runs.runs.payload, self.requests.payload
+        run = runs.runs.payload
 
         # The word that beats are put into, or the words of the beat that are left.
         given = self.beat.payload
@@ -130,7 +129,7 @@ class BeatWrites(wiring.Component):
                         ]
 
         # A request, and behind it its words.
-        first, last = word_span(m, self.beat_bytes, run)
+        more = request_words(m, self.requests, run, self.beat_bytes, when=closes)
         asked = Signal(range(3 * block_words + held_words + 2))
         sends = Signal()
         m.d.comb += [
@@ -138,21 +137,13 @@ class BeatWrites(wiring.Component):
             closes.eq(runs.runs.valid & runs.runs.ready),
             counts.w_en.eq(closes),
             counts.w_data.eq(run.last - run.first + 1),
-            request.write.eq(1),
+            self.requests.payload.write.eq(1),
             self.words.valid.eq(words.o.valid & (asked != 0)),
             self.words.payload.eq(words.o.payload),
             sends.eq(self.words.valid & self.words.ready),
             words.o.ready.eq(sends),
         ]
-        with m.If(self.requests.ready):
-            m.d.sync += self.requests.valid.eq(0)
-        with m.If(closes):
-            m.d.sync += [
-                self.requests.valid.eq(1),
-                request.address.eq(run.address + first * WORD_BYTES),
-                request.last.eq(last - first),
-            ]
-        m.d.sync += asked.eq(asked + Mux(closes, last - first + 1, 0) - sends)
+        m.d.sync += asked.eq(asked + Mux(closes, more + 1, 0) - sends)
 
         told = Signal(WRITTEN_BITS)
         arrived = Signal(range(places + 1))
