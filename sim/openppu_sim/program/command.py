@@ -5,15 +5,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from openppu.command.instruction import Instruction, InstructionSet
-from openppu.command.layouts import COMMAND_BYTES, REGISTER_BITS, REGISTERS, flags_layout, header_layout, word_layout
+from openppu.command.layouts import COMMAND_BYTES, REGISTERS, word_layout
 
 from openppu_sim.errors import UserError
+from openppu_sim.program.bits import Bits
 
-_WORD = word_layout()
-_HEADER = {str(name): (place.offset, place.width) for name, place in header_layout()}
-_FLAGS = {str(name): place.offset for name, place in flags_layout()}
-_HEADER_BITS = header_layout().size
-"""Kept as numbers: programs have thousands of commands."""
+_WORD = Bits(word_layout())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,23 +77,21 @@ class Command:
             "tag": self.tag,
             "chip": self.chip or 0,
         }
-        bits = 0
+        values = {"operands": operands}
         for name, value in header.items():
-            offset, width = _HEADER[name]
-            most = (1 << width) - 1
+            _, most = _WORD.places[f"header.{name}"]
             if not 0 <= value <= most:
                 raise UserError(f"{self.name}: {name.replace('_', ' ')} = {value}: give 0 to {most}")
-            bits |= value << offset
+            values[f"header.{name}"] = value
         if self.chip is not None and self.signal is None:
             raise UserError(f"{self.name}: chip {self.chip} is named, but there is no signal for it")
         for name, register in self.registers.items():
             slot = _slot(instruction, name)
             if not 0 < register < REGISTERS:
                 raise UserError(f"{self.name} {name}: register {register}: give 1 to {REGISTERS - 1}")
-            bits |= register << _HEADER["registers"][0] + REGISTER_BITS * slot
-        for name, is_set in flags.items():
-            bits |= int(is_set) << _HEADER["flags"][0] + _FLAGS[name]
-        return bits | operands << _HEADER_BITS
+            values[f"header.registers.{slot}"] = register
+        values |= {f"header.flags.{name}": int(is_set) for name, is_set in flags.items()}
+        return _WORD.pack(values)
 
     def encode(self, instructions: InstructionSet) -> bytes:
         """Its 64 bytes, as in a ring; errors as of `word`."""
@@ -113,28 +108,26 @@ class Command:
         """
         if len(raw) != COMMAND_BYTES:
             raise UserError(f"a command of {len(raw)} bytes: it has {COMMAND_BYTES}")
-        word = _WORD.from_bits(int.from_bytes(raw, "little"))
-        header, operands = word.header, word.operands
-        instruction = instructions.by_opcode.get(header.opcode)
+        of = _WORD.unpack(int.from_bytes(raw, "little"))
+        instruction = instructions.by_opcode.get(of["header.opcode"])
         if instruction is None:
-            raise UserError(f"opcode {header.opcode}: no such command")
-        flags = header.flags
-        fields = {name: value for name, value in instruction.unpack(operands).items() if value}
+            raise UserError(f"opcode {of['header.opcode']}: no such command")
+        fields = {name: value for name, value in instruction.unpack(of["operands"]).items() if value}
         command = cls(
             name=instruction.name,
             fields=fields,
             registers={
-                operand.name: header.registers[operand.slot]
+                operand.name: of[f"header.registers.{operand.slot}"]
                 for operand in instruction.operands
-                if operand.slot is not None and header.registers[operand.slot]
+                if operand.slot is not None and of[f"header.registers.{operand.slot}"]
             },
-            wait=(header.wait_semaphore, header.wait_value) if flags.wait else None,
-            signal=(header.signal_semaphore, header.signal_value) if flags.signal else None,
-            chip=header.chip if flags.remote else None,
-            record=bool(flags.record),
-            interrupt=bool(flags.interrupt),
-            fence=bool(flags.fence),
-            tag=header.tag,
+            wait=(of["header.wait_semaphore"], of["header.wait_value"]) if of["header.flags.wait"] else None,
+            signal=(of["header.signal_semaphore"], of["header.signal_value"]) if of["header.flags.signal"] else None,
+            chip=of["header.chip"] if of["header.flags.remote"] else None,
+            record=bool(of["header.flags.record"]),
+            interrupt=bool(of["header.flags.interrupt"]),
+            fence=bool(of["header.flags.fence"]),
+            tag=of["header.tag"],
         )
         if command.encode(instructions) != raw:
             raise UserError(f"{instruction.name}: bits are set that have no meaning")
