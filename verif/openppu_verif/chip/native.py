@@ -110,8 +110,9 @@ def build_chip(
 
     clocks = CLOCKS if chip.clocks.separate else {}
     cells = cells_of(chip)
-    options = dict(clocks=clocks, waves=waves, netlist=netlist, groups=GROUPS, cells=cells)
-    return build_model(make, TOP, key, build_root, **options)  # type: ignore[arg-type]
+    return build_model(
+        make, TOP, key, build_root, clocks=clocks, waves=waves, netlist=netlist, groups=GROUPS, cells=cells
+    )
 
 
 PLACE = np.dtype([(name, "<u4") for name in ("channel", "pc", "bank", "row", "column")])
@@ -263,32 +264,27 @@ class Session:
 
     def load(self, chip: int, address: int, data: bytes) -> None:
         """Put bytes into a chip's memory devices, with their check bits, without the chip: that takes no clocks."""
-        for first, count in _chunks(address, len(data)):
-            words = np.arange(first, first + count)
-            coded = self._dump(chip, words)
-            begin, end = max(address, first * WORD_BYTES), min(address + len(data), (first + count) * WORD_BYTES)
-            image = coded["data"].flatten()
-            image[begin - first * WORD_BYTES : end - first * WORD_BYTES] = np.frombuffer(
-                data[begin - address : end - address], np.uint8
-            )
+        before, end = address % WORD_BYTES, address + len(data)
+        # Whole words: what is beside the bytes stays.
+        data = self.dump(chip, address - before, before) + data + self.dump(chip, end, -end % WORD_BYTES)
+        image = np.frombuffer(data, np.uint8).reshape(-1, WORD_BYTES)
+        done = 0
+        for first, count in _chunks(address, end - address):
             given = np.empty(count, PLACED)
-            given["place"] = places_of(self.chip, words)
-            given["coded"]["data"] = image.reshape(count, WORD_BYTES)
-            given["coded"]["check"] = encode(given["coded"]["data"], self.chip.hbm.ecc)
+            given["place"] = places_of(self.chip, np.arange(first, first + count))
+            given["coded"]["data"] = image[done : done + count]
+            given["coded"]["check"] = encode(image[done : done + count], self.chip.hbm.ecc)
             self._ask("L", struct.pack("<II", chip, given.nbytes) + given.tobytes(), "<")
+            done += count
 
     def dump(self, chip: int, address: int, count: int) -> bytes:
         """Bytes that a chip's memory devices hold, without the chip; errors of bits in them are not seen."""
-        parts = [
-            np.ascontiguousarray(self._dump(chip, np.arange(first, first + words))["data"]).tobytes()
-            for first, words in _chunks(address, count)
-        ]
+        parts = []
+        for first, words in _chunks(address, count):
+            places = places_of(self.chip, np.arange(first, first + words))
+            self._ask("D", struct.pack("<II", chip, places.nbytes) + places.tobytes(), "<")
+            parts.append(np.frombuffer(self._take(words * CODED.itemsize), CODED)["data"].tobytes())
         return b"".join(parts)[address % WORD_BYTES :][:count]
-
-    def _dump(self, chip: int, words: np.ndarray) -> np.ndarray:
-        places = places_of(self.chip, words)
-        self._ask("D", struct.pack("<II", chip, places.nbytes) + places.tobytes(), "<")
-        return np.frombuffer(self._take(len(words) * CODED.itemsize), CODED)
 
     def run(self, clocks: int, *, until: int = 0) -> int:
         """Let so many clocks pass, or fewer: until a chip of the mask ``until`` interrupts. A bit a chip that does."""
