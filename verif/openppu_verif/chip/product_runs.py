@@ -142,9 +142,10 @@ class ProductBench:
             set_records(device)
         programs = matmul_programs(self.chip, job, plan, record=record)
         programs.store[-1] = replace(programs.store[-1], interrupt=True)
-        for queue in ("matmul", "store", "load"):
-            self._bells.rung = None
-            device.submit(queue, getattr(programs, queue))
+        device.submit("matmul", programs.matmul)
+        device.submit("store", programs.store)
+        self._bells.rung = None
+        device.submit("load", programs.load)
         begun = self._bells.rung
         assert begun is not None
         more = True
