@@ -7,39 +7,29 @@ it anew, by this module's command.
 """
 
 import argparse
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from openppu_verif.chip.regression import Case, Played, cases, play
+from openppu_verif.mutation import lock
+from openppu_verif.mutation.lock import Locked
 
 COMMAND = "python -m openppu_verif.chip.trace_lock"
 FILE = Path(__file__).with_name("trace_lock.json")
 
-Locked = dict[str, dict[str, Any]]
-"""Of each case, by its label: clocks, and the digests of `openppu_verif.chip.native.Session.digest`."""
-
 
 def load() -> Locked:
     """What was written."""
-    locked: Locked = json.loads(FILE.read_text(encoding="ascii"))
-    return locked
+    return lock.read(FILE)
 
 
-def difference(case: Case, played: Played, locked: Mapping[str, Mapping[str, Any]]) -> str | None:
+def difference(case: Case, played: Played, locked: Locked) -> str | None:
     """Which outputs did something else than what was written, if the case is locked and any did."""
-    if not case.locked:
-        return None
-    if case.label not in locked:
-        return "this case is not in the file"
-    found = entry(played)
-    names = [name for name, value in found.items() if locked[case.label].get(name) != value]
-    return f"not the same {', '.join(names)}" if names else None
+    return lock.changed(case.label, entry(played), locked) if case.locked else None
 
 
 def entry(played: Played) -> dict[str, Any]:
-    """What the file has of a case."""
+    """What the file has of a case: clocks, and the digests of `openppu_verif.chip.native.Session.digest`."""
     return {"clocks": played.clocks, **played.digests}
 
 
@@ -48,7 +38,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog=COMMAND, description=main.__doc__)
     parser.add_argument("--build-dir", type=Path, default=Path("build"), help="default: build")
     args = parser.parse_args()
-    before = load() if FILE.exists() else {}
     found: Locked = {}
     for case in cases():
         if case.locked:
@@ -56,9 +45,7 @@ def main() -> None:
             if played.problem:
                 raise SystemExit(f"nothing written: {case.label}: {played.problem}")
             found[case.label] = entry(played)
-    FILE.write_text(json.dumps(found, indent=1) + "\n", encoding="ascii")
-    changed = [label for label in {**before, **found} if before.get(label) != found.get(label)]
-    print(f"{FILE}: {len(found)} cases, {len(changed)} changed{': ' if changed else ''}{', '.join(changed)}")
+    lock.write(FILE, found)
 
 
 if __name__ == "__main__":

@@ -7,37 +7,30 @@ does what writes it anew, by this module's command.
 """
 
 import argparse
-import json
-from collections.abc import Mapping
 from pathlib import Path
 
 from openppu_sim.errors import SimulationError
 
 from openppu_verif.hbm.native import Measurement, build_channel
 from openppu_verif.hbm.regression import CHANNEL, play, runs
+from openppu_verif.mutation import lock
+from openppu_verif.mutation.lock import Locked
 
 COMMAND = "python -m openppu_verif.hbm.trace_lock"
 FILE = Path(__file__).with_name("trace_lock.json")
 
-Digests = dict[str, dict[str, str]]
-"""Of each run, by its label, a digest for each part of the outputs, as of `openppu_verif.hbm.native.Measurement`."""
+
+def load() -> Locked:
+    """The digests that were written: of each run one for each part of the outputs, as of `Measurement`."""
+    return lock.read(FILE)
 
 
-def load() -> Digests:
-    """The digests that were written."""
-    digests: Digests = json.loads(FILE.read_text(encoding="ascii"))
-    return digests
-
-
-def difference(label: str, measured: Measurement, locked: Mapping[str, Mapping[str, str]]) -> str | None:
+def difference(label: str, measured: Measurement, locked: Locked) -> str | None:
     """Which outputs of a run did something else than what was written, if any."""
-    if label not in locked:
-        return "this run is not in the file"
-    parts = [name for name, digest in measured.digests.items() if locked[label].get(name) != digest]
-    return f"not the same {', '.join(parts)} in the same clocks" if parts else None
+    return lock.changed(label, measured.digests, locked)
 
 
-def record(build_root: Path) -> Digests:
+def record(build_root: Path) -> Locked:
     """Do all runs on the channel as it is; their digests.
 
     Raises
@@ -54,14 +47,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog=COMMAND, description=main.__doc__)
     parser.add_argument("--build-dir", type=Path, default=Path("build"), help="default: build")
     args = parser.parse_args()
-    before = load() if FILE.exists() else {}
     try:
         digests = record(args.build_dir)
     except SimulationError as error:
         raise SystemExit(f"nothing written: {error}") from None
-    FILE.write_text(json.dumps(digests, indent=1) + "\n", encoding="ascii")
-    changed = [label for label in {**before, **digests} if before.get(label) != digests.get(label)]
-    print(f"{FILE}: {len(digests)} runs, {len(changed)} changed{': ' if changed else ''}{', '.join(changed)}")
+    lock.write(FILE, digests)
 
 
 if __name__ == "__main__":
