@@ -16,7 +16,7 @@ from openppu.verilog import emit
 from openppu_sim.simulator.cocotb_runner import simulate
 from openppu_verif.ends import run
 from openppu_verif.hbm.axi_burst import FIXED, INCR, WRAP, Burst
-from openppu_verif.hbm.native_model import control, module_ports
+from openppu_verif.native.model import control, module_ports
 
 CONFIG = {"height": 12, "tags": 4}
 ID_BITS = 4
@@ -59,7 +59,7 @@ def test_bursts_reach_the_memory_and_come_back(sim: str, tmp_path: Path, build_r
         build_root=build_root,
         sim=sim,
         parameters={"config": config, "turns": 12, "build_root": str(build_root)},
-        control=control(module_ports(path.read_text())),
+        control=control(module_ports(path.read_text()), "axi_channel"),
     )
 
 

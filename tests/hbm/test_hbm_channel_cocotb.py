@@ -8,7 +8,7 @@ from openppu.hbm.channel import Channel
 from openppu.hbm.config import ChannelConfig
 from openppu.verilog import emit
 from openppu_sim.simulator.cocotb_runner import simulate
-from openppu_verif.hbm.native_model import control, module_ports
+from openppu_verif.native.model import control, module_ports
 
 CONFIG = {"height": 4, "ports": 1, "tags": 1, "reads": 8, "writes": 8, "slots": 8}
 
@@ -28,5 +28,5 @@ def test_the_channel_and_its_memory_in_cocotb(sim: str, verilog: Path, build_roo
         build_root=build_root,
         sim=sim,
         parameters={"config": CONFIG, "build_root": str(build_root)},
-        control=control(module_ports(verilog.read_text())),
+        control=control(module_ports(verilog.read_text()), "channel"),
     )

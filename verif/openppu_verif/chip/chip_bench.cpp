@@ -46,7 +46,7 @@ void add(uint64_t& sum, const native::Pin& pin) {
 // A channel of memory.
 class Memory {
  public:
-  Memory(const native::Model& model, const std::string& name, const hbm::Parameters& given, bool checks)
+  Memory(const native::Model& model, const std::string& name, const native::Parameters& given, bool checks)
       : bus_(given), device_(hbm::organisation_of(given), false), checker_(hbm::Table(hbm::joined(given.all("table")))),
         checks_(checks), row_(model.port(name + "row")), column_(model.port(name + "column")),
         write_(model.port(name + "write")), write_mask_(model.port(name + "write_mask")),
@@ -155,7 +155,7 @@ struct Clock {
 
 class Bench {
  public:
-  Bench(const native::Factory& factory, const hbm::Parameters& given) {
+  Bench(const native::Factory& factory, const native::Parameters& given) {
     const int count = static_cast<int>(given.number("chips"));
     const int lanes = static_cast<int>(given.number("lanes")), lane_bits = static_cast<int>(given.number("lane_bits"));
     const auto delay = static_cast<int>(given.number("delay"));
@@ -643,7 +643,7 @@ void serve(Bench& bench) {
 
 extern "C" int bench_main(const native::Factory& factory, int argc, char** argv) try {
   if (argc != 2) throw std::runtime_error("usage: simulator LIBRARY PARAMETERS");
-  const hbm::Parameters given(argv[1]);
+  const native::Parameters given(argv[1]);
   chip::Bench bench(factory, given);
   chip::serve(bench);
   return 0;

@@ -45,7 +45,6 @@ HEADERS = tuple(
         ("hbm", "checker"),
         ("hbm", "faults"),
         ("hbm", "phy_bus"),
-        ("hbm", "bench_io"),
         ("link", "channel"),
     )
 )

@@ -51,7 +51,7 @@ struct Event {
 
 class Bench {
  public:
-  Bench(Model& model, const Parameters& given);
+  Bench(const Factory& factory, const Parameters& given);
   void run();
   void write(const std::string& path, double seconds) const;
 
@@ -59,11 +59,7 @@ class Bench {
   using Words = std::vector<uint64_t>;
 
   bool has(const std::string& name) const { return model_.ports.count(name) > 0; }
-  const Pin& port(const std::string& name) const {
-    const auto found = model_.ports.find(name);
-    if (found == model_.ports.end()) throw std::runtime_error("the model has no port " + name);
-    return found->second;
-  }
+  Pin port(const std::string& name) const { return model_.port(name); }
   StreamPins stream(const std::string& name, size_t index) const {
     const std::string prefix = name + "." + std::to_string(index) + ".";
     return {port(prefix + "payload"), port(prefix + "valid"), port(prefix + "ready")};
@@ -82,7 +78,8 @@ class Bench {
   void restart();
   void forget();
 
-  Model& model_;
+  Model model_;
+  Pin clk_, rst_;
   Background background_;
   Mapping mapping_;
   Golden golden_{mapping_, background_};
@@ -122,8 +119,10 @@ HammerLimits hammer_limits_of(const std::vector<uint64_t>& v) {
   return {static_cast<int64_t>(v.at(0)), static_cast<int64_t>(v.at(1)), static_cast<int>(v.at(2))};
 }
 
-Bench::Bench(Model& model, const Parameters& given)
-    : model_(model),
+Bench::Bench(const Factory& factory, const Parameters& given)
+    : model_(factory()),
+      clk_(port("clk")),
+      rst_(port("rst")),
       background_(given.numbers("check_columns")),
       mapping_(mapping_of(given.numbers("mapping"))),
       checker_(Table(joined(given.all("table")))),
@@ -168,7 +167,7 @@ Bench::Bench(Model& model, const Parameters& given)
 
   if (has("settings")) {
     const std::vector<uint64_t> settings = given.numbers("settings");
-    const Pin& pin = port("settings");
+    const Pin pin = port("settings");
     for (size_t i = 0; i < pin.bytes && i < settings.size(); ++i) pin.at[i] = static_cast<uint8_t>(settings[i]);
   }
   for (const std::string& text : given.all("pin")) {
@@ -375,7 +374,7 @@ void Bench::step(bool more) {
   const bool was_resetting = std::exchange(resetting_, false);
   while (next_event_ < events_.size() && events_[next_event_].clock <= clock_) happen(events_[next_event_++]);
   more &= clock_ >= paused_until_;
-  model_.rst.set(resetting_);
+  rst_.set(resetting_);
   if (control_ && !resetting_) control_->drive();
   for (Port& each : ports_) {
     if (resetting_ || resting_) {
@@ -397,7 +396,7 @@ void Bench::step(bool more) {
   address_error_.set(static_cast<uint64_t>(sense.address_error));
   init_complete_.set(static_cast<uint64_t>(sense.init_complete));
   update_request_.set(static_cast<uint64_t>(sense.update_request));
-  model_.clk.set(1);
+  clk_.set(1);
   model_.evaluate();
   if (waves_) model_.dump_waves(2 * clock_);
   bool moved = false;
@@ -412,7 +411,7 @@ void Bench::step(bool more) {
     forget();
   }
   if (resetting_ || rests) device_.erase();
-  model_.clk.set(0);
+  clk_.set(0);
   model_.evaluate();
   if (waves_) model_.dump_waves(2 * clock_ + 1);
   ++clock_;
@@ -430,14 +429,14 @@ void Bench::run() {
     each.requests.valid.set(0);
     each.words.valid.set(0);
   }
-  model_.rst.set(1);
+  rst_.set(1);
   for (const int level : {0, 1, 0, 1, 0}) {  // the reset is taken, then obeyed
-    model_.clk.set(level);
+    clk_.set(level);
     model_.evaluate();
   }
-  model_.rst.set(0);
+  rst_.set(0);
   if (control_) restart();
-  const Pin& running = port(control_ ? "ready" : "running");
+  const Pin running = port(control_ ? "ready" : "running");
   const uint64_t limit = 1'000'000;
   while ((resting_ || !running.number() || (control_ && !control_->idle())) && clock_ < limit) step(false);
   start_ = clock_;
@@ -492,7 +491,7 @@ Bench::Words Bench::counters() const {
   Words bytes;
   if (control_) return bytes;
   for (int pc = 0; pc < PCS; ++pc) {
-    const Pin& pin = port("counters." + std::to_string(pc));
+    const Pin pin = port("counters." + std::to_string(pc));
     bytes.insert(bytes.end(), pin.at, pin.at + pin.bytes);
   }
   return bytes;
@@ -618,12 +617,12 @@ void Bench::write(const std::string& path, double seconds) const {
 
 }  // namespace
 
-extern "C" int bench_main(Model& model, int argc, char** argv) try {
+extern "C" int bench_main(const Factory& factory, int argc, char** argv) try {
   if (argc < 3) {
     std::fprintf(stderr, "the bench needs its two arguments: PARAMETERS RESULT\n");
     return 2;
   }
-  const auto bench = std::make_unique<Bench>(model, Parameters(argv[1]));
+  const auto bench = std::make_unique<Bench>(factory, Parameters(argv[1]));
   const std::clock_t began = std::clock();
   bench->run();
   bench->write(argv[2], double(std::clock() - began) / CLOCKS_PER_SEC);

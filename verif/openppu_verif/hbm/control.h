@@ -14,6 +14,8 @@
 
 namespace hbm {
 
+using namespace native;
+
 // An access, as a line of the script has it: KIND OFFSET VALUE MASK.
 struct Access {
   enum Kind {

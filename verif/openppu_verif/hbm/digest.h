@@ -13,6 +13,8 @@
 
 namespace hbm {
 
+using namespace native;
+
 class Digest {
  public:
   void add(uint64_t number) {

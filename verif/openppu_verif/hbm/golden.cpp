@@ -6,6 +6,8 @@
 
 namespace hbm {
 
+using namespace native;
+
 namespace {
 
 constexpr size_t KEPT_VERSIONS = 12;

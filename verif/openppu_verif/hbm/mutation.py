@@ -1,6 +1,5 @@
 """What `openppu_verif.mutation` needs to know of the memory controller."""
 
-import re
 from pathlib import Path
 
 from openppu.hbm.channel import Channel
@@ -14,6 +13,7 @@ from openppu_verif.hbm.regression import CHANNEL, play, runs
 from openppu_verif.mutation.claims import mutated
 from openppu_verif.mutation.netlist import CONTROL, Area
 from openppu_verif.mutation.score import Changed, Notice, Subject
+from openppu_verif.native.model import with_header
 
 SHARES = {
     "ports": ("c:*port_?.*", 0.14),
@@ -60,7 +60,7 @@ def channel_subject() -> Subject:
 
 def channel_tests(netlist: Path, build_root: Path) -> Notice:
     """The runs, on a model of the netlist, and `openppu_verif.hbm.trace_lock`."""
-    executable = build_channel(CHANNEL, build_root, netlist=with_header(netlist), flat=True)
+    executable = build_channel(CHANNEL, build_root, netlist=with_header(netlist, TOP), flat=True)
     work = list(runs())
     locked = trace_lock.load()
 
@@ -77,18 +77,6 @@ def channel_tests(netlist: Path, build_root: Path) -> Notice:
         return changed
 
     return notice
-
-
-def with_header(netlist: Path) -> Path:
-    """A file beside Yosys's netlist with its ports as `openppu_verif.hbm.native_model` reads them."""
-    inner = f"{TOP}_mutated"
-    text = netlist.read_text(encoding="ascii").replace(f"module {TOP}(", f"module {inner}(", 1)
-    ports = re.findall(r"^  (input|output) (\[\d+:\d+\] )?(\w+);$", text, re.MULTILINE)
-    heads = ",\n".join(f"  {direction} wire {width}{name}" for direction, width, name in ports)
-    pins = ", ".join(f".{name}({name})" for *_, name in ports)
-    path = netlist.with_name(f"{inner}.v")
-    path.write_text(f"module {TOP} (\n{heads}\n);\n  {inner} inner ({pins});\nendmodule\n{text}", encoding="ascii")
-    return path
 
 
 def counters() -> Harness:

@@ -1,6 +1,6 @@
 """Runs traffic on the Verilated channel, the device model and the checker at its PHY: no Python per clock.
 
-The model (``native_model.py``) loads the bench (``bench.cpp``) as a library. A run is told everything in a file of
+The model (`openppu_verif.native.model`) loads the bench (``bench.cpp``) as a library. A run is told everything in a file of
 parameters, and answers in JSON.
 """
 

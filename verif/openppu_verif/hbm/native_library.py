@@ -4,9 +4,7 @@ import ctypes
 from functools import cache
 from pathlib import Path
 
-from openppu_sim.simulator.model_cache import content_key, file_contents, keep_only, make_once
-from openppu_sim.simulator.toolchain import find_toolchain
-from openppu_sim.simulator.verilator import STANDARD, run_logged
+from openppu_verif.native.model import build_bench
 
 FOLDER = Path(__file__).parent
 SOURCES = tuple(
@@ -16,9 +14,7 @@ SOURCES = tuple(
         *("row_watch", "traffic"),
     )
 )
-HEADERS = (*(path.with_suffix(".h") for path in SOURCES if path.with_suffix(".h").exists()),
-           *(FOLDER / f"{name}.h" for name in ("bench_io", "model", "phy_bus")))  # fmt: skip
-FLAGS = (STANDARD, "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
+HEADERS = (*(path.with_suffix(".h") for path in SOURCES if path.with_suffix(".h").exists()), FOLDER / "phy_bus.h")
 TEXT = 1024
 
 _NUMBER, _LONG, _COUNT, _POINTER = ctypes.c_int, ctypes.c_int64, ctypes.c_uint64, ctypes.c_void_p
@@ -73,16 +69,7 @@ def build_library(build_root: Path) -> Path:
     UserError
         If there is no C++ compiler, or it rejects the sources.
     """
-    tools = find_toolchain()
-    key = content_key(*file_contents([*SOURCES, *HEADERS]), tools.key, *FLAGS)
-    models = build_root.absolute() / "models"
-
-    def make(folder: Path) -> None:
-        command = [str(tools.compiler.path), *FLAGS, *(str(path) for path in SOURCES), "-o", "library.so"]
-        run_logged(tools, command, folder, models / f"hbm-library-{key}.log", "the C++ compiler, on the HBM library")
-        keep_only(folder, ["library.so"])
-
-    return make_once(models, f"hbm-library-{key}", make) / "library.so"
+    return build_bench("hbm-library", SOURCES, HEADERS, build_root)
 
 
 @cache

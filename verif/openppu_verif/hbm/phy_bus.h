@@ -8,6 +8,8 @@
 
 namespace hbm {
 
+using namespace native;
+
 inline Organisation organisation_of(const Parameters& given) {
   const std::vector<uint64_t> values = given.numbers("device");
   auto number = [&](size_t index) { return static_cast<int32_t>(values.at(index)); };

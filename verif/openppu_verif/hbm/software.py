@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from openppu.config import load
 from openppu.hbm.accounts import IDLE_CAUSES, counters_layout
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.controller import Controller
@@ -17,11 +16,10 @@ from openppu.hbm.power import POWER_COUNTERS
 from openppu.hbm.registers import registers
 from openppu.hbm.self_test import Operation
 from openppu.hbm.settings import Settings
-from openppu.verilog import emit
 from openppu_sim.errors import SimulationError
 
 from openppu_verif.hbm.native import TOP, Measurement, Pattern, build_channel, run
-from openppu_verif.hbm.native_model import cached_verilog
+from openppu_verif.native.model import cached_verilog
 
 FLAGS = ("lost", "stray", "test_stray", "hammer_overflow", "parity_failed")
 WHOLE = (1 << 32) - 1
@@ -85,16 +83,9 @@ class Software:
         return found + [f"read {r.offset} 0 0" for r in self.table if r.readable]
 
 
-def emit_controller(config: ChannelConfig, folder: Path) -> Path:
-    """Write a controller's Verilog to a folder, for `openppu_verif.hbm.native.build_channel`; the file."""
-    verilog = folder / f"{TOP}.v"
-    emit(Controller(config), top=TOP, config=load("tiny")).write(verilog)
-    return verilog
-
-
 def build_controller(config: ChannelConfig, build_root: Path) -> Path:
     """The executable for a controller, from an earlier build if there is one; see `build_channel`."""
-    verilog = cached_verilog(config, build_root, name="controller", write=emit_controller)
+    verilog = cached_verilog(lambda: Controller(config), TOP, f"controller {config}", build_root)
     return build_channel(config, build_root, netlist=verilog)
 
 

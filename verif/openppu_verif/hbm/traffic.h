@@ -13,6 +13,8 @@
 
 namespace hbm {
 
+using namespace native;
+
 enum class Order { SEQUENTIAL, RANDOM, STRIDE };
 
 // What a port asks for. Shares are out of 65536; addresses and lengths count accesses of 32 bytes.

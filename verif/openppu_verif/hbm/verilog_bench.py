@@ -15,15 +15,17 @@ from openppu_sim.simulator.toolchain import find_icarus, find_toolchain
 from openppu_sim.simulator.verilator import build, run_logged
 
 from openppu_verif.hbm.memory_file import MACROS, write
-from openppu_verif.hbm.native_model import VERILATE, cached_verilog, control, module_ports
+from openppu_verif.hbm.native_model import TOP, channel_verilog
+from openppu_verif.native.model import INPUTS_OUTPUTS, VERILATE, control, module_ports
 
 FOLDER = Path(__file__).parent
 TESTBENCH = "hbm_device_tb"
 VERILOG = tuple(FOLDER / name for name in ("hbm_device.v", f"{TESTBENCH}.v"))
 CORE = tuple(FOLDER / f"{name}.cpp" for name in ("verilog_memory", "checker", "device", "faults"))
 DPI, VPI = FOLDER / "hbm_device_dpi.cpp", FOLDER / "hbm_device_vpi.cpp"
-HEADERS = tuple(
-    FOLDER / f"{name}.h" for name in ("bench_io", "checker", "device", "faults", "phy_bus", "verilog_memory")
+HEADERS = (
+    *(FOLDER / f"{name}.h" for name in ("checker", "device", "faults", "phy_bus", "verilog_memory")),
+    INPUTS_OUTPUTS,
 )
 
 
@@ -47,7 +49,7 @@ def build_testbench(sim: str, config: ChannelConfig, settings: Settings, build_r
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        channel = cached_verilog(config, build_root)
+        channel = channel_verilog(config, build_root)
         write(folder, config, settings)
         sources = [folder / MACROS, channel, *VERILOG]
         if sim == "icarus":
@@ -59,7 +61,7 @@ def build_testbench(sim: str, config: ChannelConfig, settings: Settings, build_r
             build_root,
             cpp_main=DPI,
             headers=HEADERS,
-            control=control(modules),
+            control=control(modules, TOP),
             verilate=(*VERILATE, "--main", "--timing"),
             compile_flags=("-std=gnu++20",),
         )
@@ -75,7 +77,7 @@ def _build_icarus(sources: list[Path], build_root: Path) -> list[str]:
     log = models / f"{TESTBENCH}-icarus-{key}.log"
 
     def make(folder: Path) -> None:
-        compile_vpi = ["iverilog-vpi", "--name=hbm_device", *map(str, [VPI, *CORE])]
+        compile_vpi = ["iverilog-vpi", "--name=hbm_device", f"-I{INPUTS_OUTPUTS.parent}", *map(str, [VPI, *CORE])]
         run_logged(tools, compile_vpi, folder, log, "iverilog-vpi")
         texts = list(map(str, sources))
         compile_verilog = [str(icarus.path), "-g2005", "-s", TESTBENCH, "-o", f"{TESTBENCH}.vvp", *texts]

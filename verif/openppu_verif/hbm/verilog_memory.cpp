@@ -13,6 +13,8 @@
 
 namespace hbm {
 
+using namespace native;
+
 namespace {
 
 static_assert(sizeof(Word) == 4 * ACCESS_WORDS && sizeof(Word) * PCS == 4 * READ_WORDS);

@@ -33,7 +33,7 @@ from openppu_sim.errors import SimulationError
 from openppu_sim.simulator.model_cache import content_key, file_contents, make_once
 from openppu_sim.simulator.verilator import build
 
-from openppu_verif.hbm.native_model import VERILATE, control, module_ports
+from openppu_verif.native.model import VERILATE, control, module_ports
 
 TOP = "collective_engine"
 FABRIC = "collective_fabric"
@@ -130,7 +130,7 @@ def build_engine(config: CollectiveConfig, build_root: Path, *, fabric: bool = F
         top,
         build_root,
         cpp_main=BENCH,
-        control=control(module_ports(verilog.read_text(encoding="utf-8"))),
+        control=control(module_ports(verilog.read_text(encoding="utf-8")), top),
         defines={name: str(value) for name, value in defines.items()},
         verilate=VERILATE,
     )

@@ -4,7 +4,6 @@ The mutated netlist is port a's; port b is the same with no mutation, so that wh
 wrong by the other, too.
 """
 
-import re
 from pathlib import Path
 
 from amaranth.back import rtlil
@@ -17,6 +16,7 @@ from openppu_verif.link.trial import play
 from openppu_verif.link.trials import trials
 from openppu_verif.mutation.netlist import CONTROL, Area
 from openppu_verif.mutation.score import Notice, Subject
+from openppu_verif.native.model import with_header
 
 CONFIG: LinkConfig = load("tiny").link
 
@@ -66,15 +66,3 @@ def port_tests(netlist: Path, build_root: Path) -> Notice:
         return None
 
     return notice
-
-
-def with_header(netlist: Path, top: str) -> Path:
-    """A file beside Yosys's netlist with its ports as `openppu_verif.native.model` reads them."""
-    inner = f"{top}_mutated"
-    text = netlist.read_text(encoding="ascii").replace(f"module {top}(", f"module {inner}(", 1)
-    ports = re.findall(r"^  (input|output) (\[\d+:\d+\] )?(\w+);$", text, re.MULTILINE)
-    heads = ",\n".join(f"  {direction} wire {width}{name}" for direction, width, name in ports)
-    pins = ", ".join(f".{name}({name})" for *_, name in ports)
-    path = netlist.with_name(f"{inner}.v")
-    path.write_text(f"module {top} (\n{heads}\n);\n  {inner} inner ({pins});\nendmodule\n{text}", encoding="ascii")
-    return path

@@ -28,6 +28,9 @@ MAIN = FOLDER / "model_main.cpp"
 HEADER = FOLDER / "model.h"
 INPUTS_OUTPUTS = FOLDER / "bench_io.h"
 VERILATE = ("-fno-dfg-scoped",)
+SPLIT = ("--output-split-cfuncs", "5000")
+"""For a flat netlist: the compiler takes minutes for a function of ten thousand lines."""
+
 CLOCK = re.compile(r"(\w+_)?clk")
 RESET = re.compile(r"(\w+_)?rst")
 MODULE = re.compile(r"^module (\w+) ?\((.*?)\);\n(.*?)^endmodule", re.MULTILINE | re.DOTALL)
@@ -74,6 +77,7 @@ def build_model(
     clocks: Mapping[str, Sequence[str]] = {},
     waves: bool = False,
     netlist: Path | None = None,
+    flat: bool = False,
     groups: int = 0,
     cells: Sequence[Cells] = (),
 ) -> Path:
@@ -95,6 +99,8 @@ def build_model(
         Build with VCD tracing.
     netlist : Path, optional
         Verilog of the component that was made in another way; it may have more inputs.
+    flat : bool
+        That Verilog is one large module.
     groups : int
         Files of C++; 0: one a module or more, for each of which the compiler reads all headers again.
     cells : sequence of Cells
@@ -119,9 +125,21 @@ def build_model(
             cpp_main=MAIN,
             headers=[header, HEADER],
             control=control(modules, top),
-            verilate=(*VERILATE, *(("--output-groups", str(groups)) if groups else ())),
+            verilate=(*VERILATE, *(SPLIT if flat else ()), *(("--output-groups", str(groups)) if groups else ())),
             trace=waves,
         )
+
+
+def with_header(netlist: Path, top: str) -> Path:
+    """A file beside Yosys's flat netlist that makes it a module within the top, so that `control` keeps it apart."""
+    inner = f"{top}_mutated"
+    text = netlist.read_text(encoding="ascii").replace(f"module {top}(", f"module {inner}(", 1)
+    ports = module_ports(text)[inner]
+    heads = ",\n".join(f"  {port.direction} wire {port.bits} {port.name}" for port in ports)
+    pins = ", ".join(f".{port.name}({port.name})" for port in ports)
+    path = netlist.with_name(f"{inner}.v")
+    path.write_text(f"module {top} (\n{heads}\n);\n  {inner} inner ({pins});\nendmodule\n{text}", encoding="ascii")
+    return path
 
 
 def build_bench(name: str, sources: Sequence[Path], headers: Sequence[Path], build_root: Path) -> Path:
