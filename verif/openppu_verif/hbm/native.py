@@ -1,7 +1,7 @@
 """Runs traffic on the Verilated channel, the device model and the checker at its PHY: no Python per clock.
 
-The model (`openppu_verif.native.model`) loads the bench (``bench.cpp``) as a library. A run is told everything in a file of
-parameters, and answers in JSON.
+The model (`openppu_verif.native.model`) loads the bench (``bench.cpp``) as a library. A run is told everything in a
+file of parameters, and answers in JSON.
 """
 
 import json
