@@ -17,7 +17,9 @@ def test_bench_prints_rates_by_size_latency_and_recovery(capsys):
     for payload, _, data, _ in rows.values():
         assert 93 < payload <= 93.8
         assert data < payload
-    assert any(line.startswith("latency") and "a flit is 64" in line for line in lines)
+    (latency,) = (line for line in lines if line.startswith("latency"))
+    assert latency.split(": ")[1].startswith(f"{12 + 64 + 2} link clocks at least"), "2: a header is three beats"
+    assert latency.endswith("a flit is 64")
     assert any(line.startswith("a lane dies under load") for line in lines)
 
 
@@ -27,6 +29,15 @@ def test_goodput_falls_with_the_error_rate(capsys):
     assert [row[1] for row in rows] == ["0", "1e-05", "0.0001"]
     goodput = [float(row[3]) for row in rows]
     assert goodput[0] > 0.93 > goodput[1] > goodput[2] > 0.5
+
+
+def test_a_rate_at_which_nothing_gets_on_is_said_to_be_stuck(capsys):
+    lines = printed(capsys, "ber", "--clocks", "5000", "--rates", "0,0.01", "--round-trip", "8")
+    first, last = (line.split() for line in lines if line.startswith("selective"))
+    assert first[1:3] == ["0", "0"]
+    assert last[1:3] == ["0.01,", "stuck"]
+    assert float(first[-2]) > 0.8 > 0.1 > float(last[-2])
+    assert "link.window = 32, link.credits = 8: a channel alone has 8 flits on their way, of the 8" in lines[-1]
 
 
 def test_a_training_is_traced_until_the_port_is_degraded(capsys):
@@ -43,9 +54,9 @@ def test_a_training_is_traced_until_the_port_is_degraded(capsys):
         (["ber", "--rates", "1"], "--rates 1: give numbers from 0 to 0.01"),
         (["ber", "--round-trip", "0"], "--round-trip 0: give 1 to 100"),
         (["ber", "--round-trip", "100"], "--round-trip 100: 3,124 words a way with 64 clocks a flit; give one of at"),
-        (["bench", "--clocks", "1"], "--clocks 1: give 1000 to 1e+09"),
+        (["bench", "--clocks", "1"], "--clocks 1: give 1,000 to 1,000,000,000"),
         (["train-trace", "--skew", "65"], "--skew 65: give 0 to 64"),
-        (["train-trace", "--dies", "-1"], "--dies -1: give 0 to 20000"),
+        (["train-trace", "--dies", "-1"], "--dies -1: give 0 to 20,000"),
         (["bench", "--set", "link.ports=0"], "tiny has no link ports (link.ports = 0): give another --config"),
     ],
 )

@@ -45,7 +45,7 @@ BAD_OVERRIDES = {
     "hbm.stack=4": "hbm.stack = 4: unknown key, did you mean stacks?; allowed in [hbm]: stacks, channels,",
     "link.ports=8": "link.ports = 8: give one of 0, 1, 2, 3, 4, 5, 6, 7",
     "link.lanes=3": "link.lanes = 3: give one of 1, 2, 4, 8, 16",
-    "link.lane_gbps=0": "link.lane_gbps = 0: give a number above 0, at most 448",
+    "link.lane_gbps=0": "link.lane_gbps = 0: give a number above 0.0001, at most 448",
     "link.crc_bits=12": "link.crc_bits = 12: give one of 16, 32, 64",
     "link.retry=none": 'link.retry = "none": give one of selective, go_back_n',
     "link.window=24": "link.window = 24: give a power of two from 8 to 128",

@@ -75,7 +75,10 @@ GOOD = {"value": 1, "unit": "ns", "kind": "assumed", "source": "x"}
     [
         ({"channel": GOOD}, "channel: not a figure of the model; known: port_clocks,"),
         ({"channel_ns": GOOD | {"unit": "us"}}, "channel_ns: unit 'us': give it in ns"),
-        ({"channel_ns": GOOD | {"value": -1}}, "channel_ns.value = -1: give a number of at least 0"),
+        ({"channel_ns": GOOD | {"value": -1}}, "channel_ns.value = -1: give 0 to 1,000,000,000"),
+        ({"channel_ns": GOOD | {"value": 1e308}}, "channel_ns.value = 1e+308: give 0 to 1,000,000,000"),
+        ({"packet_beats": GOOD | {"unit": "beats", "value": 0}}, "packet_beats.value = 0: give 1 to 4,096"),
+        ({"lead_beats": GOOD | {"unit": "beats", "value": 1e300}}, "lead_beats.value = 1e+300: give 0 to 4,096"),
         ({"channel_ns": GOOD | {"value": "3"}}, "channel_ns.value = '3'"),
         ({"channel_ns": GOOD | {"kind": "guessed"}}, "give one of measured, reported, assumed"),
         ({"channel_ns": {"value": 1, "unit": "ns"}}, "give value, unit, kind and source"),
@@ -101,6 +104,7 @@ def test_bad_entries_are_refused(entries: dict, told: str, tmp_path: Path) -> No
     [
         ("none.toml", None, "none.toml: cannot be read"),
         ("none.json", None, "none.json: cannot be read"),
+        ("empty.toml", "", "empty.toml: has no figure, which the model could use"),
         ("broken.toml", "a = ", "broken.toml: not valid TOML"),
         ("broken.json", "{", "broken.json: not a file of a benchmark"),
         ("list.json", "[]", "list.json: not a file of a benchmark"),

@@ -159,8 +159,8 @@ def test_what_does_not_fit_is_refused(job: dict, cards: int, told: str) -> None:
     ("change", "told"),
     [
         ({"tensor": 0}, "tensor = 0: give 1"),
-        ({"utilisation": 0}, "utilisation = 0: give more than 0"),
-        ({"utilisation": 1.5}, "at most 1"),
+        ({"utilisation": 0}, "utilisation = 0: give 0.0001 to 1"),
+        ({"utilisation": 1.5}, "utilisation = 1.5: give 0.0001 to 1"),
         ({"utilisation": float("nan")}, "utilisation = nan"),
         ({"data_overlap": 2}, "data-overlap = 2: give 0 to 1"),
         ({"global_batch": 0}, "global-batch = 0"),

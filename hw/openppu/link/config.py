@@ -50,7 +50,7 @@ class LinkConfig(Section):
     lane_bits: int = option(
         "bits that a SerDes takes and gives a lane in each link clock", choices=(16, 32, 64), default=16, unit="bits"
     )
-    lane_gbps: float = option("line rate of a lane", above=0, most=448, unit="Gb/s", default=8.0)
+    lane_gbps: float = option("line rate of a lane", above=0.0001, most=448, unit="Gb/s", default=8.0)
     fec: bool = option("forward error correction in each flit, for PAM4", choices=(False, True), default=False)
     crc_bits: int = option("of each flit's CRC", choices=(16, 32, 64), default=32, unit="bits")
     retry: str = option(

@@ -52,6 +52,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     return parser
 
 
+REPLICA_BATCH = 32
+
 GIVEN: dict[str, tuple[str, float, str, str, str]] = {
     "rail_gbs": ("--rail-gbs", 50.0, "GB/s", "assumed", "a network interface of 400 Gb/s for each card"),
     "interface_us": (
@@ -130,7 +132,7 @@ def _job_options(group: "argparse._ArgumentGroup") -> None:
     group.add_argument("--interleave", type=int, default=1, metavar="N", help="pieces of a stage (default: 1)")
     group.add_argument("--micro", type=int, default=1, metavar="N", help="sequences of a micro-batch (default: 1)")
     group.add_argument(
-        "--replica-batch", type=int, default=32, metavar="N", help="sequences of a replica and step (default: 32)"
+        "--replica-batch", type=int, metavar="N", help=f"sequences of a replica and step (default: {REPLICA_BATCH})"
     )
     group.add_argument(
         "--global-batch", type=int, metavar="N", help="sequences of a step, for any number of cards (strong scaling)"
@@ -206,11 +208,13 @@ def _job(args: argparse.Namespace, values: dict[str, float]) -> Job:
         except ValueError:
             raise UserError(f"--utilisation {args.utilisation[:40]!r}: give a number, or tile") from None
     values["utilisation"] = utilisation
+    if args.replica_batch is not None and args.global_batch is not None:
+        raise UserError("--replica-batch and --global-batch: give one of them")
     return Job(
         tensor=args.tensor,
         pipeline=args.pipeline,
         micro=args.micro,
-        replica_batch=args.replica_batch,
+        replica_batch=REPLICA_BATCH if args.replica_batch is None else args.replica_batch,
         global_batch=args.global_batch,
         interleave=args.interleave,
         utilisation=utilisation,

@@ -13,11 +13,11 @@ from openppu_sim.cycles.link.algorithms import OPERATIONS
 from openppu_sim.cycles.link.calibration import load_calibration
 from openppu_sim.cycles.link.collective import ALGORITHMS, Estimate, algorithms_for, estimates
 from openppu_sim.cycles.link.faults import Fault, faulty_estimates
-from openppu_sim.cycles.link.ports import Ports, ports_of
+from openppu_sim.cycles.link.ports import Ports, link_of, ports_of
 from openppu_sim.cycles.link.rtl import OPERATIONS as PLANNED
 from openppu_sim.cycles.link.rtl import Request, measure, predicted_clocks, runs_on_engine
 from openppu_sim.cycles.link.topologies import TOPOLOGIES, Topology, topology
-from openppu_sim.errors import UserError
+from openppu_sim.errors import UserError, require
 from openppu_sim.report.json_report import SCHEMA, commit, writable, write_json
 from openppu_sim.report.link_source import basis, basis_record, basis_table
 from openppu_sim.report.table import Cell, format_table
@@ -57,9 +57,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--op", default="allreduce", metavar="NAME", help=f"one of {', '.join(OPERATIONS)} (default: allreduce)"
     )
-    parser.add_argument(
-        "--size", default=SIZES, metavar="SIZES", help=f"bytes, such as 64MiB or 1GB, or several (default: {SIZES})"
-    )
+    parser.add_argument("--size", metavar="SIZES", help=f"bytes, such as 64MiB or 1GB, or several (default: {SIZES})")
     parser.add_argument("--algorithm", metavar="NAME", help=f"only one of {', '.join(ALGORITHMS)} (default: all)")
     parser.add_argument("--dead", metavar="A-B", help="the link between two chips is dead")
     parser.add_argument("--degraded", metavar="A-B", help="the link between two chips has half of its lanes")
@@ -73,11 +71,11 @@ def rtl_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--rtl`` and what goes with it."""
     group = parser.add_argument_group("on the RTL")
     group.add_argument("--rtl", action="store_true", help="run it on the RTL (default sizes: 32B,4KiB,64KiB)")
-    group.add_argument("--format", default="binary32", metavar="NAME", help=f"one of {', '.join(FORMATS)}")
+    group.add_argument("--format", metavar="NAME", help=f"one of {', '.join(FORMATS)} (default: binary32)")
     group.add_argument(
-        "--hops", default="binary32", metavar="NAME", help="of unfinished sums of bf16: binary32 or bf16"
+        "--hops", metavar="NAME", help="of unfinished sums of bf16: binary32 or bf16 (default: binary32)"
     )
-    group.add_argument("--errors", type=float, default=0.0, metavar="RATE", help="bit error rate of the lanes")
+    group.add_argument("--errors", type=float, metavar="RATE", help="bit error rate of the lanes (default: 0)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -86,7 +84,10 @@ def run(args: argparse.Namespace) -> int:
     _check_names(args)
     if args.rtl:
         return run_rtl(args)
-    sizes = [0] if args.op == "barrier" else parse_sizes(args.size)
+    for option, given in (("--format", args.format), ("--hops", args.hops), ("--errors", args.errors)):
+        if given is not None:
+            raise UserError(f"{option} {given}: only with --rtl; the model is of elements of 32 bits and clean lanes")
+    sizes = _sizes(args, SIZES)
     calibration = load_calibration(args.calibration)
     ports = ports_of(chip, calibration)
     if args.chips < 2:
@@ -136,6 +137,14 @@ def terms(place: Topology, ports: Ports) -> str:
         "T(k, M), k steps of M bytes: (k-1) max(m(M)/b, h + m(P)/b) + m(M)/b + h; m(M): with headers.\n"
         "engine: yes, the collective engine does it so; no, only the model."
     )
+
+
+def _sizes(args: argparse.Namespace, default: str) -> list[int]:
+    if args.op != "barrier":
+        return parse_sizes(default if args.size is None else args.size)
+    if args.size is not None:
+        raise UserError(f"--size {args.size[:40]}: a barrier has no data; leave it out")
+    return [0]
 
 
 def parse_sizes(text: str) -> list[int]:
@@ -189,16 +198,15 @@ def run_rtl(args: argparse.Namespace) -> int:
     """Run on the RTL, and print the clocks beside the model's."""
     if args.dead is not None or args.degraded is not None:
         raise UserError("--rtl: all links work; leave out --dead and --degraded")
-    for option, value, known in (("--format", args.format, FORMATS), ("--hops", args.hops, HOPS)):
+    fmt, hops, errors = args.format or "binary32", args.hops or "binary32", args.errors or 0.0
+    for option, value, known in (("--format", fmt, FORMATS), ("--hops", hops, HOPS)):
         if value not in known:
             raise UserError(f"{option} {value!r}: give one of {', '.join(known)}")
-    if not 0 <= args.errors <= MOST_ERRORS:
-        raise UserError(f"--errors {args.errors:g}: give a rate from 0 to {MOST_ERRORS:g}")
+    require("--errors", errors, 0, MOST_ERRORS)
     if args.chips < 2:
         raise UserError(f"--chips {args.chips}: a collective needs at least 2")
     chip: ChipConfig = args.chip
-    if not chip.link.ports:
-        raise UserError(f"{chip.name} has no link ports (link.ports = 0): use --config ppu810e")
+    link_of(chip)
     calibration = load_calibration(args.calibration)
     request = Request(
         chip=chip,
@@ -206,10 +214,10 @@ def run_rtl(args: argparse.Namespace) -> int:
         chips=args.chips,
         operation=PLANNED[args.op],
         algorithm="auto" if args.algorithm is None else args.algorithm.replace("-", "_"),
-        format=args.format,
-        hops=args.hops,
-        sizes=[0] if args.op == "barrier" else parse_sizes(RTL_SIZES if args.size == SIZES else args.size),
-        bit_errors=args.errors,
+        format=fmt,
+        hops=hops,
+        sizes=_sizes(args, RTL_SIZES),
+        bit_errors=errors,
         build_root=args.build_dir,
     )
     if args.json is not None:
@@ -227,7 +235,7 @@ def run_rtl(args: argparse.Namespace) -> int:
             asdict(one) | {"microseconds": microseconds, "model_clocks": clocks, "difference_percent": apart}
         )
     print(
-        f"{args.op} of {args.format} on {args.topology} of {args.chips} chips of {chip.name}, on the RTL: engines, "
+        f"{args.op} of {fmt} on {args.topology} of {args.chips} chips of {chip.name}, on the RTL: engines, "
         f"routers, ports, a channel of a clock between chips;\nevery chip's memory is the reference's, bit for bit\n"
     )
     print(format_table(headers, rows))

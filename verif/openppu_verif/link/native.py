@@ -136,12 +136,18 @@ class Run:
 
     def check(self) -> None:
         """Raise SimulationError if anything arrived wrong, or did not arrive."""
+        self.check_words()
+        if self.left:
+            on_the_way = sum(flow.packets_in - flow.packets_out - flow.lost for flow in self.flows)
+            raise SimulationError(
+                f"packets did not arrive in time: {on_the_way} that a port has taken, and those that wait before it"
+            )
+
+    def check_words(self) -> None:
+        """Raise SimulationError if anything arrived wrong; what has not arrived may still be on its way."""
         problems = [problem for flow in self.flows for problem in flow.problems]
         if problems:
             raise SimulationError(f"{sum(flow.wrong for flow in self.flows)} wrong words: {'; '.join(problems[:5])}")
-        if self.left:
-            on_the_way = sum(flow.packets_in - flow.packets_out - flow.lost for flow in self.flows)
-            raise SimulationError(f"{on_the_way} packets did not arrive in time")
 
     def share(self, side: str, *, data: bool = False) -> float:
         """Headers and data, or ``data`` alone, from a side, of the raw bits in the measuring window."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from openppu.config import ChipConfig
 from openppu.link.config import FLIT_BYTES, HEADER_BYTES, SKIP_INTERVAL
 
-from openppu_sim.errors import UserError
+from openppu_sim.cycles.link.ports import link_of
 from openppu_sim.report.json_report import SCHEMA, commit, writable, write_json
 from openppu_sim.report.table import Cell, format_table
 
@@ -28,9 +28,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     """Print the rates."""
     chip: ChipConfig = args.chip
-    link = chip.link
-    if not link.ports:
-        raise UserError(f"{chip.name} has no link ports (link.ports = 0): give another --config, or --set link.ports=1")
+    link = link_of(chip)
     if args.json is not None:
         writable(args.json)
     rates = {

@@ -1,17 +1,19 @@
 """What the model takes as given, each figure with its kind and source."""
 
 import json
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from openppu_sim.errors import UserError
+from openppu_sim.errors import UserError, require
 
 PACKAGED = Path(__file__).with_name("calibration.toml")
 KINDS = ("measured", "reported", "assumed")
+LIMITS = {"packet_beats": (1, 4096), "lead_beats": (0, 4096), "tunnel_share": (0.001, 1)}
+"""Of figures that others are divided by, or that become bytes."""
+
 ROW_PREFIX = "calibration "
 """Of the names of a benchmark's rows that give a figure: ``calibration port_clocks``."""
 
@@ -61,7 +63,7 @@ def load_calibration(path: Path | None = None) -> Calibration:
     Raises
     ------
     UserError
-        If it cannot be read, or an entry is unknown, not a number of 0 or more, or of another unit or kind.
+        If it cannot be read, has no entry, or one is unknown, no number within its limits, or of another unit or kind.
     """
     figures = _figures(tomllib.loads(PACKAGED.read_text(encoding="utf-8")), PACKAGED)
     if path is not None:
@@ -78,11 +80,14 @@ def load_calibration(path: Path | None = None) -> Calibration:
 
 def _toml_entries(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        entries = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise UserError(f"{path}: not valid TOML: {error}") from None
+    if not entries:
+        raise UserError(f"{path}: has no figure, which the model could use")
+    return entries
 
 
 def _bench_entries(path: Path) -> dict[str, Any]:
@@ -116,8 +121,9 @@ def _figures(entries: Mapping[str, Any], path: Path) -> dict[str, Figure]:
         if not isinstance(entry, dict) or set(entry) != {"value", "unit", "kind", "source"}:
             raise UserError(f"{path}: {name}: give value, unit, kind and source, and nothing else")
         value = entry["value"]
-        if type(value) not in (int, float) or not math.isfinite(value) or value < 0:
-            raise UserError(f"{path}: {name}.value = {value!r}: give a number of at least 0")
+        if type(value) not in (int, float):
+            raise UserError(f"{path}: {name}.value = {str(value)[:40]!r}: give a number")
+        require(f"{path}: {name}.value =", value, *LIMITS.get(name, (0, 1_000_000_000)))
         if entry["kind"] not in KINDS:
             raise UserError(f"{path}: {name}.kind = {entry['kind']!r}: give one of {', '.join(KINDS)}")
         figures[name] = Figure(name, float(value), str(entry["unit"]), entry["kind"], str(entry["source"]))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from openppu_sim.cycles.link.network import Endpoint, Floats, Graph, Indices
-from openppu_sim.errors import UserError
+from openppu_sim.errors import UserError, require
 
 MOST_TIERS = 3
 
@@ -35,15 +35,12 @@ class Fabric:
     oversubscription: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.gbs < 1e6:
-            raise UserError(f"rail rate {self.gbs:g} GB/s: give more than 0, less than 1,000,000")
-        for name, value in (("interface", self.interface_ns), ("switch", self.switch_ns)):
-            if not 0 <= value < 1e9:
-                raise UserError(f"{name} latency {value / 1e3:g} us: give 0 to 1,000,000")
+        require("rail rate", self.gbs, 0.001, 1_000_000, "GB/s")
+        require("interface latency", self.interface_ns / 1e3, 0, 1_000_000, "us")
+        require("switch latency", self.switch_ns / 1e3, 0, 1_000_000, "us")
         if not 4 <= self.radix <= 4096 or self.radix % 2:
             raise UserError(f"radix {self.radix}: give an even number from 4 to 4,096")
-        if not 1 <= self.oversubscription <= 64:
-            raise UserError(f"oversubscription {self.oversubscription:g}: give 1 to 64")
+        require("oversubscription", self.oversubscription, 1, 64)
 
     def tiers(self, ends: int) -> int:
         """Tiers of switches that so many ends take: 1 to 3.

@@ -12,7 +12,7 @@ from openppu_sim.cycles.link.collective import Estimate, estimates
 from openppu_sim.cycles.link.network import Graph
 from openppu_sim.cycles.link.ports import Ports
 from openppu_sim.cycles.link.topologies import Topology
-from openppu_sim.errors import UserError
+from openppu_sim.errors import UserError, require
 
 
 @dataclass(frozen=True)
@@ -111,14 +111,9 @@ class FaultRates:
     mend_hours: float
 
     def __post_init__(self) -> None:
-        named = {
-            "dead links": self.dead_per_hour,
-            "slow links": self.degraded_per_hour,
-            "hours to mend": self.mend_hours,
-        }
-        for name, value in named.items():
-            if not 0 <= value < math.inf:
-                raise UserError(f"{name} {value:g}: give a number of at least 0")
+        require("dead links", self.dead_per_hour, 0, 1_000_000, "per hour")
+        require("slow links", self.degraded_per_hour, 0, 1_000_000, "per hour")
+        require("hours to mend", self.mend_hours, 0, 1_000_000)
 
     def shares(self, links: int) -> tuple[float, float, float]:
         """Shares of the time in which, of so many links, all are well; one is slow and none dead; one is dead.

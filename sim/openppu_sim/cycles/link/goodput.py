@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from openppu_sim.errors import UserError
+from openppu_sim.errors import require
 
 MOST_EXPONENT = 700.0
 """Beyond this a job practically never gets from one checkpoint to the next."""
@@ -31,12 +31,11 @@ class Failures:
     interval_s: float | None = None
 
     def __post_init__(self) -> None:
-        named = {"failure rate": self.per_card_hour, "checkpoint time": self.checkpoint_s, "restart": self.restart_s}
-        for name, value in named.items():
-            if not 0 <= value < math.inf:
-                raise UserError(f"{name} {value:g}: give a number of at least 0")
-        if self.interval_s is not None and not 0 < self.interval_s < math.inf:
-            raise UserError(f"checkpoint interval {self.interval_s:g} s: give more than 0")
+        require("failure rate", self.per_card_hour, 0, 1_000_000, "per hour")
+        require("checkpoint time", self.checkpoint_s, 0, 1_000_000_000, "s")
+        require("restart", self.restart_s, 0, 1_000_000_000, "s")
+        if self.interval_s is not None:
+            require("checkpoint interval", self.interval_s, 0.001, 1_000_000_000, "s")
 
     def between_s(self, cards: int) -> float:
         """Mean seconds between failures of the job."""

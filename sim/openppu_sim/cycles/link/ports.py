@@ -36,6 +36,19 @@ class Ports:
     tunnel_share: float
 
 
+def link_of(chip: ChipConfig) -> LinkConfig:
+    """The chip's link.
+
+    Raises
+    ------
+    UserError
+        If it has none.
+    """
+    if not chip.link.ports:
+        raise UserError(f"{chip.name} has no link ports (link.ports = 0): give another --config, or --set link.ports=1")
+    return chip.link
+
+
 def ports_of(chip: ChipConfig, calibration: Calibration) -> Ports:
     """The ports of a chip.
 
@@ -44,9 +57,7 @@ def ports_of(chip: ChipConfig, calibration: Calibration) -> Ports:
     UserError
         If it has none.
     """
-    link: LinkConfig = chip.link
-    if not link.ports:
-        raise UserError(f"{chip.name} has no link ports (link.ports = 0): use --config ppu810e")
+    link = link_of(chip)
     clock_ns = 1000 / link.clock_mhz
     clocks = calibration.port_clocks
     clocks += calibration.fec_clocks if link.fec else 0

@@ -12,7 +12,7 @@ from openppu.config import ChipConfig, TileConfig
 from openppu_sim.cycles.link.cluster import Cluster
 from openppu_sim.cycles.link.transformer import Transformer
 from openppu_sim.cycles.tile_fast import predict
-from openppu_sim.errors import UserError
+from openppu_sim.errors import UserError, require
 from openppu_sim.lowering.tile import plan
 
 ACTIVATION_BYTES = 34
@@ -73,16 +73,12 @@ class Job:
 
     def __post_init__(self) -> None:
         for name in ("tensor", "pipeline", "micro", "replica_batch", "interleave"):
-            value = getattr(self, name)
-            if not 1 <= value <= 10**6:
-                raise UserError(f"job: {name.replace('_', '-')} = {value}: give 1 to 1,000,000")
-        if self.global_batch is not None and self.global_batch < 1:
-            raise UserError(f"job: global-batch = {self.global_batch}: give 1 or more")
-        if not 0 < self.utilisation <= 1:
-            raise UserError(f"job: utilisation = {self.utilisation:g}: give more than 0, at most 1")
+            require(f"job: {name.replace('_', '-')} =", getattr(self, name), 1, 1_000_000)
+        if self.global_batch is not None:
+            require("job: global-batch =", self.global_batch, 1, 1_000_000_000)
+        require("job: utilisation =", self.utilisation, 0.0001, 1)
         for name in ("tensor_overlap", "data_overlap"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UserError(f"job: {name.replace('_', '-')} = {getattr(self, name):g}: give 0 to 1")
+            require(f"job: {name.replace('_', '-')} =", getattr(self, name), 0, 1)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from openppu_sim.errors import UserError
+from openppu_sim.errors import UserError, require
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,7 @@ class Transformer:
 
     def __post_init__(self) -> None:
         for name in ("layers", "hidden", "heads", "kv_heads", "inner", "vocabulary", "sequence"):
-            value = getattr(self, name)
-            if not 1 <= value <= 10**7:
-                raise UserError(f"model: {name.replace('_', '-')} = {value:,}: give 1 to 10,000,000")
+            require(f"model: {name.replace('_', '-')} =", getattr(self, name), 1, 10_000_000)
         if self.hidden % self.heads:
             raise UserError(f"model: hidden = {self.hidden} is no multiple of heads = {self.heads}")
         if self.heads % self.kv_heads:

@@ -2,9 +2,11 @@
 
 import argparse
 
+from openppu_sim.cycles.link.ports import link_of
+from openppu_sim.errors import require
 from openppu_sim.report.table import Cell, print_table
 
-from openppu_verif.link.commands import MOST_CLOCKS, clocks_option, link_of, require
+from openppu_verif.link.commands import MOST_CLOCKS, clocks_option
 from openppu_verif.link.figures import LATENCY, RECOVERY, latency, recovery, stream
 
 SIZES = (4096, 1024, 256, 64, 32)
@@ -25,11 +27,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Measure, and print."""
-    config = link_of(args)
+    config = link_of(args.chip)
     require("--clocks", args.clocks, 1000, MOST_CLOCKS)
     rows: list[list[Cell]] = []
     for size in SIZES:
         done = stream(config, size, 0.0, args.build_dir, args.clocks, words=1)
+        done.check()
         payload, data = (min(done.share(side, data=only) for side in "ab") for only in (False, True))
         rows.append([size, 100 * payload, payload * config.raw_gbs, 100 * data, data * config.raw_gbs])
     print(

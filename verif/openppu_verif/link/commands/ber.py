@@ -3,10 +3,11 @@
 import argparse
 from dataclasses import replace
 
-from openppu_sim.errors import UserError
+from openppu_sim.cycles.link.ports import link_of
+from openppu_sim.errors import UserError, require
 from openppu_sim.report.table import Cell, print_table
 
-from openppu_verif.link.commands import MOST_CLOCKS, clocks_option, link_of, require
+from openppu_verif.link.commands import MOST_CLOCKS, clocks_option
 from openppu_verif.link.figures import FLITS_ROUND, delay_words, stream
 
 RATES = "0,1e-7,1e-6,1e-5,1e-4"
@@ -21,7 +22,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "ber",
         help="measure goodput by bit error rate on two ports of the RTL",
         description="Build a port of the chip's link, join two of them by lanes with wrong bits both ways, and measure "
-        "the flit payload that arrives, of the raw bits, by bit error rate. Every packet is compared.",
+        "the flit payload that arrives, of the raw bits, by bit error rate. Every packet is compared. Where packets "
+        "are still on their way long after, the port does not get on at that rate, and the line says `stuck`.",
     )
     parser.add_argument("--rates", default=RATES, metavar="R,R...", help=f"bit error rates (default: {RATES})")
     parser.add_argument(
@@ -36,7 +38,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Measure, and print."""
-    config = link_of(args)
+    config = link_of(args.chip)
     require("--clocks", args.clocks, 1000, MOST_CLOCKS)
     require("--round-trip", args.round_trip, 1, 100)
     rates = [_rate(text) for text in args.rates.split(",")]
@@ -52,13 +54,20 @@ def run(args: argparse.Namespace) -> int:
         for rate in rates:
             done = stream(port, 4096, rate, args.build_dir, args.clocks, words=words)
             share = min(done.share(side) for side in "ab")
-            rows.append([retry, f"{rate:g}", done.window_wrong_bits, share, share * config.raw_gbs])
+            rate_text = f"{rate:g}, stuck" if done.left else f"{rate:g}"
+            rows.append([retry, rate_text, done.window_wrong_bits, share, share * config.raw_gbs])
     print(
         f"{args.chip.name}: a port of {config.lanes} lanes x {config.lane_bits} bits, "
         f"{'with' if config.fec else 'without'} FEC, CRC-{config.crc_bits}; a round trip of about {args.round_trip} "
         f"flits; {args.clocks:,} clocks a row\n"
     )
     print_table(["retry", "bit error rate", "wrong bits", "goodput of raw", "GB/s one way"], rows)
+    flits = min(config.window, config.credits)
+    if flits <= args.round_trip:
+        print(
+            f"\nlink.window = {config.window}, link.credits = {config.credits}: a channel alone has {flits} flits on "
+            f"their way, of the {args.round_trip} that the round trip takes"
+        )
     return 0
 
 

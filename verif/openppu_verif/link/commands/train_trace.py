@@ -4,9 +4,10 @@ import argparse
 
 from openppu.link.config import CHANNELS
 from openppu.link.training import State
+from openppu_sim.cycles.link.ports import link_of
+from openppu_sim.errors import require
 from openppu_sim.report.table import Cell, print_table
 
-from openppu_verif.link.commands import link_of, require
 from openppu_verif.link.native import DARK, NO_TRAFFIC, SIDES, Faults, Lane, Traffic, build_port
 from openppu_verif.link.native import run as run_ports
 
@@ -30,7 +31,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Run, and print the trace."""
-    config = link_of(args)
+    config = link_of(args.chip)
     require("--clocks", args.clocks, 1, MOST_TRACED)
     require("--skew", args.skew, 0, 64)
     require("--errors", args.errors, 0, 0.01)
@@ -53,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
         drain=0,
         note=["physical.state", "physical.send_width"],
     )
+    done.check_words()
     now = dict.fromkeys((f"{side}.physical.{name}" for side in SIDES for name in ("state", "send_width")), 0)
     rows: list[list[Cell]] = []
     for clock, name, value in done.notes:
