@@ -190,16 +190,10 @@ def clock_row(part: str, name: str, entries: int, folder: Path) -> dict[str, Any
         placed = place(top, folder=folder, seed=SEED, target=TARGET, seconds=CLOCK_SECONDS)
     return {
         "name": f"{part} {name} {entries}",
-        "value": round(placed.fmax, 2),
-        "unit": "MHz",
         "part": part,
         "config": name,
         "entries": entries,
-        **placed.used,
-        "from": placed.start,
-        "to": placed.end,
-        "logic_ns": round(placed.logic, 2),
-        "routing_ns": round(placed.routing, 2),
+        **placed.row(),
         "command": CLOCK_COMMAND,
     }
 

@@ -208,14 +208,8 @@ def clock_row(name: str, folder: Path) -> dict[str, Any]:
         placed = place(top, folder=folder, seed=SEED, target=TARGET, seconds=CLOCK_SECONDS)
     return {
         "name": f"port {name}",
-        "value": round(placed.fmax, 2),
-        "unit": "MHz",
         "port": name,
-        **placed.used,
-        "from": placed.start,
-        "to": placed.end,
-        "logic_ns": round(placed.logic, 2),
-        "routing_ns": round(placed.routing, 2),
+        **placed.row(),
         "command": CLOCK_COMMAND,
     }
 

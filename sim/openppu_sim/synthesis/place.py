@@ -36,6 +36,18 @@ class Placement:
     routing: float
     used: dict[str, int]
 
+    def row(self) -> dict[str, Any]:
+        """What a report's row says of it."""
+        return {
+            "value": round(self.fmax, 2),
+            "unit": "MHz",
+            **self.used,
+            "from": self.start,
+            "to": self.end,
+            "logic_ns": round(self.logic, 2),
+            "routing_ns": round(self.routing, 2),
+        }
+
 
 def place(top: str, *, folder: Path, seed: int, target: float, seconds: float | None = None) -> Placement:
     """Place and route ``<top>.netlist.json`` in ``folder``; what the same one gave before is taken again.

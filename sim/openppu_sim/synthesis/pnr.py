@@ -57,7 +57,7 @@ def row(design: Design, placements: dict[int, Placement]) -> dict[str, Any]:
     """The report's row of a design: the best seed's figures, and what the others reached."""
     seed, best = max(placements.items(), key=lambda item: item[1].fmax)
     clocks = [placement.fmax for placement in placements.values()]
-    result: dict[str, Any] = {"name": design.name, "value": round(best.fmax, 2), "unit": "MHz"}
+    result: dict[str, Any] = {"name": design.name, **best.row()}
     if design.goal:
         result |= {"goal": design.target, "better": "higher"}
     return result | {
@@ -65,11 +65,6 @@ def row(design: Design, placements: dict[int, Placement]) -> dict[str, Any]:
         "each_seed": ", ".join(f"{clock:.1f}" for clock in clocks),
         "median": round(median(clocks), 2),
         "seeds": len(clocks),
-        **best.used,
-        "from": best.start,
-        "to": best.end,
-        "logic_ns": round(best.logic, 2),
-        "routing_ns": round(best.routing, 2),
         "device": f"LFE5{DEVICE[:-4].upper()}-85F, {PACKAGE}, speed grade {SPEED_GRADE}",
         "command": f"{COMMAND} --seeds {len(clocks)} --only '{design.name.removeprefix('tile ')}'",
     }
