@@ -246,12 +246,13 @@ def test_every_rule_has_a_case_that_fires_it(build_root: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
-        ([[0, 1, 2]], r"shape \(1, 3\): give \(n, 4\): memory clock, command, pseudo-channel, bank"),
-        ([[9, 1, 0, 0], [8, 1, 0, 1]], "not in order of time, from memory clock 0 on"),
-        ([[-1, 1, 0, 0]], "not in order of time"),
-        ([[0, 99, 0, 0]], "command 99"),
-        ([[0, 1, 2, 0]], "pseudo-channel 2: give 0 to 1"),
-        ([[0, 1, 0, 5], [0, 1, 0, -1]], "bank -1"),
+        ([[0, 1, 2]], r"shape \(1, 3\): give \(n, 5\): memory clock, command, pseudo-channel, bank, operand"),
+        ([[9, 1, 0, 0, 0], [8, 1, 0, 1, 0]], "not in order of time, from memory clock 0 on"),
+        ([[-1, 1, 0, 0, 0]], "not in order of time"),
+        ([[0, 99, 0, 0, 0]], "command 99"),
+        ([[0, 1, 2, 0, 0]], "pseudo-channel 2: give 0 to 1"),
+        ([[0, 1, 0, 5, 0], [0, 1, 0, -1, 0]], "bank -1"),
+        ([[0, 14, 0, 5, 256]], "operand 256: give 0 to 255"),
     ],
 )
 def test_what_is_no_list_of_commands_is_refused(rows: list[list[int]], told: str, build_root: Path) -> None:
@@ -260,5 +261,5 @@ def test_what_is_no_list_of_commands_is_refused(rows: list[list[int]], told: str
         checker.run_array(np.array(rows))
     with pytest.raises(ValueError, match="time does not go back"):
         checker.advance(-1)
-    checker.run_array(np.zeros((0, 4), np.int64))
+    checker.run_array(np.zeros((0, 5), np.int64))
     assert (checker.now, checker.total) == (0, 0)

@@ -9,8 +9,8 @@ from amaranth.sim import Simulator
 from openppu.config import load
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.controller import Controller
+from openppu.hbm.mode_registers import MODE_REGISTERS
 from openppu.hbm.registers import registers
-from openppu.hbm.startup import MODE_REGISTERS
 from openppu.hbm.status import PowerUp
 from openppu.section import ConfigError
 from openppu.verilog import emit

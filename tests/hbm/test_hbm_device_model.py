@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from openppu.hbm.device import DEVICES, Timing, device, organisation
 from openppu_verif.hbm.device import ColumnSlot, Device, Drive, RowSlot, Word, column_slot, row_slot
+from openppu_verif.hbm.mode_rules import Driven, obeyed
 
 T = device("HBM2E_3200").timing
 ALL = 0xFFFFFFFF
@@ -22,9 +24,11 @@ def pattern(seed: int) -> Word:
 class Bus:
     """Drives a device: commands at given clocks, and notes what comes back."""
 
-    def __init__(self, build_root: Path, timing: Timing = T, height: int = 8, initialised: bool = True):
+    def __init__(self, build_root: Path, timing: Timing = T, driven: Driven | None = None, initialised: bool = True):
         self.timing = timing
-        self.device = Device(timing, organisation(height), build_root, initialised=initialised)
+        self.device = Device(
+            organisation(8), build_root, driven=(driven or Driven(timing=timing)) if initialised else None
+        )
         self.clock = 0
         self.up = initialised
         self.words: dict[tuple[int, int], tuple[Word, int]] = {}  # clock, PC: word, mask
@@ -71,7 +75,7 @@ class Bus:
     def read(self, pc: int, bank: int, column: int, command: str = "RD") -> tuple[int, bytes]:
         """Clocks from the command to its word, and the word."""
         start = self.clock
-        self.tick(columns={pc: column_slot(command, bank, column)}, clocks=30)
+        self.tick(columns={pc: column_slot(command, bank, column)}, clocks=40)
         (clock, from_pc, word), *rest = self.reads
         assert from_pc == pc
         assert not rest
@@ -127,13 +131,42 @@ def test_rows_banks_and_pcs_are_apart_and_untouched_memory_is_zero(bus: Bus) -> 
     assert not bus.device.problems
 
 
-def test_masked_bytes_keep_their_value(bus: Bus) -> None:
+def test_masked_bytes_keep_their_value(build_root: Path) -> None:
+    bus = Bus(build_root, driven=Driven(timing=T, ecc=False))
     bus.activate(0, 2, 9)
     bus.write(0, 2, 0, pattern(1))
     bus.write(0, 2, 0, pattern(2), mask=0x0000FF01)
     old, new = bytes(pattern(1)), bytes(pattern(2))
     expected = bytes(new[i] if i == 0 or 8 <= i < 16 else old[i] for i in range(32))
-    assert bus.read(0, 2, 0)[1][:32] == expected
+    assert bus.read(0, 2, 0)[1] == expected + bytes(4), "the mask's wires carry no check bits"
+    assert not bus.device.problems
+
+
+def test_a_mask_is_told_where_its_wires_carry_check_bits(bus: Bus) -> None:
+    bus.activate(0, 2, 9)
+    bus.write(0, 2, 0, pattern(1), mask=0xFF)
+    assert "a masked word to PC 0: masks are off" in bus.device.problems[0]
+    assert bus.read(0, 2, 0)[1] == bytes(pattern(1))
+
+
+@pytest.mark.parametrize(("rl", "wl"), [(2, 4), (33, 8), (34, 9), (37, 10), (63, 16)])
+def test_data_come_and_go_by_the_latencies_in_the_mode_registers(rl: int, wl: int, build_root: Path) -> None:
+    timing = replace(T, RL=rl, WL=wl, tRTW=80)
+    bus = Bus(build_root, timing, initialised=False)
+    bus.up = True
+    for number, value in enumerate(obeyed(Driven(timing=timing))):
+        bus.tick(columns={0: column_slot("MRS", number, operand=value)})
+    bus.activate(1, 2, 9)
+    bus.write(1, 2, 3, pattern(1))
+    assert bus.read(1, 2, 3) == (math.ceil((1 + rl + 2) / 2), bytes(pattern(1)))
+    assert not bus.device.problems
+
+
+def test_without_parity_nothing_is_lost(build_root: Path) -> None:
+    bus = Bus(build_root, driven=Driven(timing=T, parity=False))
+    bus.device.spoil_command(column_bus=False)
+    bus.activate(0, 1, 2)
+    assert (bus.lost, bus.alarms, bus.device.is_open(0, 1)) == (0, [], True)
 
 
 def test_memory_is_loaded_and_dumped_without_the_bus(bus: Bus) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from openppu.hbm.config import ChannelConfig
-from openppu.hbm.device import device, organisation
+from openppu.hbm.device import organisation
 from openppu.hbm.settings import Settings
 from openppu_sim.errors import SimulationError
 from openppu_verif.hbm.device import Device
@@ -80,7 +80,7 @@ def test_a_fault_that_is_none_ends_the_run(name: str, values: list[int], message
 
 def test_the_largest_memory_is_loaded_and_dumped_all_over(build_root: Path) -> None:
     of = organisation(12)
-    memory = Device(device("HBM2E_3200").timing, of, build_root)
+    memory = Device(of, build_root)
     rng = np.random.default_rng(3)
     held = {}
     for pc, bank, row in [

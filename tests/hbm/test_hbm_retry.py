@@ -10,6 +10,7 @@ import pytest
 from openppu.config import ConfigError
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.device import DEVICES, device
+from openppu.hbm.mode_registers import encoded, first_values
 from openppu.hbm.retry import MOST_RETRIES
 from openppu.hbm.settings import Mapping, Page, Refresh, Settings
 from openppu_verif.hbm.memory_file import ADDRESS_ERROR_CLOCKS
@@ -108,14 +109,22 @@ def test_a_channel_gives_up_after_too_many_errors_in_a_row(executable: Path) -> 
     assert measured.wrong == 0, measured.complaints
 
 
-def test_errors_are_noticed_as_lost_words_if_no_retry_is_set(executable: Path) -> None:
+def test_without_retry_the_memory_has_no_parity_and_takes_every_command(executable: Path) -> None:
+    measured = measure(executable, [(1000, COLUMN_BUS, 0)], replace(SETTINGS, parity_latency=0))
+    measured.check()
+    assert not measured.lost_commands
+
+
+def test_errors_that_no_retry_mends_are_noticed_as_lost_words(executable: Path) -> None:
+    parity = encoded(first_values(CONFIG, SETTINGS.timing, parity=True))
     measured = measure(
         executable,
         [(1000, COLUMN_BUS, 0)],
-        replace(SETTINGS, parity_latency=0),
+        replace(SETTINGS, parity_latency=0, modes=parity),
         replace(BUSY, reads=1.0),
         most_violations=WHATEVER,
     )
+    assert measured.rules["mode_command_parity"] == 1
     assert measured.error_beats > 0
     assert measured.lost_or_stray == 1
 

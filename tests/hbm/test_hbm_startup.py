@@ -4,17 +4,18 @@ from itertools import pairwise
 from typing import Any
 
 from amaranth.sim import Simulator
+from openppu.hbm.mode_registers import MODE_REGISTERS
 from openppu.hbm.settings import Settings
-from openppu.hbm.startup import MODE_REGISTERS, Startup
+from openppu.hbm.startup import Startup
 
 CLOCKS, TRAINING = 5, 9
 
 
 def test_startup_waits_trains_and_sets_every_mode_register_once() -> None:
     startup = Startup(clocks=CLOCKS)
-    settings = Settings()
+    settings = Settings(modes=tuple(range(200, 216)))
     times: dict[str, int] = {}
-    modes: list[tuple[int, int]] = []
+    modes: list[tuple[int, int, int]] = []
 
     async def bench(ctx: Any) -> None:
         ctx.set(startup.settings, settings.values())
@@ -23,7 +24,7 @@ def test_startup_waits_trains_and_sets_every_mode_register_once() -> None:
                 if ctx.get(getattr(startup, name)):
                     times.setdefault(name, clock)
             if ctx.get(startup.mrs):
-                modes.append((clock, ctx.get(startup.register)))
+                modes.append((clock, ctx.get(startup.register), ctx.get(startup.operand)))
             ctx.set(startup.init_complete, clock >= times.get("init_start", clock) + TRAINING)
             if "enable" in times:
                 break
@@ -37,6 +38,6 @@ def test_startup_waits_trains_and_sets_every_mode_register_once() -> None:
     assert times["cke"] - times["reset_n"] >= CLOCKS
     assert times["init_start"] - times["cke"] >= CLOCKS
     assert modes[0][0] - times["init_start"] >= TRAINING
-    assert [register for _, register in modes] == list(range(MODE_REGISTERS))
-    clocks = [clock for clock, _ in modes] + [times["enable"]]
+    assert [each[1:] for each in modes] == [(register, 200 + register) for register in range(MODE_REGISTERS)]
+    clocks = [clock for clock, _, _ in modes] + [times["enable"]]
     assert min(2 * (b - a) for a, b in pairwise(clocks)) >= settings.timing.tMRD

@@ -107,7 +107,7 @@ def test_a_word_can_be_filled_in_every_cycle() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wl", "ecc"), [(4, "secded"), (5, "none"), (8, "symbol"), (9, "secded"), (30, "none"), (31, "symbol")]
+    ("wl", "ecc"), [(4, "secded"), (5, "none"), (8, "symbol"), (9, "secded"), (15, "none"), (16, "symbol")]
 )
 def test_words_are_at_the_phy_in_time(wl: int, ecc: str) -> None:
     config = ChannelConfig(writes=8, ecc=ecc)

@@ -186,6 +186,6 @@ class Channel(wiring.Component):
             m.d.comb += [
                 phy.column[0].command.eq(ColumnCommand.MRS),
                 phy.column[0].bank.eq(startup.register),
-                phy.column[0].operand.eq(0),
+                phy.column[0].operand.eq(startup.operand),
             ]
         return m

@@ -7,6 +7,7 @@ JESD235D, which is not at hand, so no code here is a pin's.
 from amaranth.lib import data, enum
 
 from openppu.hbm.device import Organisation
+from openppu.hbm.mode_registers import MODE_BITS
 
 
 class RowCommand(enum.Enum, shape=4):
@@ -58,6 +59,6 @@ def column_slot_layout(organisation: Organisation) -> data.StructLayout:
             "command": ColumnCommand,
             "bank": range(organisation.banks),
             "column": range(organisation.columns),
-            "operand": 8,
+            "operand": MODE_BITS,
         }
     )

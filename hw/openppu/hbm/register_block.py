@@ -46,7 +46,7 @@ class Registers(wiring.Component):
             {
                 "requests": In(stream.Signature(access_layout(ADDRESS_BITS))),
                 "responses": Out(stream.Signature(answer_layout())),
-                "settings": Out(settings_layout(), init=self.start.settings.values()),
+                "settings": Out(settings_layout(), init=self.start.settings.values(config)),
                 "control": Out(control_layout(config), init=control),
                 "clear": Out(1),
                 "start_test": Out(1),

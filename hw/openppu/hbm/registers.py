@@ -14,7 +14,8 @@ from amaranth.lib import data
 
 from openppu.common.register_map import Register, c_header, field_registers, markdown_row
 from openppu.hbm.config import ChannelConfig
-from openppu.hbm.settings import Settings, limits, settings_layout
+from openppu.hbm.mode_registers import MODE_NAMES, first_values, mode_fields
+from openppu.hbm.settings import GROUPS, limits, settings_layout
 from openppu.hbm.status import PowerUp, control_layout, counted_layout, status_layout
 
 ADDRESS_BITS = 12
@@ -23,7 +24,7 @@ ADDRESS_BITS = 12
 IDENTITY = 0x48424D32
 """What register ``identity`` reads: "HBM2" in ASCII."""
 
-_BUILD, _CONTROL, _TIMING, _POLICY = 0x000, 0x080, 0x100, 0x200
+_BUILD, _CONTROL, _TIMING, _POLICY, _MODES = 0x000, 0x080, 0x100, 0x200, 0x280
 _COUNTERS = {"pc0": 0x300, "pc1": 0x400, "latency": 0x500, "power": 0x580}
 _STATUS = {"errors0": 0x600, "errors1": 0x640, "found": 0x6C0, "scrub": 0x740}
 _TEST = 0x680
@@ -187,16 +188,33 @@ that, and while `run` is 0, zero. The logs of errors, `errors0` and `errors1`, s
 written to `clear`. The registers of `test` are the next self-test's command; `found` is the record of the last one,
 whole when `idle` is 1.
 
+`modes` is what the initialisation writes into the memory's mode registers; [their fields](#mode-registers) stand below.
+After a reset they agree with the timing and with what was built. Who changes `timing.RL`, `WL`, `tWR`, `tRAS`, `tRP` or
+`parity_latency` (0 or not) changes them, too: the hardware does not compare them.
+
 The reset values and widths below are those of the default configuration.
 
 | offset | register | bits | access | reset | allowed | meaning |
 |---|---|---|---|---|---|---|"""
 
 
+_MODE_FIELDS = """
+## Mode registers
+
+What the fields of `modes` mean, and what they hold after a reset of the default configuration (`ecc`: a code against
+wrong bits was built; `parity`: commands of wrong parity are sent again and `parity_latency` is not 0; others: the time
+of that name, and where it is longer than the field holds, the longest). The table, with what its sources are, is
+`hw/openppu/hbm/devices/mode_registers.toml`; `openppu.hbm.mode_registers` puts values together. "Unverified" is what
+only one public source says; no data sheet was at hand.
+
+| field | bits | values | first | meaning | source |
+|---|---|---|---|---|---|"""
+
+
 def registers(config: ChannelConfig, start: PowerUp | None = None) -> list[Register]:
     """All registers of a controller, by offset."""
     start = start or PowerUp()
-    found = [*_build(config), *_control(config, start), *_settings(start.settings)]
+    found = [*_build(config), *_control(config, start), *_settings(config, start)]
     for group, base in _COUNTERS.items():
         if group in counted_layout().members:
             found += _fields(counted_layout()[group].shape, ("counted", group), base)
@@ -261,25 +279,38 @@ def _control(config: ChannelConfig, start: PowerUp) -> Iterator[Register]:
         yield Register(offset=_CONTROL + 4 * at, **{"source": ("status", row["name"])} | row)
 
 
-def _settings(settings: Settings) -> Iterator[Register]:
-    """Timing and policies."""
-    layout, reset, allowed = settings_layout(), settings.values(), limits()
-    for base, group, path, start in (
+def _settings(config: ChannelConfig, start: PowerUp) -> Iterator[Register]:
+    """Timing, mode registers and policies."""
+    layout, reset, allowed = settings_layout(), start.settings.values(config), limits()
+    meanings = _MEANING | {name: _mode_meaning(number) for number, name in enumerate(MODE_NAMES)}
+    for base, group, path, values in (
         (_TIMING, layout["timing"].shape, ("settings", "timing"), reset["timing"]),
+        (_MODES, layout["modes"].shape, ("settings", "modes"), reset["modes"]),
         (_POLICY, layout, ("settings",), reset),
     ):
-        for at, name in enumerate(name for name in group.members if name != "timing"):
+        for at, name in enumerate(name for name in group.members if name not in GROUPS):
             yield Register(
                 name=".".join((*path[1:], name)),
                 offset=base + 4 * at,
                 bits=group[name].width,
                 source=(*path, name),
                 writable=True,
-                reset=int(start[name]),
+                reset=int(values[name]),
                 allowed=allowed[name],
                 held=True,
-                meaning=_MEANING[name],
+                meaning=meanings[name],
             )
+
+
+def _mode_meaning(number: int) -> str:
+    """The fields of a mode register."""
+    parts = [
+        f"{field.name} ({part})"
+        for field in mode_fields().values()
+        for part in field.where.split(", ")
+        if part.startswith(f"MR{number}[")
+    ]
+    return "the device's mode register: " + (", ".join(parts).replace(f"MR{number}", "") or "reserved")
 
 
 def _fields(layout: data.StructLayout, source: tuple[str, ...], base: int) -> Iterator[Register]:
@@ -313,6 +344,13 @@ def page(config: ChannelConfig) -> str:
         reset = f"{r.reset:#x}" if r.name == "identity" else ""
         unit = ", CK" if r.name.startswith("timing.") else ""
         lines.append(markdown_row(r, choices=_choices(r), reset=reset, unit=unit))
+    lines.append(_MODE_FIELDS)
+    held = first_values(config, PowerUp().settings.timing, parity=False)
+    for each in mode_fields().values():
+        first = f"{held[each.name]}" + (f", as `{each.value}`" if isinstance(each.value, str) else "")
+        source = each.source + ("" if each.verified else "; unverified")
+        allowed = f"{each.values[0]} to {each.values[-1]}"
+        lines.append(f"| {each.name} | {each.where} | {allowed} | {first} | {each.meaning} | {source} |")
     return "\n".join(lines) + "\n"
 
 

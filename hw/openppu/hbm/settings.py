@@ -7,8 +7,10 @@ from typing import Any
 from amaranth.lib import data, enum
 
 from openppu.config import ConfigError
+from openppu.hbm.config import ChannelConfig
 from openppu.hbm.device import BURST, TIMING_BITS, Timing, device
 from openppu.hbm.hammer_table import least_threshold
+from openppu.hbm.mode_registers import MODE_BITS, MODE_NAMES, encoded, first_values, mode_fields
 from openppu.hbm.stacks import HbmConfig
 
 
@@ -39,14 +41,19 @@ class Refresh(enum.Enum, shape=1):
 MOST_PARITY_LATENCY = 7
 
 _LONG = (1 << TIMING_BITS) - 1
-_MOST = {"RL": 63, "WL": 31, "tRC": 1000, "tRFCSB": 1000} | dict.fromkeys(("tREFI", "tRFC", "tXS", "tMRD"), _LONG)
+_MOST = {"RL": 63, "WL": mode_fields()["WL"].values[-1], "tRC": 1000, "tRFCSB": 1000}
+_MOST |= dict.fromkeys(("tREFI", "tRFC", "tXS", "tMRD"), _LONG)
 _MOST_OTHER = 240
 """The rest are summed, up to four of them, into counters of ten bits."""
 
-_LEAST = {"WL": 4, "tCCDS": BURST, "tCCDL": BURST, "tCCDR": BURST}
-"""`openppu.hbm.write_path` takes two clocks to fetch a word; the rest are at least 1."""
+_LEAST = {name: mode_fields()[name].values[0] for name in ("RL", "tWR", "tRAS", "tRP")}
+_LEAST |= {"WL": 4, "tCCDS": BURST, "tCCDL": BURST, "tCCDR": BURST}
+"""What a mode register holds at least. `openppu.hbm.write_path` takes two clocks to fetch a word. The rest: 1."""
 
 SCRUB_INTERVAL_BITS = 24
+
+GROUPS = ("timing", "modes")
+"""Settings that are many."""
 
 _ALLOWED = {
     "write_high": range(1, 128),
@@ -99,6 +106,8 @@ class Settings:
         How far away rows are still neighbours.
     parity_latency : int, 0 to 7
         Controller clocks from a command on the bus to the PHY's ``address_error`` for it; 0: such errors are ignored.
+    modes : tuple of 16 int, optional
+        The device's mode registers; by default what the others and the channel's features ask for.
 
     Raises
     ------
@@ -125,6 +134,7 @@ class Settings:
     hammer_window: int = 8192
     hammer_reach: int = 1
     parity_latency: int = 0
+    modes: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         for name, value in asdict(self.timing).items():
@@ -140,6 +150,10 @@ class Settings:
         for name, kind in _KINDS.items():
             if not isinstance(value := getattr(self, name), kind):
                 raise ConfigError(f"settings.{name} = {value!r}: give a {kind.__name__}")
+        if self.modes is not None and (
+            len(self.modes) != len(MODE_NAMES) or not all(0 <= each < 1 << MODE_BITS for each in self.modes)
+        ):
+            raise ConfigError(f"settings.modes = {self.modes}: give {len(MODE_NAMES)} numbers from 0 to 255")
         t, late = self.timing, self.parity_latency
         known = min(t.tRCDRD + 1, t.tRCDWR + 1, t.tRP, t.RL + BURST + 2 * self.read_delay - 2) // 2 - 2
         if late and late > known:
@@ -148,9 +162,15 @@ class Settings:
                 "that depends on a lost one"
             )
 
-    def values(self) -> dict[str, Any]:
-        """As a constant of `settings_layout`."""
-        flat = asdict(self)
+    def mode_registers(self, config: ChannelConfig) -> tuple[int, ...]:
+        """What the device's mode registers hold behind such a channel."""
+        parity = config.retry and self.parity_latency > 0
+        return encoded(first_values(config, self.timing, parity=parity)) if self.modes is None else self.modes
+
+    def values(self, config: ChannelConfig | None = None) -> dict[str, Any]:
+        """As a constant of `settings_layout`, for such a channel."""
+        registers = self.mode_registers(config or ChannelConfig())
+        flat = asdict(self) | {"modes": dict(zip(MODE_NAMES, registers, strict=True))}
         return {name: value.value if isinstance(value, Enum) else value for name, value in flat.items()}
 
 
@@ -171,6 +191,7 @@ def settings_layout() -> data.StructLayout:
     return data.StructLayout(
         {
             "timing": data.StructLayout({name: TIMING_BITS for name in Timing.__dataclass_fields__}),
+            "modes": data.StructLayout(dict.fromkeys(MODE_NAMES, MODE_BITS)),
             "mapping": Mapping,
             "hash_banks": 1,
             "page": Page,
@@ -193,11 +214,12 @@ def settings_layout() -> data.StructLayout:
 
 
 def limits() -> dict[str, range]:
-    """The values that a controller takes, by the setting's name, in the order of `settings_layout`, timing first."""
+    """The values that a controller takes, by the setting's name, in the order of `settings_layout`."""
     allowed = {
         name: range(_LEAST.get(name, 1), _MOST.get(name, _MOST_OTHER) + 1) for name in Timing.__dataclass_fields__
     }
+    allowed |= dict.fromkeys(MODE_NAMES, range(1 << MODE_BITS))
     for name, shape in settings_layout().members.items():
-        if name != "timing":
+        if name not in GROUPS:
             allowed[name] = _ALLOWED.get(name, range(2 if isinstance(shape, int) else len(shape)))
     return allowed

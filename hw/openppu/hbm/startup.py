@@ -4,12 +4,11 @@ from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from openppu.hbm.mode_registers import MODE_BITS, MODE_REGISTERS
 from openppu.hbm.settings import settings_layout
 
 RESET_CLOCKS = 16
 """Clocks with reset_n low, and again with only CKE low, and again before the training: as few as a simulation likes."""
-
-MODE_REGISTERS = 16
 
 
 class Startup(wiring.Component):
@@ -30,8 +29,8 @@ class Startup(wiring.Component):
         The training; as in `openppu.hbm.phy.PhySignature`.
     lost : In(1)
         The device did not take the last mode register, ``parity_latency`` clocks ago.
-    mrs, register : Out(1), Out(4)
-        That mode register is set, to zero, in this clock.
+    mrs, register, operand : Out(1), Out(4), Out(8)
+        That mode register is set, to ``settings.modes``, in this clock.
     enable : Out(1)
     """
 
@@ -47,6 +46,7 @@ class Startup(wiring.Component):
                 "lost": In(1),
                 "mrs": Out(1),
                 "register": Out(range(MODE_REGISTERS)),
+                "operand": Out(MODE_BITS),
                 "enable": Out(1),
             }
         )
@@ -55,7 +55,10 @@ class Startup(wiring.Component):
         m = Module()
         wait = Signal(range(max(self.clocks + 1, 1 << 16)))
         over = Signal()
-        m.d.comb += over.eq(wait >= self.clocks)
+        m.d.comb += [
+            over.eq(wait >= self.clocks),
+            self.operand.eq(self.settings.modes.as_value().word_select(self.register, MODE_BITS)),
+        ]
         m.d.sync += wait.eq(wait + 1)
         with m.FSM():
             with m.State("reset"):

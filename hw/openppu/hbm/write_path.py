@@ -7,13 +7,14 @@ from amaranth.lib.wiring import In, Out
 from openppu.hbm import phy
 from openppu.hbm.config import GRANULE, ChannelConfig
 from openppu.hbm.error_code import POISON, check_bits
+from openppu.hbm.mode_registers import mode_fields
 from openppu.hbm.settings import settings_layout
 from openppu.hbm.write_buffer import MASK_BITS, slot_layout
 
 FETCH = 2
 """Clocks from naming a word to having it at the PHY, and so the least ``WL // 2``."""
 
-MOST = 15
+MOST = mode_fields()["WL"].values[-1] // 2
 """The most clocks that ``WL // 2`` may be."""
 
 
@@ -27,7 +28,7 @@ class WritePath(wiring.Component):
 
     Those of a poisoned word are inverted by `POISON`.
 
-    Latency: ``WL // 2`` clocks from ``issue`` to ``write``, 2 to 15. Throughput: one word a cycle.
+    Latency: ``WL // 2`` clocks from ``issue`` to ``write``, 2 to 8. Throughput: one word a cycle.
 
     Members
     -------

@@ -47,7 +47,7 @@ void add(uint64_t& sum, const native::Pin& pin) {
 class Memory {
  public:
   Memory(const native::Model& model, const std::string& name, const native::Parameters& given, bool checks)
-      : bus_(given), device_(hbm::organisation_of(given), false), checker_(hbm::Table(hbm::joined(given.all("table")))),
+      : bus_(given), device_(hbm::organisation_of(given)), checker_(hbm::Table(hbm::joined(given.all("table")))),
         checks_(checks), row_(model.port(name + "row")), column_(model.port(name + "column")),
         write_(model.port(name + "write")), write_mask_(model.port(name + "write_mask")),
         write_valid_(model.port(name + "write_valid")), read_(model.port(name + "read")),
@@ -99,7 +99,9 @@ class Memory {
     for (int slot = 0; slot < 2; ++slot) {
       const hbm::ColumnSlot& column = drive.column[slot];
       const hbm::RowSlot& row = drive.row[slot];
-      if (!(lost >> slot & 4)) checker_.command(static_cast<hbm::Command>(column.command), slot, column.bank);
+      if (!(lost >> slot & 4)) {
+        checker_.command(static_cast<hbm::Command>(column.command), slot, column.bank, column.operand);
+      }
       if (!(lost >> slot & 1)) checker_.command(static_cast<hbm::Command>(row.command), row.pc, row.bank);
       checker_.advance(1);
     }

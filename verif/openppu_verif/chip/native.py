@@ -205,7 +205,7 @@ class Session:
         link, channels = chip.link, chip.hbm.stacks * chip.hbm.channels
         settings = first_settings(chip.hbm)
         lines = [
-            *memory_lines(chip.hbm.channel.organisation, settings),
+            *memory_lines(chip.hbm.channel, settings),
             *(f"chips {self.chips}", f"channels {channels}", f"ports {link.ports}", f"checks {int(checks)}"),
             *(f"clock {name} {round(FEMTOSECONDS / rate)}" for name, rate in chip.clock_rates.items()),
             f"lanes {link.lanes if link.ports else 0}",

@@ -126,7 +126,7 @@ Bench::Bench(const Factory& factory, const Parameters& given)
       background_(given.numbers("check_columns")),
       mapping_(mapping_of(given.numbers("mapping"))),
       checker_(Table(joined(given.all("table")))),
-      device_(organisation_of(given), false),
+      device_(organisation_of(given)),
       row_watch_(hammer_limits_of(given.numbers("hammer"))),
       pairs_(BANKS_PER_GROUP, GROUPS),
       bus_(given),
@@ -308,11 +308,11 @@ void Bench::memory_clock() {
     const RowSlot& row = drive.row[slot];
     lost_[column.command] += lost >> (2 + slot) & 1;
     lost_[row.command] += lost >> slot & 1;
-    auto happens = [&](int what, int pc, int bank) {
-      checker_.command(static_cast<Command>(what), pc, bank);
+    auto happens = [&](int what, int pc, int bank, int operand = 0) {
+      checker_.command(static_cast<Command>(what), pc, bank, operand);
       pairs_.command(static_cast<Command>(what), pc, bank);
     };
-    if (!(lost >> slot & 4)) happens(column.command, slot, column.bank);
+    if (!(lost >> slot & 4)) happens(column.command, slot, column.bank, column.operand);
     if (!(lost >> slot & 1)) happens(row.command, row.pc, row.bank);
     if (!(lost >> slot & 1) && row.command == ACT) {
       const std::string hammered = row_watch_.activate(checker_.now(), row.pc, row.bank, row.row);

@@ -14,6 +14,7 @@ from openppu.hbm.settings import Settings
 from openppu_verif.hbm.checker import Checker
 from openppu_verif.hbm.constraints import Issued
 from openppu_verif.hbm.device import Device, Drive, Word, column_slot, row_slot
+from openppu_verif.hbm.mode_rules import Driven
 
 WORD_BYTES = 36
 
@@ -58,8 +59,9 @@ class ChannelMemory:
 
     def __init__(self, dut: Any, config: ChannelConfig, settings: Settings, build_root: Path, *, phy: str = "phy"):
         of = config.organisation
-        self.device = Device(settings.timing, of, build_root, initialised=False, read_delay=settings.read_delay)
-        self.checker = Checker(settings.timing, of, build_root, initialised=False)
+        self.device = Device(of, build_root, read_delay=settings.read_delay)
+        driven = Driven.of(config, settings)
+        self.checker = Checker(settings.timing, of, build_root, initialised=False, driven=driven)
         self._row, self._column = row_slot_layout(of), column_slot_layout(of)
         self._ports = {name: getattr(dut, f"{phy}__{name}") for name in (*_OUTPUTS, *_INPUTS)}
         self._driven: dict[str, int] = {}
@@ -110,7 +112,8 @@ class ChannelMemory:
         for number, (name, pc, bank) in enumerate(commands):
             slot, is_row = divmod(number, 2)
             if name != "NOP" and not lost >> slot & (1 if is_row else 4):
-                self.checker.run([Issued(now + slot, name, pc, bank)])
+                operand = 0 if is_row else drive.column[slot].operand
+                self.checker.run([Issued(now + slot, name, pc, bank, operand)])
         self.checker.advance(now + 2 - self.checker.now)
         assert not self.device.problems, self.device.problems[0]
         assert not self.checker.total, self.checker.violations[0].text

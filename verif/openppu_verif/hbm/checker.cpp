@@ -57,6 +57,12 @@ Table::Table(const std::string& text) {
         throw std::runtime_error("constraint table: beyond what the checker holds: " + line);
       }
       rules.push_back(rule);
+    } else if (kind == "mode") {
+      Mode mode;
+      words >> mode.name >> mode.first >> mode.code;
+      for (int place; words >> place;) mode.places.push_back(place);
+      if (!mode.places.empty() && words.eof()) words.clear();
+      modes.push_back(mode);
     } else {
       throw std::runtime_error("constraint table: unknown line: " + line);
     }
@@ -82,7 +88,7 @@ Checker::Checker(Table table) : table_(std::move(table)), banks_(table_.banks())
   }
   payment_ = table_.refresh_interval * NORMAL_RATE;
   most_owed_ = MOST_INTERVALS * banks_ * payment_;
-  counts_.assign(table_.rules.size() + STATE_RULES, 0);
+  counts_.assign(table_.rules.size() + STATE_RULES + table_.modes.size(), 0);
   at_limit_ = counts_;
   restart(true);
 }
@@ -102,6 +108,8 @@ void Checker::forget() {
   accrued_ = 0;
   asleep_ = NOP;
   initialised_ = false;
+  mode_ = {};
+  modes_checked_ = true;
 }
 
 void Checker::restart(bool initialised) {
@@ -123,9 +131,13 @@ void Checker::pins(bool reset_n, bool cke, int temperature) {
   rate_ = rate_of(temperature);
 }
 
-void Checker::command(Command what, int pc, int bank) {
+void Checker::command(Command what, int pc, int bank, int operand) {
   if (what == NOP) return;
   ++seen_[what];
+  if (what == MRS && reset_n_) {
+    mode_[bank % mode_.size()] = static_cast<uint8_t>(operand);
+    modes_checked_ = false;
+  }
   if (is_in(what, CHANNEL_WIDE)) pc = bank = 0;
   if (what == PREA || what == REF) bank = 0;
   if (!reset_n_) return report(what, pc, bank, IN_RESET);
@@ -143,6 +155,7 @@ void Checker::command(Command what, int pc, int bank) {
             breach.earlier.bank, breach.earlier.ck, breach.allowed_from});
   }
   check_state(what, pc, bank);
+  check_modes(what, pc, bank);
   record(what, pc, bank);
 }
 
@@ -209,6 +222,23 @@ void Checker::check_state(Command what, int pc, int bank) {
       if (open_[0] | open_[1]) report(what, pc, bank, IDLE_OPEN_BANK);
       break;
     default: break;
+  }
+}
+
+void Checker::check_modes(Command what, int pc, int bank) {
+  if (modes_checked_ || what == MRS) return;
+  modes_checked_ = true;
+  for (size_t index = 0; index < table_.modes.size(); ++index) {
+    const Mode& mode = table_.modes[index];
+    int held = 0;
+    for (size_t bit = 0; bit < mode.places.size(); ++bit) {
+      held |= (mode_[mode.places[bit] / 8] >> mode.places[bit] % 8 & 1) << bit;
+    }
+    if (held == mode.code) continue;
+    Violation found{now_, static_cast<int32_t>(table_.rules.size() + STATE_RULES + index), what,
+                    static_cast<uint8_t>(pc), static_cast<uint8_t>(bank), NOP, 0, 0, LONG_AGO, LONG_AGO};
+    found.held = mode.first + held, found.wanted = mode.first + mode.code;
+    report(found);
   }
 }
 
@@ -298,6 +328,7 @@ void Checker::report(Command what, int pc, int bank, StateRule rule) {
 
 std::string Checker::rule_name(int rule) const {
   const int pairs = static_cast<int>(table_.rules.size());
+  if (rule >= pairs + STATE_RULES) return table_.modes[rule - pairs - STATE_RULES].name;
   return rule < pairs ? table_.rules[rule].name : state_rule_names[rule - pairs];
 }
 
@@ -312,6 +343,10 @@ std::string Checker::describe(const Violation& violation) const {
   };
   std::string text = "CK " + std::to_string(violation.ck) + ": " + rule_name(violation.rule) + ": " +
                      place(violation.command, violation.pc, violation.bank);
+  if (violation.rule >= static_cast<int>(table_.rules.size()) + STATE_RULES) {
+    return text + ": the mode registers hold " + std::to_string(violation.held) + ", the controller is set for " +
+           std::to_string(violation.wanted);
+  }
   if (violation.earlier_command == NOP) return text;
   return text + ", " + std::to_string(violation.ck - violation.earlier_ck) + " CK after " +
          place(violation.earlier_command, violation.earlier_pc, violation.earlier_bank) + ", " +

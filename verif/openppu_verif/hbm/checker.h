@@ -2,7 +2,8 @@
 //
 // The pair rules come from the table of constraints.py; bank state, power, initialisation and refresh are written here.
 // It knows neither the controller nor the device model. Of the pair rules that a command breaks, only the one that it
-// breaks by most is counted; whatever is broken, the command then counts as obeyed.
+// breaks by most is counted; whatever is broken, the command then counts as obeyed. The mode registers are held to the
+// table's values when the first command follows that sets none.
 
 #ifndef OPENPPU_HBM_CHECKER_H
 #define OPENPPU_HBM_CHECKER_H
@@ -51,10 +52,18 @@ struct Rule {
   uint32_t following;
 };
 
+// What a field of the mode registers must hold.
+struct Mode {
+  std::string name;
+  int first = 0, code = 0;  // the value of code 0, and the code
+  std::vector<int> places;  // of its bits, from the lowest up: 8 x register + bit
+};
+
 struct Table {
   int sids = 0, groups = 0, banks_per_group = 0;
   int64_t refresh_interval = 0;
   std::vector<Rule> rules;
+  std::vector<Mode> modes;
 
   explicit Table(const std::string& text);  // of constraints.py; throws std::runtime_error
   int banks() const { return sids * groups * banks_per_group; }
@@ -62,11 +71,12 @@ struct Table {
 
 struct Violation {
   int64_t ck;
-  int32_t rule;  // of the table, or behind those, a StateRule
+  int32_t rule;  // of the table; behind those, a StateRule; behind those, a Mode
   uint8_t command, pc, bank;
   uint8_t earlier_command, earlier_pc, earlier_bank;  // the other of the pair; NOP where there is none
   int64_t earlier_ck;
   int64_t allowed_from;
+  int held = 0, wanted = 0;  // of a Mode
 };
 
 class Checker {
@@ -79,8 +89,8 @@ class Checker {
   // From this CK on. `temperature` is the device's code: 0, 1, 3, 2, 6 for 4, 2, 1, 1/2, 1/4 of tREFI.
   void pins(bool reset_n, bool cke, int temperature);
 
-  // A command in the present CK; that of the column bus first.
-  void command(Command what, int pc, int bank);
+  // A command in the present CK; that of the column bus first. Of MRS, `bank` is the register, `operand` its value.
+  void command(Command what, int pc, int bank, int operand = 0);
 
   void advance(int64_t clocks);
 
@@ -122,6 +132,7 @@ class Checker {
   void check_state(Command what, int pc, int bank);
   void refresh(Command what, int pc, int bank);
   void record(Command what, int pc, int bank);
+  void check_modes(Command what, int pc, int bank);
   void report(const Violation& violation);
   void report(Command what, int pc, int bank, StateRule rule);
   void check_owed();
@@ -148,6 +159,8 @@ class Checker {
   int64_t accrued_;  // of refreshes, in units of 1 / payment_
   int rate_;
   bool reset_n_, cke_, initialised_;
+  std::array<uint8_t, 16> mode_;
+  bool modes_checked_;
   Command asleep_;  // the entry, or NOP
 
   std::vector<uint64_t> counts_, at_limit_;

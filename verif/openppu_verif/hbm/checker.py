@@ -11,11 +11,12 @@ from openppu.hbm.device import Organisation, Timing
 from openppu.hbm.phy import PSEUDO_CHANNELS
 
 from openppu_verif.hbm.constraints import COMMANDS, Issued, checker_table
+from openppu_verif.hbm.mode_rules import Driven
 from openppu_verif.hbm.native_library import TEXT, load
 
 _NUMBERS = 10
-_ROW = ("memory clock", "command", "pseudo-channel", "bank")
-_ENDS = (len(COMMANDS), PSEUDO_CHANNELS, 1 << 8)
+_ROW = ("memory clock", "command", "pseudo-channel", "bank", "operand")
+_ENDS = (len(COMMANDS), PSEUDO_CHANNELS, 1 << 8, 1 << 8)
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Violation:
     Parameters
     ----------
     rule : str
-        Its name, of ``CONSTRAINTS`` or ``STATE_RULES``.
+        Its name, of ``CONSTRAINTS``, ``STATE_RULES`` or ``MODE_RULES``.
     command : Issued
         What broke it; a ``NOP`` if time alone did.
     earlier : Issued, optional
@@ -54,6 +55,8 @@ class Checker:
         Folder of all that is generated.
     initialised : bool
         False: the channel has no power yet, reset_n and CKE are low.
+    driven : Driven, optional
+        To which it holds the mode registers.
 
     Raises
     ------
@@ -63,10 +66,18 @@ class Checker:
         If the checker rejects its table.
     """
 
-    def __init__(self, timing: Timing, organisation: Organisation, build_root: Path, *, initialised: bool = True):
+    def __init__(
+        self,
+        timing: Timing,
+        organisation: Organisation,
+        build_root: Path,
+        *,
+        initialised: bool = True,
+        driven: Driven | None = None,
+    ):
         self._library = load(build_root)
         error = ctypes.create_string_buffer(TEXT)
-        table = checker_table(timing, organisation).encode()
+        table = checker_table(timing, organisation, driven).encode()
         self._checker = self._library.checker_new(table, error, TEXT)
         if not self._checker:
             raise ValueError(error.value.decode())
@@ -82,11 +93,11 @@ class Checker:
 
     def run(self, commands: Iterable[Issued]) -> None:
         """Feed commands in order of time; in one memory clock, that of the column bus first."""
-        rows = [(c.ck, COMMANDS.index(c.name), c.pc, c.bank) for c in commands]
-        self.run_array(np.array(rows, np.int64).reshape(-1, 4))
+        rows = [(c.ck, COMMANDS.index(c.name), c.pc, c.bank, c.operand) for c in commands]
+        self.run_array(np.array(rows, np.int64).reshape(-1, len(_ROW)))
 
     def run_array(self, rows: NDArray[np.int64]) -> None:
-        """Feed commands as rows of memory clock, index in ``COMMANDS``, pseudo-channel, bank.
+        """Feed commands as rows of memory clock, index in ``COMMANDS``, pseudo-channel, bank, operand.
 
         Raises
         ------

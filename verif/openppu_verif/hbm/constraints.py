@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 
 from openppu.hbm.device import ACTIVATE_SLOTS, BURST, Organisation, Timing
 
+from openppu_verif.hbm.mode_rules import Driven, mode_lines
+
 ROW = ("ACT", "PRE", "PREA", "REFSB", "REF", "PDE", "PDX", "SRE", "SRX")
 READ = ("RD", "RDA")
 WRITE = ("WR", "WRA")
@@ -122,12 +124,16 @@ STATE_RULES = (
 
 @dataclass(frozen=True, order=True)
 class Issued:
-    """A command of a list: memory clock, name, pseudo-channel and bank (0 where the command names none)."""
+    """A command of a list: memory clock, name, pseudo-channel and bank (0 where the command names none).
+
+    Of ``MRS``, the bank is the register, and the operand its value.
+    """
 
     ck: int
     name: str
     pc: int = 0
     bank: int = 0
+    operand: int = 0
 
 
 @dataclass(frozen=True)
@@ -169,7 +175,7 @@ def earliest(first: str, a: Place, second: str, b: Place, timing: Timing, of: Or
     return max((row.clocks(timing) for row in rows if row.window == 1), default=0)
 
 
-def checker_table(timing: Timing, of: Organisation) -> str:
+def checker_table(timing: Timing, of: Organisation, driven: Driven | None = None) -> str:
     """What the C++ checker reads at its start: a line a fact, names and whole numbers between spaces."""
     lines = [
         f"organisation {of.sids} {of.bank_groups} {of.banks_per_group}",
@@ -180,4 +186,4 @@ def checker_table(timing: Timing, of: Organisation) -> str:
         lines.append(
             f"rule {row.name} {LEVELS.index(row.level)} {row.clocks(timing)} {row.window} {masks[0]} {masks[1]}"
         )
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *(mode_lines(driven) if driven else [])]) + "\n"

@@ -1,5 +1,6 @@
 #include "device.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -23,11 +24,12 @@ std::string at(int pc, int bank) { return " of PC " + std::to_string(pc) + " ban
 
 }  // namespace
 
-Device::Device(const Organisation& organisation, bool initialised)
-    : organisation_(organisation), reset_n_(initialised), cke_(initialised), configured_(initialised) {
+Device::Device(const Organisation& organisation, const uint8_t* modes)
+    : organisation_(organisation), reset_n_(modes), cke_(modes), configured_(modes) {
   for (auto& banks : banks_) banks.resize(organisation.banks);
+  if (modes) std::copy_n(modes, mode_.size(), mode_.begin());
   sense_.temperature = 3;
-  sense_.init_complete = initialised;
+  sense_.init_complete = configured_;
 }
 
 int Device::clock(const Drive& drive) {
@@ -55,7 +57,7 @@ int Device::clock(const Drive& drive) {
         lost |= 4 << phase;
         const int what = drive.column[phase].command;
         if (what == WR || what == WRA) {
-          expected_[phase][(now_ + organisation_.write_latency / 2) % AHEAD].what = Expected::DROPPED;
+          expected_[phase][(now_ + write_latency() / 2) % AHEAD].what = Expected::DROPPED;
         }
       } else {
         column_command(drive.column[phase], phase);
@@ -168,7 +170,7 @@ void Device::column_command(const ColumnSlot& slot, int pc) {
   const auto what = static_cast<Command>(slot.command);
   if (!awake(what)) return;
   if (what == MRS) {
-    mode_[slot.bank & 15] = slot.operand;
+    mode_[slot.bank & 15] = static_cast<uint8_t>(slot.operand);
     configured_ = true;
     return;
   }
@@ -180,7 +182,7 @@ void Device::column_command(const ColumnSlot& slot, int pc) {
   if (what == RD || what == RDA) {
     start_read(pc, slot);
   } else {
-    Expected& expected = expected_[pc][(now_ + organisation_.write_latency / 2) % AHEAD];
+    Expected& expected = expected_[pc][(now_ + write_latency() / 2) % AHEAD];
     expected.what = bank.open ? Expected::KEPT : Expected::DROPPED;
     expected.bank = static_cast<uint8_t>(slot.bank);
     expected.column = static_cast<uint8_t>(slot.column);
@@ -202,7 +204,7 @@ void Device::start_read(int pc, const ColumnSlot& slot) {
   ++reads_[pc];
   const Bank& bank = banks_[pc][slot.bank];
   const int burst = BEATS / 2;
-  const int clocks = (pc + organisation_.read_latency + burst + 1) / 2 + organisation_.read_delay;
+  const int clocks = (pc + read_latency() + burst + 1) / 2 + organisation_.read_delay;
   Arrival& arrival = arrivals_[pc][(now_ + clocks) % AHEAD];
   arrival.valid = true;
   if (bank.open) {
@@ -233,14 +235,16 @@ void Device::take_write(int pc, const Drive& drive) {
   if (what == Expected::DROPPED) return;
   ++writes_[pc];
   Word word;
-  if (drive.write_mask[pc] == 0xffffffff) {
+  if (drive.write_mask[pc] == 0xffffffff || !has_mask()) {
     word = drive.write[pc];
+    if (drive.write_mask[pc] != 0xffffffff) problem("a masked word to PC " + std::to_string(pc) + ": masks are off");
   } else {
     read(pc, expected.bank, expected.row, expected.column, word);
     for (int byte = 0; byte < 32; ++byte) {
       if (drive.write_mask[pc] >> byte & 1) word.data[byte] = drive.write[pc].data[byte];
     }
   }
+  if (!has_check_bits()) std::memset(word.check, 0, sizeof(word.check));
   write(pc, expected.bank, expected.row, expected.column, word);
 }
 
@@ -310,7 +314,7 @@ void Device::spoil_command(bool column_bus, uint64_t skip) { spoil_[column_bus].
 
 bool Device::spoiled(bool column_bus, int command) {
   // With CKE low there is no parity.
-  if (command == NOP || command == PDE || command == PDX || command == SRE || command == SRX) return false;
+  if (!has_parity() || command == NOP || command == PDE || command == PDX || command == SRE || command == SRX) return false;
   bool hit = false;
   auto& left = spoil_[column_bus];
   for (size_t index = 0; index < left.size();) {

@@ -1,7 +1,8 @@
 // A behavioural HBM2e channel of two pseudo-channels (PCs) behind a PHY (docs/hbm.md), a controller clock at a time:
 // bank state, power, data at their exact time, faults on demand.
 //
-// It obeys what it can and reports what it cannot; how far commands must be apart is the checker's business. Memory is
+// It obeys what it can and reports what it cannot; how far commands must be apart is the checker's business. Its data
+// come and go by the latencies in its mode registers, which also say whether it has parity and check bits. Memory is
 // kept for the words that were written; the others read as the background says, zeros by default.
 
 #ifndef OPENPPU_HBM_DEVICE_H
@@ -54,14 +55,15 @@ struct Sense {
 };
 
 struct Organisation {
-  int32_t banks, rows, read_latency, write_latency, training_clocks, address_error_clocks, read_delay;
+  int32_t banks, rows, training_clocks, address_error_clocks, read_delay;
 };
 
 class Device {
  public:
   using Background = std::function<void(int pc, int bank, uint32_t row, int column, Word& word)>;
 
-  Device(const Organisation& organisation, bool initialised);
+  // With mode registers, as after its initialisation; else it has no power yet.
+  explicit Device(const Organisation& organisation, const uint8_t* modes = nullptr);
 
   void set_background(Background background) { background_ = std::move(background); }
 
@@ -142,13 +144,20 @@ class Device {
   bool spoiled(bool column_bus, int command);
   void problem(const std::string& text);
 
+  // What the mode registers say.
+  int read_latency() const { return 2 + (mode_[4] >> 5 & 1) * 32 + (mode_[2] >> 3); }
+  int write_latency() const { return 1 + (mode_[4] >> 4 & 1) * 8 + (mode_[2] & 7); }
+  bool has_parity() const { return mode_[0] >> 6 & 1; }
+  bool has_check_bits() const { return mode_[4] & 1; }
+  bool has_mask() const { return !(mode_[4] >> 1 & 1); }
+
   Organisation organisation_;
   Background background_;
   std::unordered_map<uint64_t, std::unique_ptr<Page>> pages_;
   std::array<std::vector<Bank>, PCS> banks_;
   std::array<std::array<Arrival, AHEAD>, PCS> arrivals_;
   std::array<std::array<Expected, AHEAD>, PCS> expected_;
-  std::array<int, 16> mode_{};
+  std::array<uint8_t, 16> mode_{};
   Sense sense_{};
   bool reset_n_, cke_, configured_;
   Command asleep_ = NOP;

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from openppu.hbm.device import Organisation, Timing
+from openppu.hbm.device import Organisation
 from openppu.hbm.phy import CHECK_BITS, DATA_BITS, PSEUDO_CHANNELS
 
 from openppu_verif.hbm.constraints import COMMANDS
+from openppu_verif.hbm.mode_rules import REGISTERS, Driven, obeyed
 from openppu_verif.hbm.native_library import TEXT, load
 
 BEATS = 4
 DATA_BYTES, CHECK_BYTES = DATA_BITS // 8, CHECK_BITS // 8
 WORD_BITS = DATA_BITS + CHECK_BITS
-MODE_REGISTERS = 16
 MOST_READS = 1 << 63
 _int = ctypes.c_int32
 
@@ -67,7 +67,7 @@ class Sense(ctypes.Structure):
 
 
 class _Organisation(ctypes.Structure):
-    _fields_ = [(name, _int) for name in ("banks", "rows", "read", "write", "training", "address_error", "delay")]
+    _fields_ = [(name, _int) for name in ("banks", "rows", "training", "address_error", "delay")]
 
 
 class Device:
@@ -75,13 +75,11 @@ class Device:
 
     Parameters
     ----------
-    timing : Timing
-        Of which it takes the latencies of data.
     organisation : Organisation
     build_root : Path
         Folder of all that is generated.
-    initialised : bool
-        False: it waits for reset, training and mode registers.
+    driven : Driven, optional
+        It is initialised, for this; by default it waits for reset, training and mode registers.
     training_clocks : int
         Controller clocks from ``init_start`` to ``init_complete``.
     address_error_clocks : int
@@ -92,11 +90,10 @@ class Device:
 
     def __init__(
         self,
-        timing: Timing,
         organisation: Organisation,
         build_root: Path,
         *,
-        initialised: bool = True,
+        driven: Driven | None = None,
         training_clocks: int = 16,
         address_error_clocks: int = 4,
         read_delay: int = 0,
@@ -104,8 +101,9 @@ class Device:
         self.organisation = organisation
         self._library = load(build_root)
         clocks = (training_clocks, address_error_clocks, read_delay)
-        numbers = (organisation.banks, organisation.rows, timing.RL, timing.WL, *clocks)
-        self._device = self._library.device_new(ctypes.byref(_Organisation(*numbers)), initialised)
+        numbers = (organisation.banks, organisation.rows, *clocks)
+        modes = obeyed(driven) if driven else None
+        self._device = self._library.device_new(ctypes.byref(_Organisation(*numbers)), modes)
 
     def __del__(self) -> None:
         if getattr(self, "_device", None):
@@ -231,7 +229,7 @@ class Device:
 
     def mode_register(self, number: int) -> int:
         """The value that ``MRS`` last wrote there."""
-        _within("number", number, MODE_REGISTERS)
+        _within("number", number, REGISTERS)
         return int(self._library.device_mode_register(self._device, number))
 
     def is_open(self, pc: int, bank: int) -> bool:

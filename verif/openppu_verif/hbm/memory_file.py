@@ -10,30 +10,32 @@ from amaranth import Const, Value
 from amaranth.lib import data
 from openppu.hbm.commands import ColumnCommand, RowCommand, column_slot_layout, row_slot_layout
 from openppu.hbm.config import ChannelConfig
-from openppu.hbm.device import DEVICES, Organisation, Timing, device
+from openppu.hbm.device import DEVICES, Timing, device
 from openppu.hbm.layouts import request_layout, response_layout
 from openppu.hbm.phy import DATA_BITS
 from openppu.hbm.settings import Settings, settings_layout
 from openppu.section import ConfigError
 
 from openppu_verif.hbm.constraints import COMMANDS, checker_table
+from openppu_verif.hbm.mode_rules import Driven
 
 TEXT, MACROS = "hbm_device.txt", "hbm_device.vh"
 TRAINING_CLOCKS, ADDRESS_ERROR_CLOCKS = 16, 4
 
 
-def memory_lines(of: Organisation, settings: Settings, timing: Timing | None = None) -> list[str]:
+def memory_lines(config: ChannelConfig, settings: Settings, timing: Timing | None = None) -> list[str]:
     """The lines for a memory.
 
     Parameters
     ----------
-    of : Organisation
+    config : ChannelConfig
+        The controller's.
     settings : Settings
         What the controller is told; of which ``read_delay`` is the PHY's, too.
     timing : Timing, optional
         The device's and the checker's, if not the controller's.
     """
-    timing = timing or settings.timing
+    timing, of, driven = timing or settings.timing, config.organisation, Driven.of(config, settings, timing)
     row, column = row_slot_layout(of), column_slot_layout(of)
     lines = []
     for slot in range(2):
@@ -44,9 +46,8 @@ def memory_lines(of: Organisation, settings: Settings, timing: Timing | None = N
         *lines,
         f"row_codes {_codes(RowCommand)}",
         f"column_codes {_codes(ColumnCommand)}",
-        f"device {of.banks} {of.rows} {timing.RL} {timing.WL} {TRAINING_CLOCKS} {ADDRESS_ERROR_CLOCKS} "
-        f"{settings.read_delay}",
-        *(f"table {line}" for line in checker_table(timing, of).splitlines()),
+        f"device {of.banks} {of.rows} {TRAINING_CLOCKS} {ADDRESS_ERROR_CLOCKS} {settings.read_delay}",
+        *(f"table {line}" for line in checker_table(timing, of, driven).splitlines()),
     ]
 
 
@@ -59,9 +60,9 @@ def field_lines(prefix: str, layout: data.StructLayout, offset: int = 0) -> list
     ]
 
 
-def settings_value(settings: Settings) -> int:
+def settings_value(settings: Settings, config: ChannelConfig) -> int:
     """The bits of the controller's ``settings``."""
-    return int(Const.cast(Value.cast(settings_layout().const(settings.values()))).value)
+    return int(Const.cast(Value.cast(settings_layout().const(settings.values(config)))).value)
 
 
 def macros(config: ChannelConfig, settings: Settings) -> list[str]:
@@ -73,7 +74,7 @@ def macros(config: ChannelConfig, settings: Settings) -> list[str]:
         "ADDRESS_BITS": request_layout(config)["address"].width,
         "RESPONSE_BITS": response.size,
         "RESPONSE_ERROR": response["error"].offset,
-        "SETTINGS": f"{settings_layout().size}'h{settings_value(settings):x}",
+        "SETTINGS": f"{settings_layout().size}'h{settings_value(settings, config):x}",
     }
     return [f"`define HBM_{name} {value}" for name, value in values.items()]
 
@@ -86,7 +87,7 @@ def write(folder: Path, config: ChannelConfig, settings: Settings, timing: Timin
     OSError
         If one cannot be written.
     """
-    lines = memory_lines(config.organisation, settings, timing)
+    lines = memory_lines(config, settings, timing)
     (folder / TEXT).write_text("\n".join(lines) + "\n", encoding="ascii")
     (folder / MACROS).write_text("\n".join(macros(config, settings)) + "\n", encoding="ascii")
 

@@ -369,7 +369,7 @@ def _parameters(config: ChannelConfig, settings: Settings, timing: Timing, patte
     accesses = of.pseudo_channels * of.banks * of.rows * of.columns
     word, response = write_word_layout(), response_layout(config)
     lines = [
-        *memory_lines(of, settings, timing),
+        *memory_lines(config, settings, timing),
         *field_lines("request", request_layout(config)),
         *field_lines("response", response),
         *field_lines("acknowledge", acknowledge_layout(config)),
@@ -377,7 +377,7 @@ def _parameters(config: ChannelConfig, settings: Settings, timing: Timing, patte
         f"byte.word.data {word['data'].offset // 8}",
         f"byte.word.mask {word['mask'].offset // 8}",
         f"byte.response.data {response['data'].offset // 8}",
-        f"settings {' '.join(map(str, _settings_bytes(settings)))}",
+        f"settings {' '.join(map(str, _settings_bytes(settings, config)))}",
         f"check_columns {' '.join(map(str, columns(config.ecc)))}",
         f"mapping {values['mapping']} {int(settings.hash_banks)} {of.sids} {(of.rows - 1).bit_length()}",
     ]
@@ -385,8 +385,8 @@ def _parameters(config: ChannelConfig, settings: Settings, timing: Timing, patte
     return lines + [f"pattern {each.words(config.ports, n, accesses, stripe)}" for n, each in enumerate(patterns)]
 
 
-def _settings_bytes(settings: Settings) -> bytes:
-    return settings_value(settings).to_bytes(-(-settings_layout().size // 8), "little")
+def _settings_bytes(settings: Settings, config: ChannelConfig) -> bytes:
+    return settings_value(settings, config).to_bytes(-(-settings_layout().size // 8), "little")
 
 
 def _counters(before: Sequence[int], after: Sequence[int]) -> list[dict[str, int]]:

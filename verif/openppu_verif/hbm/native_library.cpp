@@ -38,11 +38,12 @@ void checker_pins(Checker* checker, int reset_n, int cke, int temperature) {
   checker->pins(reset_n, cke, temperature);
 }
 
-// Rows of memory clock, command, pseudo-channel, bank, in order of time.
+// Rows of memory clock, command, pseudo-channel, bank, operand, in order of time.
 void checker_run(Checker* checker, const int64_t* rows, size_t count) {
-  for (const int64_t* row = rows; row != rows + 4 * count; row += 4) {
+  for (const int64_t* row = rows; row != rows + 5 * count; row += 5) {
     checker->advance(row[0] - checker->now());
-    checker->command(static_cast<hbm::Command>(row[1]), static_cast<int>(row[2]), static_cast<int>(row[3]));
+    checker->command(static_cast<hbm::Command>(row[1]), static_cast<int>(row[2]), static_cast<int>(row[3]),
+                     static_cast<int>(row[4]));
   }
 }
 
@@ -75,8 +76,9 @@ int checker_violation(const Checker* checker, size_t index, int64_t* numbers, ch
   return 1;
 }
 
-Device* device_new(const hbm::Organisation* organisation, int initialised) {
-  return new Device(*organisation, initialised);
+// `modes`: sixteen mode registers of a device that is initialised, or null.
+Device* device_new(const hbm::Organisation* organisation, const uint8_t* modes) {
+  return new Device(*organisation, modes);
 }
 
 void device_delete(Device* device) { delete device; }

@@ -34,7 +34,7 @@ _SIGNATURES = {
     "checker_owed": (ctypes.c_double, [_POINTER, _NUMBER]),
     "checker_rule_name": (None, [_POINTER, _NUMBER, ctypes.c_char_p, ctypes.c_size_t]),
     "checker_violation": (_NUMBER, [_POINTER, ctypes.c_size_t, _LONGS, ctypes.c_char_p, ctypes.c_size_t]),
-    "device_new": (_POINTER, [_POINTER, _NUMBER]),
+    "device_new": (_POINTER, [_POINTER, ctypes.c_char_p]),
     "device_delete": (None, [_POINTER]),
     "device_clock": (_NUMBER, [_POINTER, _POINTER]),
     "device_sense": (None, [_POINTER, _POINTER]),

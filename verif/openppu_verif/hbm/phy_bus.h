@@ -13,7 +13,7 @@ using namespace native;
 inline Organisation organisation_of(const Parameters& given) {
   const std::vector<uint64_t> values = given.numbers("device");
   auto number = [&](size_t index) { return static_cast<int32_t>(values.at(index)); };
-  return {number(0), number(1), number(2), number(3), number(4), number(5), number(6)};
+  return {number(0), number(1), number(2), number(3), number(4)};
 }
 
 class PhyBus {

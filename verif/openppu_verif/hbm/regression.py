@@ -34,14 +34,14 @@ MOST_LOST = 8
 """Commands of wrong parity in a random run."""
 
 SLOW = Timing(
-    tCCDS=5, tCCDL=9, tCCDR=6, tRTW=70, RL=61, WL=31, tRCDRD=130, tRCDWR=120, tRP=140, tRAS=170, tRC=320, tRRDS=70,
+    tCCDS=5, tCCDL=9, tCCDR=6, tRTW=70, RL=61, WL=16, tRCDRD=130, tRCDWR=120, tRP=140, tRAS=170, tRC=320, tRRDS=70,
     tRRDL=75, tFAW=235, tWTRS=65, tWTRL=100, tRTP=66, tWR=130, tRFC=1100, tRFCSB=515, tRREFD=130, tREFI=20_000,
     tXP=66, tXS=1200, tCKE=70, tMRD=300,
 )  # fmt: skip
 """Longer than any device's, so that the upper bits of the counters of clocks are used."""
 
 SLOWER = Timing(
-    tCCDS=34, tCCDL=60, tCCDR=36, tRTW=140, RL=46, WL=20, tRCDRD=205, tRCDWR=210, tRP=225, tRAS=239, tRC=540, tRRDS=150,
+    tCCDS=34, tCCDL=60, tCCDR=36, tRTW=140, RL=46, WL=11, tRCDRD=205, tRCDWR=210, tRP=225, tRAS=239, tRC=540, tRRDS=150,
     tRRDL=190, tFAW=239, tWTRS=150, tWTRL=180, tRTP=170, tWR=235, tRFC=2300, tRFCSB=900, tRREFD=200, tREFI=50_000,
     tXP=150, tXS=3000, tCKE=140, tMRD=600,
 )  # fmt: skip

@@ -15,7 +15,7 @@ from openppu.hbm.latency import histogram_layout
 from openppu.hbm.power import POWER_COUNTERS
 from openppu.hbm.registers import registers
 from openppu.hbm.self_test import Operation
-from openppu.hbm.settings import Settings
+from openppu.hbm.settings import GROUPS, Settings
 from openppu_sim.errors import SimulationError
 
 from openppu_verif.hbm.native import TOP, Measurement, Pattern, build_channel, run
@@ -61,9 +61,9 @@ class Software:
 
     def values(self, settings: Settings) -> dict[str, int]:
         """What the registers of the settings hold, by name."""
-        given = settings.values()
-        timing = {f"timing.{name}": value for name, value in given.pop("timing").items()}
-        return timing | {name: int(value) for name, value in given.items()}
+        given = settings.values(self.config)
+        groups = {f"{group}.{name}": value for group in GROUPS for name, value in given.pop(group).items()}
+        return groups | {name: int(value) for name, value in given.items()}
 
     def set_up(self, settings: Settings, fill: int) -> list[str]:
         """Stop the channel, set all settings, start it, and wait until its memory is filled."""

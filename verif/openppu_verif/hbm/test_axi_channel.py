@@ -4,17 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
-from amaranth import Const, Value
 from cocotb.handle import Immediate
 from cocotb.triggers import Timer
 from openppu.hbm.config import ChannelConfig
-from openppu.hbm.settings import Settings, settings_layout
+from openppu.hbm.settings import Settings
 from openppu_sim.simulator.cocotb_runner import parameters
 
 from openppu_verif.hbm.axi_burst import PAGE
 from openppu_verif.hbm.axi_manager import Manager
 from openppu_verif.hbm.axi_worker import Worker
 from openppu_verif.hbm.channel_memory import ChannelMemory
+from openppu_verif.hbm.memory_file import settings_value
 
 PATIENCE = 60_000
 
@@ -29,7 +29,7 @@ async def random_bursts_reach_the_memory_and_come_back(dut: Any) -> None:
     half = Timer(1, "ns")
     await half
     if hasattr(dut, "settings"):
-        dut.settings.set(Immediate(Const.cast(Value.cast(settings_layout().const(settings.values()))).value))
+        dut.settings.set(Immediate(settings_value(settings, config)))
     else:  # no software
         for name in ("awaddr", "awvalid", "wdata", "wstrb", "wvalid", "bready", "araddr", "arvalid", "rready"):
             getattr(dut, f"control__{name}").set(Immediate(0))

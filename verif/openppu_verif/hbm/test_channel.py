@@ -7,19 +7,19 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from amaranth import Const, Value
 from amaranth.lib import data
 from cocotb.handle import Immediate
 from cocotb.triggers import Timer
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.layouts import acknowledge_layout, request_layout, response_layout, write_word_layout
 from openppu.hbm.power import power_layout
-from openppu.hbm.settings import Settings, settings_layout
+from openppu.hbm.settings import Settings
 from openppu_sim.cycles.hbm.address import split
 from openppu_sim.reference.secded import encode
 from openppu_sim.simulator.cocotb_runner import parameters
 
 from openppu_verif.hbm.channel_memory import ChannelMemory
+from openppu_verif.hbm.memory_file import settings_value
 from openppu_verif.streams import Sink, Source
 
 PATIENCE = 20_000
@@ -44,8 +44,7 @@ class Bench:
     async def begin(self) -> None:
         """Reset, and wait for the device."""
         await Timer(1, "ns")
-        constant = Const.cast(Value.cast(settings_layout().const(self.settings.values())))
-        self.dut.settings.set(Immediate(constant.value))
+        self.dut.settings.set(Immediate(settings_value(self.settings, self.config)))
         for end in (self.requests, self.words, self.responses, self.acknowledges):
             end.begin()
         self.dut.rst.set(Immediate(1))

@@ -22,7 +22,7 @@ static_assert(sizeof(Word) == 4 * ACCESS_WORDS && sizeof(Word) * PCS == 4 * READ
 class Memory {
  public:
   explicit Memory(const Parameters& given)
-      : device_(organisation_of(given), false), checker_(Table(joined(given.all("table")))), bus_(given) {
+      : device_(organisation_of(given)), checker_(Table(joined(given.all("table")))), bus_(given) {
     checker_.restart(false);
   }
 
@@ -44,7 +44,9 @@ class Memory {
     for (int slot = 0; slot < 2; ++slot) {
       const ColumnSlot& on_column = drive.column[slot];
       const RowSlot& on_row = drive.row[slot];
-      if (!(lost >> slot & 4)) checker_.command(static_cast<Command>(on_column.command), slot, on_column.bank);
+      if (!(lost >> slot & 4)) {
+        checker_.command(static_cast<Command>(on_column.command), slot, on_column.bank, on_column.operand);
+      }
       if (!(lost >> slot & 1)) checker_.command(static_cast<Command>(on_row.command), on_row.pc, on_row.bank);
       checker_.advance(1);
     }
