@@ -10,7 +10,7 @@ from openppu.link.config import CHANNELS, HEADER_BYTES
 from openppu.link.layouts import Operation
 from openppu.link.physical import physical_control_layout
 from openppu.link.port import port_status_layout
-from openppu_sim.errors import SimulationError
+from openppu_sim.errors import SimulationError, UserError
 from openppu_verif.link import demo, figures, soak
 from openppu_verif.link.coverage import missing
 from openppu_verif.link.native import DARK, NO_TRAFFIC, Faults, Lane, Traffic, build_port, run, straight
@@ -129,3 +129,13 @@ def test_the_file_of_make_sim_arrives_whole_over_a_noisy_channel(build_root: Pat
 def test_a_file_that_cannot_be_sent_gives_one_line(given: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert demo.main(["--file", str(tmp_path / given), "--output", str(tmp_path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_something_else_than_a_file_gives_one_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert demo.main(["--file", "/dev/zero", "--output", str(tmp_path)]) == 2
+    assert "/dev/zero: cannot be read: not a regular file" in capsys.readouterr().err
+
+
+def test_figures_of_no_clocks_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(UserError, match="--clocks 0: give 1,000 to 1,000,000,000"):
+        figures.main(["--clocks", "0", "--build-dir", str(tmp_path)])

@@ -16,8 +16,6 @@ from openppu.link.config import FEC_BYTES, FLIT_BYTES, LinkConfig
 from openppu.link.crc import transform
 
 CODES = 3
-MOST_POWER = (FLIT_BYTES - 1) // CODES
-"""The highest power of z in a code word: in the first one."""
 
 
 def _powers() -> tuple[int, ...]:

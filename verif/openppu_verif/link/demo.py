@@ -71,6 +71,8 @@ def exchange(config: LinkConfig, file: Path, build_root: Path) -> Exchange:
     SimulationError
         If a packet arrives wrong, twice, or not at all.
     """
+    if file.exists() and not file.is_file():
+        raise UserError(f"{file}: cannot be read: not a regular file; choose another")
     try:
         content = file.read_bytes()
     except OSError as error:

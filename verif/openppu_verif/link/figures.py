@@ -14,6 +14,7 @@ from typing import Any
 from openppu.link.config import CHANNELS, LinkConfig
 from openppu.link.layouts import Operation
 from openppu_sim.cli import Parser, guarded
+from openppu_sim.errors import require
 from openppu_sim.progress import step
 from openppu_sim.report.benchmark_table import meets_goal, table
 from openppu_sim.report.json_report import benchmark_json, make_folder
@@ -29,7 +30,7 @@ PLAIN = LinkConfig(ports=1, lanes=16, lane_bits=32, lane_gbps=28.0)
 CODED = LinkConfig(ports=1, lanes=8, lane_bits=64, lane_gbps=56.0, fec=True, crc_bits=64)
 """8 lanes of 56 Gb/s: 64 bytes a clock, with FEC; as in `ppu810e`, but with one clock."""
 SEED = 1
-WARMUP, CLOCKS = 4_000, 200_000
+WARMUP, CLOCKS, MOST_CLOCKS = 4_000, 200_000, 10**9
 FLITS_ROUND = 12
 ONE_WAY = 12
 """Clocks of a port's stages, sender and receiver together, beside those of a flit."""
@@ -208,6 +209,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--build-dir", type=Path, default=Path("build"), help="folder of all that is generated")
     parser.add_argument("--clocks", type=int, default=CLOCKS, help="of each measuring window")
     args = parser.parse_args(argv)
+    require("--clocks", args.clocks, 1000, MOST_CLOCKS)
     folder = args.build_dir / "bench"
     make_folder(folder)
     rows = run(args.build_dir, clocks=args.clocks)

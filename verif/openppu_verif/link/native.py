@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from amaranth.lib import data
-from openppu.link.config import CHANNELS, HEADER_BYTES, LinkConfig
+from openppu.link.config import CHANNELS, LinkConfig
 from openppu.link.failover import Failover
 from openppu.link.layouts import BRINGS_DATA, Header, Operation, packet_layout
 from openppu.link.port import Port, port_status_layout
@@ -337,8 +337,3 @@ def _pin(side: str, name: str, value: int) -> str:
     """An input's value from the start, as bytes."""
     count = max(1, -(-value.bit_length() // 8))
     return f"pin {side} {name} {' '.join(map(str, value.to_bytes(count, 'little')))}"
-
-
-def header_share(size: int) -> float:
-    """Data of headers and data, in packets of ``size`` bytes."""
-    return size / (HEADER_BYTES + size + size % 2)

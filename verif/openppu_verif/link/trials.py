@@ -382,7 +382,7 @@ def _counted(done: Run) -> str | None:
         sent, came = near.link.counts.sent, far.link.counts.right + far.link.counts.bad
         if not 0 <= sent - came <= 6:
             return f"{sent} flits sent, {came} came"
-        if near.link.counts.replayed > 1.5 * far.link.counts.bad + 3:
+        if not 0.5 * far.link.counts.bad - 3 <= near.link.counts.replayed <= 1.5 * far.link.counts.bad + 3:
             return f"{near.link.counts.replayed} flits sent again for {far.link.counts.bad} bad ones"
         if near.link.counts.timeouts > 2 or far.link.counts.duplicates > 2 + far.link.counts.bad / 5:
             return f"{near.link.counts.timeouts} timeouts, {far.link.counts.duplicates} duplicates"

@@ -6,6 +6,3 @@ import argparse
 def clocks_option(parser: argparse.ArgumentParser, default: int) -> None:
     """Add ``--clocks``."""
     parser.add_argument("--clocks", type=int, default=default, metavar="N", help=f"to measure (default: {default:,})")
-
-
-MOST_CLOCKS = 10**9

@@ -6,8 +6,8 @@ from openppu_sim.cycles.link.ports import link_of
 from openppu_sim.errors import require
 from openppu_sim.report.table import Cell, print_table
 
-from openppu_verif.link.commands import MOST_CLOCKS, clocks_option
-from openppu_verif.link.figures import LATENCY, RECOVERY, latency, recovery, stream
+from openppu_verif.link.commands import clocks_option
+from openppu_verif.link.figures import LATENCY, MOST_CLOCKS, RECOVERY, latency, recovery, stream
 
 SIZES = (4096, 1024, 256, 64, 32)
 

@@ -7,8 +7,8 @@ from openppu_sim.cycles.link.ports import link_of
 from openppu_sim.errors import UserError, require
 from openppu_sim.report.table import Cell, print_table
 
-from openppu_verif.link.commands import MOST_CLOCKS, clocks_option
-from openppu_verif.link.figures import FLITS_ROUND, delay_words, stream
+from openppu_verif.link.commands import clocks_option
+from openppu_verif.link.figures import FLITS_ROUND, MOST_CLOCKS, delay_words, stream
 
 RATES = "0,1e-7,1e-6,1e-5,1e-4"
 RETRIES = ("selective", "go_back_n")
