@@ -16,6 +16,8 @@ def test_the_rates_of_the_full_chip(capsys: pytest.CaptureFixture[str]) -> None:
     (payload,) = (line for line in lines if line[:2] == ["flit", "payload"])
     assert float(payload[2]) >= 50
     assert float(payload[4]) >= 700
+    clocks = 64 * 4 / 2 - (12 + 1 + 2.5 + 4)
+    assert f"{clocks:g} link clocks ({clocks / 0.875:.4g} ns) with link.window = 64" in shown
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from openppu.link.config import CHANNELS, HEADER_BYTES
 from openppu.link.layouts import Operation
 from openppu.link.physical import physical_control_layout
 from openppu.link.port import port_status_layout
+from openppu_sim.cycles.link.calibration import load_calibration
+from openppu_sim.cycles.link.ports import reach
 from openppu_sim.errors import SimulationError, UserError
 from openppu_verif.link import demo, figures, soak
 from openppu_verif.link.coverage import missing
@@ -73,6 +75,21 @@ def test_a_stream_fills_its_flits(executable: Path) -> None:
     done.check()
     assert done.share("a") == pytest.approx(240 / 256, rel=5e-4)
     assert done.share("b", data=True) == pytest.approx(240 / 256 * 200 / 210, rel=2e-3)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_the_way_over_which_a_port_never_pauses_is_as_long_as_is_said(alone: bool, executable: Path) -> None:
+    writes = Traffic(sizes=(4096, 4096), operations=(Operation.WRITE,))
+    way = int(reach(NARROW, load_calibration())[alone])
+    shares = []
+    for words in (way - 6, way + 12):
+        lanes = straight(NARROW, words=words)
+        traffic = [[writes] + [NO_TRAFFIC if alone else writes] * (CHANNELS - 1)] * 2
+        done = run(executable, NARROW, traffic=traffic, lanes=(lanes, lanes), warmup=12_000, clocks=20_000)
+        done.check()
+        shares.append(min(done.share(side) for side in "ab"))
+    assert shares[0] > 0.935
+    assert shares[1] < 0.92
 
 
 def test_latency_is_twelve_clocks_and_a_flit_once_the_header_is_there(build_root: Path) -> None:

@@ -2,13 +2,16 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from openppu.config import ChipConfig
 from openppu.link.config import FLIT_BYTES, HEADER_BYTES, SKIP_INTERVAL
 
-from openppu_sim.cycles.link.ports import link_of
+from openppu_sim.cycles.link.calibration import load_calibration
+from openppu_sim.cycles.link.ports import link_of, reach
 from openppu_sim.report.json_report import SCHEMA, commit, writable, write_json
 from openppu_sim.report.table import Cell, format_table
+from openppu_sim.units import show_ns
 
 WRITES = (4096, 1024, 256, 64, 32)
 
@@ -45,8 +48,17 @@ def run(args: argparse.Namespace) -> int:
         [name, rate, 100 * rate / link.raw_gbs, 2 * link.ports * rate, text] for name, (rate, text) in rates.items()
     ]
     print(format_table(headers, rows))
+    together, alone = reach(link, load_calibration())
+    print(
+        f"\nWithout wrong bits, a port sends without a pause over a way, each way, from SerDes to SerDes, of up to\n"
+        f"{together:g} link clocks ({show_ns(together * 1000 / link.clock_mhz)}) with link.window = {link.window}; one "
+        f"channel alone up to {alone:g} ({show_ns(alone * 1000 / link.clock_mhz)}) with link.credits = {link.credits}."
+    )
     if args.json is not None:
         record = {"schema": SCHEMA, "commit": commit(), "config": chip.name, "ports": link.ports}
-        figures = {name: {"gbs": rate, "of_raw": rate / link.raw_gbs} for name, (rate, _) in rates.items()}
-        print(f"\nWrote {write_json(args.json, record | {'rates': figures})}")
+        figures: dict[str, Any] = {
+            name: {"gbs": rate, "of_raw": rate / link.raw_gbs} for name, (rate, _) in rates.items()
+        }
+        ways = {"together": together, "one channel": alone}
+        print(f"\nWrote {write_json(args.json, record | {'rates': figures, 'way_clocks': ways})}")
     return 0

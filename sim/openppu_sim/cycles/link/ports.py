@@ -49,6 +49,29 @@ def link_of(chip: ChipConfig) -> LinkConfig:
     return chip.link
 
 
+def port_clocks(link: LinkConfig, calibration: Calibration) -> float:
+    """Link clocks of a port to a port, without the way between them and without waiting: stages and a flit."""
+    clocks = calibration.port_clocks + link.beats
+    clocks += calibration.fec_clocks if link.fec else 0
+    return clocks + (calibration.crossing_clocks if link.recovered_clock else 0)
+
+
+def reach(link: LinkConfig, calibration: Calibration) -> tuple[float, float]:
+    """The longest way from SerDes to SerDes, in link clocks, over which a port sends without a pause; 0 if none is.
+
+    A flit is known to have arrived after a round trip: its own way and a flit's, which an answer may have to wait for.
+    So long ``window`` flits must last; where one channel alone sends, ``credits``, and two flits more, in which the
+    buffer is read and the credit told.
+
+    Returns
+    -------
+    (float, float)
+        All channels together; one alone.
+    """
+    ways = [flits * link.beats / 2 - port_clocks(link, calibration) for flits in (link.window, link.credits - 2)]
+    return max(0.0, ways[0]), max(0.0, min(ways))
+
+
 def ports_of(chip: ChipConfig, calibration: Calibration) -> Ports:
     """The ports of a chip.
 
@@ -59,10 +82,7 @@ def ports_of(chip: ChipConfig, calibration: Calibration) -> Ports:
     """
     link = link_of(chip)
     clock_ns = 1000 / link.clock_mhz
-    clocks = calibration.port_clocks
-    clocks += calibration.fec_clocks if link.fec else 0
-    clocks += calibration.crossing_clocks if link.recovered_clock else 0
-    clocks += link.beats + calibration.flit_wait * (link.beats - 1)
+    clocks = port_clocks(link, calibration) + calibration.flit_wait * (link.beats - 1)
     routers = 2 * calibration.router_clocks
     read, write = calibration.memory_read_clocks, calibration.memory_write_clocks
     grant = clocks + routers + calibration.channel_ns / clock_ns + calibration.grant_clocks - read
