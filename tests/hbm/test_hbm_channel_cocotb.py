@@ -10,23 +10,34 @@ from openppu.verilog import emit
 from openppu_sim.simulator.cocotb_runner import simulate
 from openppu_verif.native.model import control, module_ports
 
-CONFIG = {"height": 4, "ports": 1, "tags": 1, "reads": 8, "writes": 8, "slots": 8}
+CONFIG = {
+    "height": 4, "ports": 1, "tags": 1, "reads": 8, "writes": 8, "slots": 8, "hammer_entries": 8, "retry": True
+}  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def verilog(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("channel") / "channel.v"
-    emit(Channel(ChannelConfig(**CONFIG)), top="channel", config=load("tiny")).write(path)
-    return path
-
-
-def test_the_channel_and_its_memory_in_cocotb(sim: str, verilog: Path, build_root: Path) -> None:
+@pytest.mark.parametrize(
+    ("module", "changed"),
+    [
+        ("test_channel", {}),
+        ("test_features", {}),
+        ("test_codes", {}),
+        ("test_codes", {"ecc": "none"}),
+        ("test_codes", {"ecc": "symbol"}),
+    ],
+    ids=["words", "features", "secded", "none", "symbol"],
+)
+def test_the_channel_and_its_memory_in_cocotb(
+    module: str, changed: dict[str, str], sim: str, tmp_path: Path, build_root: Path
+) -> None:
+    config = CONFIG | ({"hammer_entries": 0, "retry": False} | changed if changed else {})
+    verilog = tmp_path / "channel.v"
+    emit(Channel(ChannelConfig(**config)), top="channel", config=load("tiny")).write(verilog)
     simulate(
         verilog,
         top="channel",
-        test_module="openppu_verif.hbm.test_channel",
+        test_module=f"openppu_verif.hbm.{module}",
         build_root=build_root,
         sim=sim,
-        parameters={"config": CONFIG, "build_root": str(build_root)},
+        parameters={"config": config, "build_root": str(build_root)},
         control=control(module_ports(verilog.read_text()), "channel"),
     )

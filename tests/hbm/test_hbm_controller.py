@@ -15,7 +15,7 @@ from openppu.hbm.status import PowerUp
 from openppu.section import ConfigError
 from openppu.verilog import emit
 from openppu_sim.simulator.cocotb_runner import simulate as run_cocotb
-from openppu_sim.simulator.toolchain import find_icarus
+from openppu_verif.native.model import control, module_ports
 
 CONFIG = ChannelConfig(height=4, ports=1, reads=8, writes=8, slots=8)
 ADDRESS = {register.name: register.offset for register in registers(CONFIG)}
@@ -87,7 +87,7 @@ def test_a_channel_runs_by_its_registers() -> None:
     simulate(dut, bench)
 
 
-def test_software_and_users_share_a_memory(tmp_path: Path, build_root: Path) -> None:
+def test_software_and_users_share_a_memory(sim: str, tmp_path: Path, build_root: Path) -> None:
     fill = 96
     path = tmp_path / "hbm.v"
     emit(Controller(CONFIG, start=PowerUp(fill=fill), reset_clocks=2), top="hbm", config=load("tiny")).write(path)
@@ -95,9 +95,10 @@ def test_software_and_users_share_a_memory(tmp_path: Path, build_root: Path) -> 
         path,
         top="hbm",
         test_module="openppu_verif.hbm.test_controller",
-        sim="icarus" if find_icarus() else "verilator",  # Verilator is slower here, for it compiles the model
+        sim=sim,
         build_root=build_root,
         parameters={"config": asdict(CONFIG), "fill": fill, "build_root": str(build_root)},
+        control=control(module_ports(path.read_text()), "hbm"),
     )
 
 

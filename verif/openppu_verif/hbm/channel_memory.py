@@ -12,7 +12,7 @@ from openppu.hbm.phy import PSEUDO_CHANNELS
 from openppu.hbm.settings import Settings
 
 from openppu_verif.hbm.checker import Checker
-from openppu_verif.hbm.constraints import Issued
+from openppu_verif.hbm.constraints import COMMANDS, Issued
 from openppu_verif.hbm.device import Device, Drive, Word, column_slot, row_slot
 from openppu_verif.hbm.mode_rules import Driven
 
@@ -27,11 +27,14 @@ class Busy:
     ----------
     commands : list of (slot, name, pc, bank)
         All but NOP.
+    activations : list of (pc, bank, row)
+        Of its ACTs.
     write_valid, read_valid : int
         A bit for each pseudo-channel.
     """
 
     commands: list[tuple[int, str, int, int]]
+    activations: list[tuple[int, int, int]]
     write_valid: int
     read_valid: int
 
@@ -118,7 +121,10 @@ class ChannelMemory:
         assert not self.device.problems, self.device.problems[0]
         assert not self.checker.total, self.checker.violations[0].text
         seen = [(index // 2, *command) for index, command in enumerate(commands) if command[0] != "NOP"]
-        return Busy(commands=seen, write_valid=values["write_valid"], read_valid=self._driven["read_valid"])
+        acts = [(row.pc, row.bank, row.row) for row in drive.row if COMMANDS[row.command] == "ACT"]
+        return Busy(
+            commands=seen, activations=acts, write_valid=values["write_valid"], read_valid=self._driven["read_valid"]
+        )
 
 
 _SIGNALS = ("temperature", "catastrophic", "address_error", "init_complete", "update_request")

@@ -1,118 +1,14 @@
-"""The channel in cocotb, with the device model and the checker at its PHY."""
+"""The channel in cocotb: words, their codes, and rest."""
 
 import random
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import cocotb
 import numpy as np
-from amaranth.lib import data
-from cocotb.handle import Immediate
-from cocotb.triggers import Timer
-from openppu.hbm.config import ChannelConfig
-from openppu.hbm.layouts import acknowledge_layout, request_layout, response_layout, write_word_layout
 from openppu.hbm.power import power_layout
-from openppu.hbm.settings import Settings
-from openppu_sim.cycles.hbm.address import split
 from openppu_sim.reference.secded import encode
-from openppu_sim.simulator.cocotb_runner import parameters
 
-from openppu_verif.hbm.channel_memory import ChannelMemory
-from openppu_verif.hbm.memory_file import settings_value
-from openppu_verif.streams import Sink, Source
-
-PATIENCE = 20_000
-ALL = (1 << 32) - 1
-
-
-class Bench:
-    """A channel of one port, its memory, and what the port's requests were answered."""
-
-    def __init__(self, dut: Any, **settings: Any) -> None:
-        given = parameters()
-        self.dut, self.config = dut, ChannelConfig(**given["config"])
-        self.settings = replace(Settings(write_high=self.config.writes, write_low=1), **settings)
-        self.memory = ChannelMemory(dut, self.config, self.settings, Path(given["build_root"]))
-        noise = random.Random(cocotb.RANDOM_SEED)
-        self.requests, self.words = Source(dut, "requests__0", noise), Source(dut, "words__0", noise)
-        self.responses, self.acknowledges = Sink(dut, "responses__0"), Sink(dut, "acknowledges__0")
-        self.clock = 0
-        self.beats: list[tuple[int, bool]] = []  # data, error
-        self.acknowledged = 0
-
-    async def begin(self) -> None:
-        """Reset, and wait for the device."""
-        await Timer(1, "ns")
-        self.dut.settings.set(Immediate(settings_value(self.settings, self.config)))
-        for end in (self.requests, self.words, self.responses, self.acknowledges):
-            end.begin()
-        self.dut.rst.set(Immediate(1))
-        for level in (0, 1, 0, 1):
-            self.dut.clk.set(Immediate(level))
-            await Timer(1, "ns")
-        self.dut.rst.set(Immediate(0))
-        while not int(self.dut.running.value):
-            await self.step()
-
-    async def step(self) -> None:
-        """One clock."""
-        half = Timer(1, "ns")
-        self.dut.clk.set(Immediate(0))
-        self.memory.drive()
-        for end in (self.requests, self.words, self.responses, self.acknowledges):
-            end.drive(self.clock)
-        await half
-        self.memory.sample()
-        self.requests.sample()
-        self.words.sample()
-        response, acknowledge = self.responses.sample(self.clock), self.acknowledges.sample(self.clock)
-        if response is not None:
-            layout = response_layout(self.config)
-            self.beats.append((_field(layout, "data", response), bool(_field(layout, "error", response))))
-        if acknowledge is not None:
-            assert not _field(acknowledge_layout(self.config), "error", acknowledge)
-            self.acknowledged += 1
-        self.dut.clk.set(Immediate(1))
-        await half
-        self.clock += 1
-        assert self.clock < PATIENCE, f"not done after {PATIENCE} clocks, seed {cocotb.RANDOM_SEED}"
-
-    async def write(self, address: int, words: list[int], mask: int = ALL) -> None:
-        """Write words, and wait for the acknowledge."""
-        self.ask_write(address, words, mask)
-        wanted = self.acknowledged + 1
-        while self.acknowledged < wanted:
-            await self.step()
-
-    async def read(self, address: int, count: int) -> list[tuple[int, bool]]:
-        """Read words: data, and whether it is known to be wrong."""
-        self.ask_read(address, count)
-        self.beats = []
-        while len(self.beats) < count:
-            await self.step()
-        return self.beats
-
-    def ask_write(self, address: int, words: list[int], mask: int = ALL) -> None:
-        """Offer a write from now on."""
-        self._request(write=1, address=address, last=len(words) - 1)
-        for word in words:
-            self.words.put(_packed(write_word_layout(), data=word, mask=mask))
-
-    def ask_read(self, address: int, count: int) -> None:
-        """Offer a read from now on."""
-        self._request(write=0, address=address, last=count - 1)
-
-    def _request(self, **values: int) -> None:
-        self.requests.put(_packed(request_layout(self.config), **values, tag=0))
-
-
-def _packed(layout: data.StructLayout, **values: int) -> int:
-    return sum(value << layout[name].offset for name, value in values.items())
-
-
-def _field(layout: data.StructLayout, name: str, value: int) -> int:
-    return value >> layout[name].offset & ((1 << layout[name].width) - 1)
+from openppu_verif.hbm.channel_bench import Bench, field
 
 
 @cocotb.test()
@@ -135,10 +31,8 @@ async def words_come_back_and_lie_where_the_mapping_says(dut: Any) -> None:
     assert await bench.read(5, 1) == [(held[5], False)]
     for _ in range(400):  # until all is written
         await bench.step()
-    places = split(np.array(list(held)), bench.config, bench.settings)
-    for number, word in enumerate(held.values()):
-        pc, bank, row, column = (int(each[number]) for each in (places.pc, places.bank, places.row, places.column))
-        stored, _ = bench.memory.device.dump(pc, bank, row, column, 1)
+    for address, word in held.items():
+        stored, _ = bench.memory.device.dump(*bench.place(address), 1)
         assert stored.tobytes() == word.to_bytes(32, "little")
 
 
@@ -171,7 +65,7 @@ async def a_rest_in_power_down_and_self_refresh_loses_nothing(dut: Any) -> None:
         for _ in range(rest):
             await bench.step()
         assert not int(dut.phy__cke.value), f"awake after {rest} clocks"
-        assert _field(power_layout(), state, int(dut.power.value)) >= 1
+        assert field(power_layout(), state, int(dut.power.value)) >= 1
         assert await bench.read(77, 1) == [(word, False)]
         assert int(dut.phy__cke.value)
     bench.memory.device.signals(catastrophic=True)

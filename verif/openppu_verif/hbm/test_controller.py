@@ -232,6 +232,26 @@ async def the_scrubber_repairs_what_software_lets_it(dut: Any) -> None:
 
 
 @cocotb.test()
+async def software_sets_the_memory_s_mode_registers(dut: Any) -> None:
+    """After a reset they are what the settings need; at rest others are written, and the next start sets them."""
+    bench = Bench(dut)
+
+    async def software() -> None:
+        await bench.until("ready")
+        held = [bench.device.mode_register(number) for number in range(16)]
+        assert held == list(bench.settings.mode_registers(bench.config))
+        assert held == [await bench.read(f"modes.MR{number}") for number in range(16)]
+        await bench.write("run", 0)
+        stronger = held[1] | 4 << 5
+        await bench.write("modes.MR1", stronger)
+        await bench.write("run", 1)
+        await bench.until("ready")
+        assert [bench.device.mode_register(number) for number in range(16)] == [held[0], stronger, *held[2:]]
+
+    await bench.run(software())
+
+
+@cocotb.test()
 async def software_stops_the_memory_at_any_moment(dut: Any) -> None:
     """Amid a user's reads and a self-test; started again, it is filled again and nothing is left of what was."""
     bench = Bench(dut)

@@ -10,8 +10,8 @@ from openppu.hbm.config import GRANULE
 from openppu.hbm.settings import Page
 from openppu_sim.simulator.cocotb_runner import parameters
 
+from openppu_verif.hbm.channel_bench import Bench
 from openppu_verif.hbm.channel_memory import Busy, ChannelMemory
-from openppu_verif.hbm.test_channel import Bench
 
 ROW = 1 << 10
 """Accesses from a row of a bank to its next: 4-high, interleaved."""
