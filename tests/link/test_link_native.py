@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,26 @@ from openppu.link.config import CHANNELS, HEADER_BYTES
 from openppu.link.layouts import Operation
 from openppu.link.physical import physical_control_layout
 from openppu.link.port import port_status_layout
+from openppu.link.settings import TrainingSettings
+from openppu.link.training import State
 from openppu_sim.cycles.link.calibration import load_calibration
 from openppu_sim.cycles.link.ports import reach
 from openppu_sim.errors import SimulationError, UserError
 from openppu_verif.link import demo, figures, soak
 from openppu_verif.link.coverage import missing
-from openppu_verif.link.native import DARK, NO_TRAFFIC, Faults, Lane, Traffic, build_port, run, straight
+from openppu_verif.link.native import (
+    ALIVE,
+    DARK,
+    NO_TRAFFIC,
+    NOISE,
+    STUCK,
+    Faults,
+    Lane,
+    Traffic,
+    build_port,
+    run,
+    straight,
+)
 
 NARROW = load("tiny").link
 COVERED = 0.95
@@ -75,6 +90,45 @@ def test_a_stream_fills_its_flits(executable: Path) -> None:
     done.check()
     assert done.share("a") == pytest.approx(240 / 256, rel=5e-4)
     assert done.share("b", data=True) == pytest.approx(240 / 256 * 200 / 210, rel=2e-3)
+
+
+def _in_training(chance: random.Random) -> tuple[list[tuple[int, str, list[object]]], bool]:
+    """What happens to two ports within the clocks that a training takes, and whether packets may be lost in that."""
+    clock, side, lane = chance.randrange(2, 330), chance.choice("ab"), chance.randrange(NARROW.lanes)
+    hot = 1 << physical_control_layout(NARROW)["hot_reset"].offset
+    match chance.randrange(4):
+        case 0:
+            return [(clock, "reset", [side, chance.randrange(1, 100)])], True
+        case 1:
+            return [(clock + chance.randrange(100), "reset", [each, chance.randrange(1, 9)]) for each in "ab"], True
+        case 2:
+            asked = ((clock + wait, "pin", [each, "control", hot * (1 - wait)]) for wait in (0, 1) for each in "ab")
+            return list(asked), True
+    dead = [(clock, "life", [side, lane, chance.choice((DARK, STUCK, NOISE))])]
+    return [*dead, (clock + chance.randrange(10, 900), "life", [side, lane, ALIVE])], False
+
+
+def test_resets_and_dying_lanes_while_ports_train_lose_nothing_but_by_a_reset(executable: Path) -> None:
+    chance = random.Random(1)
+    layout = port_status_layout(NARROW)
+    for number in range(30):
+        events, may_lose = _in_training(chance)
+        done = run(
+            executable,
+            NARROW,
+            traffic=[[Traffic(sizes=(1, 300))] * CHANNELS] * 2,
+            settings=TrainingSettings(revive_after=300),
+            events=events,
+            warmup=0,
+            clocks=4_000,
+            seed=number,
+            watch=["status"],
+        )
+        done.check()
+        assert may_lose or not any(flow.lost for flow in done.flows), events
+        for side in "ab":
+            physical = layout.from_bits(int.from_bytes(done.pins[f"{side}.status"], "little")).physical
+            assert (physical.state, physical.missing) == (State.ACTIVE, 0), events
 
 
 @pytest.mark.parametrize("alone", [False, True])

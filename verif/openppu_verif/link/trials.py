@@ -82,6 +82,7 @@ def _of_errors(config: LinkConfig) -> list[Trial]:
         struck += [(clock, "faults", ["a", worst.words()]), (clock + 150, "faults", ["a", Faults().words()])]
         struck += [(clock + 700, "faults", ["b", worst.words()]), (clock + 850, "faults", ["b", Faults().words()])]
     words = Faults(dropped=2e-5, doubled=2e-5, swapped=2e-5)
+    unheard = [(3_000, "faults", worst.words()), (14_000, "faults", Faults().words())]
     return [
         Trial(
             label="wrong bits",
@@ -100,6 +101,19 @@ def _of_errors(config: LinkConfig) -> list[Trial]:
         Trial(label="struck", arguments=dict(traffic=STREAM, events=struck, clocks=32_000), expect=_recovers),
         Trial(
             label="struck in silence", arguments=dict(traffic=QUIET, events=struck, clocks=32_000), expect=_soon_again
+        ),
+        *(
+            Trial(
+                label=f"{side} is not heard",
+                arguments=dict(
+                    traffic=STREAM,
+                    events=[(clock, kind, [side, rates]) for clock, kind, rates in unheard],
+                    settings=TrainingSettings(bad_flits=255),
+                    clocks=18_000,
+                ),
+                expect=partial(_repeated, silent=side),
+            )
+            for side in "ab"
         ),
         Trial(label="wrong words", arguments=dict(traffic=EVERY, faults=(words,) * 2, clocks=25_000)),
     ]
@@ -390,6 +404,14 @@ def _counted(done: Run) -> str | None:
             return f"{far.link.counts.early} early flits"
     if min(done.share(side) for side in "ab") < 0.85:
         return f"goodput {done.share('a'):.4f} and {done.share('b'):.4f}"
+    return healthy(done)
+
+
+def _repeated(done: Run, *, silent: str) -> str | None:
+    """What came well, but was never acknowledged, was sent once more, and known to be a duplicate."""
+    told, other = (both(done)["ab".index(side)].link.counts for side in (silent, "ba"["ab".index(silent)]))
+    if not told.duplicates or not other.timeouts:
+        return f"{told.duplicates} duplicates, {other.timeouts} timeouts"
     return healthy(done)
 
 
