@@ -6,6 +6,7 @@ from openppu.config import load
 from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.plan import Job
 from openppu.link.collective.wiring import pair
+from openppu_sim.device.backend import CommandError
 from openppu_sim.device.device import Cluster
 from openppu_sim.digits.deploy import deploy_bf16, deploy_int8
 from openppu_sim.digits.network import load_digits, train
@@ -70,3 +71,18 @@ def test_two_chips_classify_as_the_reference_says(cluster, fmt):
         assert {record.error for record in records} == {"OKAY"}
         assert {record.queue for record in records} == {"load", "store", "matmul", "link"}
         assert all(record.begun < record.ended for record in records)
+
+
+@pytest.mark.parametrize("target", [TINY.hbm.capacity - 512, 1 << 37, 1 << 39])
+def test_nothing_is_sent_beyond_the_other_chips_memory(cluster, target):
+    """The chip that it goes to refuses it; the sender's queue stops, and goes on when it is told to."""
+    sender = cluster[0]
+    sender.submit("link", [Command(name="SEND", fields={"target": target, "bytes": 1024, "chip": 1}, tag=3)])
+    with pytest.raises(CommandError, match=r"^chip 0, queue link, command \d+ \(3: SEND .*\): LINK, another chip"):
+        cluster.wait(100_000)
+    sender.restart("link")
+    sender.signal(6)
+    sender.submit("link", [Command(name="NOTHING", wait=(6, 1), signal=(6, 2), chip=1)])
+    cluster[1].wait_for(6, 2, 100_000)
+    cluster[1].submit("link", [Command(name="NOTHING", wait=(6, 2))])
+    cluster.wait(100_000)

@@ -97,7 +97,12 @@ def test_a_failed_command_is_told_behind_its_trace(tmp_path, capsys):
         ("LOAD row=4\n", "line 1: LOAD row=4: say first, in a line [QUEUE], which queue's command it is"),
         ("[sing]\n", "line 1: [sing]: give [QUEUE] or [chipN.QUEUE], of load, store, matmul, vector, link"),
         ("[load]\n\nFLY\n", "line 3: FLY: no such command; give one of NOTHING"),
-        ("[chip7.load]\nLOAD row=4\n", "chip 7: there are 2 chips"),
+        ("[chip7.load]\nLOAD row=4\n", "chip 7: give chip 0 or 1"),
+        ("[load]\nNOTHING signal chip1.3 1\n", "command 0: NOTHING chip = 1: there is chip 0 alone"),
+        ("[link]\nSEND bytes=64 chip=5\n[chip1.load]\nNOTHING\n", "SEND chip = 5: there are chips 0 to 1"),
+        ("[load]\nNOTHING signal chip1.99 1\n[chip1.load]\nNOTHING\n", "signal semaphore = 99: a chip has 0 to 15"),
+        ("[load]\nLOOP count=3\nNOTHING\n", "[chip0.load]: 1 LOOP without END"),
+        ("# nothing\n[load]\n", "there is no command: give [QUEUE]"),
     ],
 )
 def test_a_wrong_program_gives_one_line(tmp_path, capsys, text, message):
@@ -112,7 +117,11 @@ def test_a_wrong_program_gives_one_line(tmp_path, capsys, text, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give a program, or --matmul"),
+        ([], "give a program or --matmul"),
+        (["program.txt", "--matmul", "8x8x8"], "give a program or --matmul, one of them"),
+        (["--matmul", "0x8x8"], "matmul m = 0: give at least 1"),
+        (["--matmul", "4x200000x4"], "matmul k = 200000: sums of int8 may wrap beyond 131071"),
+        (["--matmul", "40000x4x40000"], "matmul d: bytes 0x2fb000000 to 0x478783fff: memory has 0x0 to 0x3fffffff"),
         (["--matmul", "8x8"], "--matmul 8x8: give three sizes"),
         (["nowhere.txt"], "nowhere.txt: cannot be read"),
         (["--matmul", "8x8x8", "--limit", "0"], "--limit 0: give at least 1"),

@@ -64,6 +64,9 @@ def test_loops_are_indented_and_comments_are_not_kept():
         ("COPY wait chip1.2 1", "wait chip1.2 1: give a semaphore's number and a value"),
         ("COPY signal 256 1", "COPY: signal semaphore = 256: give 0 to 255"),
         ("70000: COPY", "COPY: tag = 70000: give 0 to 65535"),
+        ("COPY rows=1 rows=2", "rows=2: COPY has rows already; give it once"),
+        ("COPY wait 1 1 wait 2 1", "wait: COPY has wait already; give it once"),
+        ("COPY record record", "record: COPY has record already; give it once"),
         ("7:", "a tag without a command"),
     ],
 )

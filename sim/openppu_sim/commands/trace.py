@@ -59,13 +59,13 @@ def run(args: argparse.Namespace) -> int:
     """Run the programs and write the trace."""
     chip: ChipConfig = args.chip
     if (args.program is None) == (args.matmul is None):
-        raise UserError("trace: give a program, or --matmul")
+        raise UserError("trace: give a program or --matmul, one of them")
     if args.limit < 1:
         raise UserError(f"--limit {args.limit}: give at least 1")
     sections = _product(chip, args.matmul, args.format) if args.matmul else _programs(chip, args.program)
     chips = 1 + max((number for number, _ in sections), default=0)
     if chips > MOST_CHIPS or (chips > 1 and not chip.link.ports):
-        raise UserError(f"chip {chips - 1}: there are {MOST_CHIPS if chip.link.ports else 1} chips")
+        raise UserError(f"chip {chips - 1}: give chip 0{' or 1' if chip.link.ports else '; this one has no link'}")
     writable(args.output)
     devices: Cluster | Device
     if chips > 1:

@@ -33,6 +33,18 @@ class Backend(Protocol):
     def submit(self, chip: int, queue: str, program: Sequence[Command]) -> None:
         """Put commands into a queue."""
 
+    def semaphore(self, chip: int, number: int) -> int:
+        """What a semaphore has."""
+
+    def signal(self, chip: int, number: int, value: int) -> None:
+        """Add to a semaphore."""
+
+    def wait_for(self, chip: int, number: int, value: int, limit: int) -> None:
+        """Run until a semaphore has at least a value; errors as of `wait`."""
+
+    def restart(self, chip: int, queue: str) -> None:
+        """Let a queue that stopped forget what it had, and go on."""
+
     def wait(self, limit: int) -> None:
         """Run until all queues are empty, at most so many cycles.
 
@@ -52,6 +64,19 @@ class Backend(Protocol):
         """End it."""
 
 
+MEANINGS = {
+    "OPCODE": "this queue has no such command",
+    "FIELD": "a field, semaphore or loop is not one of those that are allowed",
+    "ALIGNMENT": "an address, stride or size is no multiple of what it must be",
+    "BOUNDS": "a range that it names reaches beyond its memory",
+    "MEMORY": "data that it read is wrong beyond correction",
+    "LINK": "another chip could not be reached, or refused",
+    "TIMEOUT": "another chip has not answered in time",
+    "FORMAT": "this chip does not have that number format",
+}
+"""Of errors (`openppu.command.error`); docs/commands.md says what each command asks for."""
+
+
 class CommandError(Exception):
     """A command that was refused, or failed.
 
@@ -69,7 +94,9 @@ class CommandError(Exception):
 
     def __init__(self, *, chip: int, queue: str, error: str, place: int, command: str) -> None:
         self.chip, self.queue, self.error, self.place, self.command = chip, queue, error, place, command
-        super().__init__(f"chip {chip}, queue {queue}, command {place} ({command or 'unknown'}): {error}")
+        super().__init__(
+            f"chip {chip}, queue {queue}, command {place} ({command or 'unknown'}): {error}, {MEANINGS[error]}"
+        )
 
 
 def open_backend(name: str, chip: ChipConfig, topology: Topology | None, build_root: Path) -> Backend:

@@ -7,16 +7,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from openppu.config import ChipConfig, load
-from openppu.link.topology import Topology, pair
+from openppu.config import ChipConfig, load, presets
+from openppu.link.topology import Topology, pair, ring
 
+from openppu_sim.checks import whole
+from openppu_sim.device.array_bytes import bytes_of, place_of
 from openppu_sim.device.backend import Backend, open_backend
+from openppu_sim.device.registers import RegisterFile
 from openppu_sim.errors import UserError
 from openppu_sim.program.command import Command
 
 SCRATCHPAD = 1 << 39
 UNIT_BITS = 24
 LIMIT = 50_000_000
+MOST_VALUE = (1 << 16) - 1
+"""Of a semaphore."""
+PAIR = 2
+"""Chips of a cluster, if it is not said otherwise, and at least."""
 
 
 class Device:
@@ -25,26 +32,42 @@ class Device:
     Parameters
     ----------
     config : ChipConfig or str
-        Or a preset's name.
+        Or a preset's name, or a TOML file.
     backend : str or Backend
-        ``rtl``: the Verilated chip.
+        ``rtl``: the Verilated chip; ``model``: the cycle models; ``reference``: numpy, without time.
     number : int
         Which of the backend's chips.
     build_root : Path
         Folder of all that is generated.
+
+    Raises
+    ------
+    UserError
+        If one of them cannot be; so do all methods, of what they are given, and of a device that is closed.
     """
 
     def __init__(
         self,
-        config: ChipConfig | str = "demo",
+        config: ChipConfig | str | Path = "demo",
         backend: str | Backend = "rtl",
         *,
         number: int = 0,
         build_root: Path = Path("build"),
     ) -> None:
-        self.config = load(config) if isinstance(config, str) else config
-        self.backend = open_backend(backend, self.config, None, build_root) if isinstance(backend, str) else backend
+        self.config = chip_of(config)
         self.number = number
+        self._backend: Backend | None = (
+            open_backend(backend, self.config, None, build_root) if isinstance(backend, str) else backend
+        )
+        if not callable(getattr(backend, "submit", None)) and not isinstance(backend, str):
+            raise UserError(f"backend {backend!r}: give the name of one, or a Backend")
+
+    @property
+    def backend(self) -> Backend:
+        """What runs the chip, as long as the device is not closed."""
+        if self._backend is None:
+            raise UserError("the device is closed: open another one")
+        return self._backend
 
     @property
     def cycles(self) -> int:
@@ -57,18 +80,16 @@ class Device:
         Raises
         ------
         UserError
-            If it does not fit.
+            If it is no array of numbers, or does not fit.
         """
-        data = np.ascontiguousarray(array).tobytes()
-        self._check(address, len(data))
-        self.backend.write(self.number, address, data)
+        data = bytes_of(array)
+        self.backend.write(self.number, self._check(address, len(data)), data)
 
     def read(self, address: int, shape: int | Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
         """The array that stands in memory; errors as of `write`."""
-        kind = np.dtype(dtype)
-        count = int(np.prod(shape))
-        self._check(address, count * kind.itemsize)
-        return np.frombuffer(self.backend.read(self.number, address, count * kind.itemsize), kind).reshape(shape).copy()
+        sizes, kind, count = place_of(shape, dtype)
+        data = self.backend.read(self.number, self._check(address, count), count)
+        return np.frombuffer(data, kind).reshape(sizes).copy()
 
     def load(self, address: int, array: NDArray[Any]) -> None:
         """Put an array's elements into the HBM devices themselves, in C order: no clock passes, whatever its size.
@@ -76,21 +97,30 @@ class Device:
         Raises
         ------
         UserError
-            If it does not fit, is not for HBM, or a queue has work.
+            As of `write`, and if it is not for HBM, or a queue has work.
         """
-        data = np.ascontiguousarray(array).tobytes()
-        self._check_direct(address, len(data))
-        self.backend.load(self.number, address, data)
+        data = bytes_of(array)
+        self.backend.load(self.number, self._check_direct(address, len(data)), data)
 
     def dump(self, address: int, shape: int | Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
         """The array that stands in the HBM devices; as `load`."""
-        kind = np.dtype(dtype)
-        count = int(np.prod(shape)) * kind.itemsize
-        self._check_direct(address, count)
-        return np.frombuffer(self.backend.dump(self.number, address, count), kind).reshape(shape).copy()
+        sizes, kind, count = place_of(shape, dtype)
+        data = self.backend.dump(self.number, self._check_direct(address, count), count)
+        return np.frombuffer(data, kind).reshape(sizes).copy()
 
     def scratchpad(self, address: int = 0, unit: int = 0) -> int:
-        """The chip's address of a byte of a scratchpad."""
+        """The chip's address of a byte of a scratchpad.
+
+        Raises
+        ------
+        UserError
+            If there is no such unit or byte.
+        """
+        size = self.config.scratchpad.capacity
+        if not 0 <= whole("unit", unit) < self.config.compute_units:
+            raise UserError(f"unit {unit}: give 0 to {self.config.compute_units - 1}")
+        if not 0 <= whole("address", address) < size:
+            raise UserError(f"address {address:#x} of a scratchpad: give 0 to {size - 1:#x}")
         return SCRATCHPAD | unit << UNIT_BITS | address
 
     def submit(self, queue: str, program: Sequence[Command]) -> None:
@@ -107,11 +137,52 @@ class Device:
         SimulationError
             If there is work left after ``limit`` cycles.
         """
-        self.backend.wait(limit)
+        self.backend.wait(whole("limit", limit, 0))
+
+    @property
+    def registers(self) -> RegisterFile:
+        """The chip's registers by their names, counters and errors among them; as in docs/registers.md.
+
+        Raises
+        ------
+        UserError
+            If the backend has none.
+        """
+        try:
+            found: Sequence[RegisterFile] = self.backend.registers  # type: ignore[attr-defined]
+        except AttributeError:
+            raise UserError("registers and records need a backend in which time passes: rtl or model") from None
+        return found[self.number]
+
+    def semaphore(self, number: int) -> int:
+        """What a semaphore has: how far queues have come."""
+        return self.backend.semaphore(self.number, self._semaphore(number))
+
+    def signal(self, number: int, value: int = 1) -> None:
+        """Add to a semaphore, as a command does that ends: let queues go on that wait for the host."""
+        if whole("value", value, 0) > MOST_VALUE:
+            raise UserError(f"value = {value}: give at most {MOST_VALUE}")
+        self.backend.signal(self.number, self._semaphore(number), value)
+
+    def wait_for(self, number: int, value: int = 1, limit: int = LIMIT) -> None:
+        """Run until a semaphore has at least a value, which stays there; errors as of `wait`."""
+        whole("value", value, 0)
+        self.backend.wait_for(self.number, self._semaphore(number), value, whole("limit", limit, 0))
+
+    def _semaphore(self, number: int) -> int:
+        if not 0 <= whole("semaphore", number) < self.config.command.semaphores:
+            raise UserError(f"semaphore {number}: give 0 to {self.config.command.semaphores - 1}")
+        return number
+
+    def restart(self, queue: str) -> None:
+        """Let a queue that a bad command has stopped forget all it had, and go on with what is submitted next."""
+        self.backend.restart(self.number, queue)
 
     def close(self) -> None:
         """End the backend."""
-        self.backend.close()
+        if self._backend is not None:
+            self._backend.close()
+        self._backend = None
 
     def __enter__(self) -> "Device":
         return self
@@ -119,22 +190,26 @@ class Device:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _check_direct(self, address: int, count: int) -> None:
-        if address & SCRATCHPAD:
+    def _check_direct(self, address: int, count: int) -> int:
+        if whole("address", address) & SCRATCHPAD:
             raise UserError(f"address {address:#x} is in a scratchpad: give one in HBM, or take write and read")
-        self._check(address, count)
+        return self._check(address, count)
 
-    def _check(self, address: int, count: int) -> None:
-        size = self.config.hbm.capacity
-        if address & SCRATCHPAD:
-            size = self.config.scratchpad.capacity
-            unit, place = divmod(address ^ SCRATCHPAD, 1 << UNIT_BITS)
-            if unit >= self.config.compute_units:
-                raise UserError(f"address {address:#x}: there is no compute unit {unit}")
+    def _check(self, address: int, count: int) -> int:
+        """The address of so many bytes, if they are there."""
+        address = whole("address", address)
+        unit, place = divmod(address - SCRATCHPAD, 1 << UNIT_BITS)
+        if address < SCRATCHPAD:
+            place, size, what = address, self.config.hbm.capacity, "memory"
         else:
-            place = address
+            size, what = self.config.scratchpad.capacity, f"the scratchpad of compute unit {unit}"
+            units = self.config.compute_units
+            if unit >= units:
+                raise UserError(f"address {address:#x}: there is no compute unit {unit}: give 0 to {units - 1}")
         if place < 0 or place + count > size:
-            raise UserError(f"{count} bytes at {address:#x}: there are {size} bytes")
+            first = address - place
+            raise UserError(f"{count} bytes at {address:#x}: {what} has {first:#x} to {first + size - 1:#x}")
+        return address
 
 
 class Cluster:
@@ -142,28 +217,59 @@ class Cluster:
 
     Parameters
     ----------
-    config : ChipConfig or str
-        Of each.
+    config : ChipConfig, str or Path, or a sequence of them
+        Of each chip; a list says how many there are: ``["tiny", "tiny"]``. They are all alike.
     topology : Topology
-        By default two chips.
+        By default two chips face to face, or of more a ring.
     backend : str
     build_root : Path
+
+    Raises
+    ------
+    UserError
+        If one of them cannot be, or the chips have not the ports for it.
     """
 
     def __init__(
         self,
-        config: ChipConfig | str = "demo",
+        config: ChipConfig | str | Path | Sequence[ChipConfig | str | Path] = "demo",
         topology: Topology | None = None,
         backend: str = "rtl",
         *,
         build_root: Path = Path("build"),
     ) -> None:
-        chip = load(config) if isinstance(config, str) else config
-        topology = topology or pair()
-        self.backend = open_backend(backend, chip, topology, build_root)
-        self.devices = [Device(chip, self.backend, number=number) for number in range(topology.chips)]
+        alone = isinstance(config, ChipConfig | str | Path) or not isinstance(config, Sequence)
+        chips = [chip_of(each) for each in ([config] if alone else config)]  # type: ignore[union-attr]
+        if topology is None:
+            count = PAIR if alone else len(chips)
+            if count < PAIR:
+                raise UserError(f"a cluster of {count} chips: give {PAIR} or more; Device is one")
+            topology = pair() if count == PAIR else ring(count)
+        elif not isinstance(topology, Topology):
+            raise UserError(f"topology {topology!r}: give one of openppu.link.topology, such as ring(4)")
+        elif not alone and len(chips) != topology.chips:
+            raise UserError(f"{len(chips)} chips: topology {topology.name} has {topology.chips}")
+        chip = chips[0]
+        if any(each != chip for each in chips):
+            raise UserError("the chips of a cluster are alike: give one configuration for all")
+        if topology.ports > chip.link.ports:
+            raise UserError(
+                f"topology {topology.name} needs {topology.ports} ports of a chip, {chip.name} has {chip.link.ports}: "
+                f"set link.ports={topology.ports}"
+            )
+        if not isinstance(backend, str):
+            raise UserError(f"backend {backend!r}: give the name of one")
+        self._backend = open_backend(backend, chip, topology, build_root)
+        self.devices = [Device(chip, self._backend, number=number) for number in range(topology.chips)]
+
+    @property
+    def backend(self) -> Backend:
+        """What runs the chips, as long as the cluster is not closed."""
+        return self.devices[0].backend
 
     def __getitem__(self, number: int) -> Device:
+        if not -len(self) <= whole("chip", number) < len(self):
+            raise IndexError(f"chip {number}: there are chips 0 to {len(self) - 1}")
         return self.devices[number]
 
     def __len__(self) -> int:
@@ -171,14 +277,31 @@ class Cluster:
 
     def wait(self, limit: int = LIMIT) -> None:
         """As of `Device.wait`: all chips."""
-        self.backend.wait(limit)
+        self.backend.wait(whole("limit", limit, 0))
 
     def close(self) -> None:
         """End the backend."""
-        self.backend.close()
+        for device in self.devices:
+            device.close()
 
     def __enter__(self) -> "Cluster":
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def chip_of(config: object) -> ChipConfig:
+    """The chip that a preset's name, a file or a configuration is.
+
+    Raises
+    ------
+    UserError or ConfigError
+    """
+    if isinstance(config, ChipConfig):
+        return config
+    if isinstance(config, str | Path):
+        return load(str(config))
+    raise UserError(
+        f"config {config!r}: give a preset ({', '.join(presets())}), a TOML file, or what openppu.config.load gives"
+    )

@@ -154,6 +154,11 @@ class ModelHardware:
                 queue.set_tail(value)
             else:
                 setattr(queue, field, value)
+        if rest == "raise":
+            semaphores, number = chip.semaphores, self._values[chip.number].get("command.semaphore", 0)
+            semaphores.signal(semaphores.others + 1, number, value, lambda: None)
+        if rest == "clear" and value:
+            chip.semaphores.values = [0] * len(chip.semaphores.values)
         if rest == "restart":
             for queue in chip.queues:
                 if value >> queue.number & 1:
@@ -171,6 +176,8 @@ class ModelHardware:
             return _counter(chip, int(found[1]), int(found[2]), found[3])
         if (found := re.fullmatch(r"link\.port(\d+)\.link_counts_new", name)) and chip.link is not None:
             return chip.link.flits(int(found[1]), self.events.now)
+        if rest == "value" and block == "command":
+            return chip.semaphores.values[self._values[number].get("command.semaphore", 0)]
         if block == "command":
             for queue in chip.queues:
                 if queue.name == part:

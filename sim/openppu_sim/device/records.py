@@ -35,10 +35,10 @@ def set_records(device: Device) -> None:
 
     Raises
     ------
-    AttributeError
-        If the backend has no registers.
+    UserError
+        If the backend has no time, and so no registers.
     """
-    registers = _registers(device)
+    registers = device.registers
     registers["command.records.base"] = _base(device)
     registers["command.records.log2"] = LOG2
     registers["command.records.enable"] = 1
@@ -47,7 +47,7 @@ def set_records(device: Device) -> None:
 
 def read_records(device: Device) -> list[Record]:
     """Those since `set_records`, in the order in which they were written; of more than fit, the last."""
-    count, seen = _registers(device)["command.records.count"], _seen(device)[device.number]
+    count, seen = device.registers["command.records.count"], _seen(device)[device.number]
     first = max(seen, count - (1 << LOG2))
     names = [name for name, _ in queues_of(device.config)]
     found = []
@@ -70,10 +70,6 @@ def read_records(device: Device) -> list[Record]:
 
 def _base(device: Device) -> int:
     return device.config.hbm.capacity - RECORDS
-
-
-def _registers(device: Device) -> Any:
-    return device.backend.registers[device.number]  # type: ignore[attr-defined]
 
 
 def _seen(device: Device) -> dict[int, int]:

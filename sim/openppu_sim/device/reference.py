@@ -15,15 +15,17 @@ from openppu.link.collective.instruction import Opcode
 from openppu.link.topology import Topology
 from openppu.link.unit.instructions import COLLECTIVE
 
+from openppu_sim.checks import some
 from openppu_sim.device.backend import CommandError
 from openppu_sim.errors import SimulationError, UserError
 from openppu_sim.kernels.vector.commands import from_fields
 from openppu_sim.lowering.matmul import Ending, MatmulCommand
+from openppu_sim.program.check import encode_program
 from openppu_sim.program.command import Command
 from openppu_sim.program.text import print_command
 from openppu_sim.reference import dma
 from openppu_sim.reference.collective_programs import Engines, fault, read_instruction
-from openppu_sim.reference.command import Engine, Interpreter
+from openppu_sim.reference.command import Engine, Interpreter, Queue
 from openppu_sim.reference.matmul_engine import MatmulEngineReference
 from openppu_sim.reference.vector import VectorReference
 
@@ -43,12 +45,10 @@ class ReferenceChip:
         self.memory = np.zeros(chip.hbm.capacity, np.uint8)
         self.pads = [np.zeros(chip.scratchpad.capacity, np.uint8) for _ in range(chip.compute_units)]
         self.queues = queues_of(chip)
-        self.pending: dict[str, list[Command]] = {name: [] for name, _ in self.queues}
         self.sent: list[tuple[int, int, bytes]] = []
         """Chip, address, bytes of what goes to others."""
         self.collective: CollectivePart | None = None
         """Its part of the collective engines, if there are other chips."""
-        self.values = [0] * chip.command.semaphores
         formats = tuple(fmt for fmt in formats_named(chip.tile.formats) if fmt.is_float)
         self._does: dict[str, Engine] = {}
         for number, (name, engine) in enumerate(self.queues):
@@ -88,11 +88,20 @@ class ReferenceChip:
             return Ending.FIELD
         if (source | fields["target"] | count) % grain:
             return Ending.ALIGNMENT
-        memory, place = self.at(source)
-        if place + count > memory.size:
+        if not self._has(source, count):
             return Ending.MEMORY if source & SCRATCHPAD else Ending.BOUNDS
+        if fields["target"] + count > self.memory.size:  # of the other chip, which is alike; no scratchpad is reached
+            return Ending.LINK
+        memory, place = self.at(source)
         self.sent.append((fields["chip"], fields["target"], memory[place : place + count].tobytes()))
         return Ending.OKAY
+
+    def _has(self, address: int, count: int) -> bool:
+        """Whether so many bytes are there."""
+        if not address & SCRATCHPAD:
+            return address + count <= self.memory.size
+        unit, place = divmod(address ^ SCRATCHPAD, 1 << UNIT_BITS)
+        return unit < len(self.pads) and place + count <= self.pads[unit].size
 
     def at(self, address: int) -> tuple[np.ndarray, int]:
         """The memory that an address is in, and the place there."""
@@ -136,12 +145,26 @@ class Reference:
         self.chip = chip
         self.instructions = instructions()
         self.chips = [ReferenceChip(chip) for _ in range(topology.chips if topology else 1)]
+        config = chip.command
+        self.machines = [
+            Interpreter(
+                self.instructions,
+                [[] for _ in each.queues],
+                each.engines(),
+                kinds=[kind for _, kind in each.queues],
+                semaphores=config.semaphores,
+                buffer=config.buffer,
+                loops=config.loops,
+            )
+            for each in self.chips
+        ]
+        """Of each chip: its queues, address registers and semaphores, from the reset on."""
         self.collectives: Engines | None = None
         if topology and chip.link.ports:
-            config = CollectiveConfig(link=chip.link)
-            self.collectives = Engines([each.memory for each in self.chips], topology.peers, config, most=config.window)
+            link = CollectiveConfig(link=chip.link)
+            self.collectives = Engines([each.memory for each in self.chips], topology.peers, link, most=link.window)
             for rank, each in enumerate(self.chips):
-                each.collective = CollectivePart(self.collectives, rank, config, each.memory.size)
+                each.collective = CollectivePart(self.collectives, rank, link, each.memory.size)
 
     @property
     def cycles(self) -> int:
@@ -162,54 +185,71 @@ class Reference:
 
     def submit(self, chip: int, queue: str, program: Sequence[Command]) -> None:
         """Put commands into a queue."""
-        pending = self.chips[chip].pending
-        if queue not in pending:
-            raise UserError(f"queue {queue!r}: give one of {', '.join(pending)}")
-        for command in program:
-            command.word(self.instructions)
-        pending[queue] += program
+        place = self._queue(chip, queue)
+        encode_program(program, self.instructions, chips=len(self.chips), semaphores=self.chip.command.semaphores)
+        place.program += program
 
     def wait(self, limit: int) -> None:
         """Run all queues to their ends; errors as of `openppu_sim.device.backend.Backend`."""
-        machines = []
-        for chip in self.chips:
-            programs = [chip.pending[name] for name, _ in chip.queues]
-            config = self.chip.command
-            machine = Interpreter(
-                self.instructions,
-                programs,
-                chip.engines(),
-                semaphores=config.semaphores,
-                buffer=config.buffer,
-                loops=config.loops,
-            )
-            machine.values = chip.values
-            machines.append(machine)
+        self._run()
+        if left := self._left():
+            raise SimulationError(f"nothing can go on, and there is still work in: {', '.join(left)}")
+
+    def semaphore(self, chip: int, number: int) -> int:
+        """What a semaphore has."""
+        return self.machines[chip].values[number]
+
+    def signal(self, chip: int, number: int, value: int) -> None:
+        """Add to a semaphore."""
+        self.machines[chip].values[number] += value
+
+    def wait_for(self, chip: int, number: int, value: int, limit: int) -> None:
+        """Run all queues as far as they come; errors as of `openppu_sim.device.backend.Backend`."""
+        self._run()
+        has = self.semaphore(chip, number)
+        if has < value:
+            left = self._left()
+            rest = f"there is still work in: {', '.join(left)}" if left else "all queues are empty"
+            raise SimulationError(f"semaphore {number} of chip {chip} has {has}, not {value}, and {rest}")
+
+    def _left(self) -> list[str]:
+        """The queues that have work left."""
+        return [
+            f"chip {number} {name}"
+            for number, (chip, machine) in enumerate(zip(self.chips, self.machines, strict=True))
+            for (name, _), queue in zip(chip.queues, machine.queues, strict=True)
+            if not queue.ended
+        ]
+
+    def _run(self) -> None:
+        """Until nothing can go on."""
         moved = True
         while moved:
             moved = False
-            for number, (chip, machine) in enumerate(zip(self.chips, machines, strict=True)):
+            for number, (chip, machine) in enumerate(zip(self.chips, self.machines, strict=True)):
                 before = [queue.place for queue in machine.queues]
                 machine.run()
                 moved |= before != [queue.place for queue in machine.queues]
-                self._fail(number, machine)
                 for other, address, data in chip.sent:
                     self.write(other, address, data)
                 chip.sent.clear()
                 for other, semaphore, value in machine.remote:
-                    machines[other].values[semaphore] += value
+                    self.machines[other].values[semaphore] += value
                     moved = True
                 machine.remote.clear()
+                self._fail(number, machine)
             if self.collectives:
                 moved |= self.collectives.go()
-        left = []
-        for number, (chip, machine) in enumerate(zip(self.chips, machines, strict=True)):
-            for (name, _), queue in zip(chip.queues, machine.queues, strict=True):
-                if not queue.ended:
-                    left.append(f"chip {number} {name}")
-                chip.pending[name].clear()
-        if left:
-            raise SimulationError(f"nothing can go on, and there is still work in: {', '.join(left)}")
+
+    def restart(self, chip: int, queue: str) -> None:
+        """Let a queue that stopped forget what it had, its loops and address registers, and go on."""
+        self._queue(chip, queue).restart()
+
+    def _queue(self, chip: int, name: str) -> Queue:
+        names = [each for each, _ in self.chips[chip].queues]
+        if name not in names:
+            raise UserError(f"queue {name!r}: give one of {some(names)}")
+        return self.machines[chip].queues[names.index(name)]
 
     def _fail(self, number: int, machine: Interpreter) -> None:
         for (name, _), queue in zip(self.chips[number].queues, machine.queues, strict=True):

@@ -14,9 +14,11 @@ from openppu.host.blocks import blocks
 from openppu.link.route_table import table_of
 from openppu.link.topology import Topology
 
+from openppu_sim.checks import some
 from openppu_sim.device.backend import CommandError
 from openppu_sim.device.registers import RegisterFile
 from openppu_sim.errors import SimulationError, UserError
+from openppu_sim.program.check import encode_program
 from openppu_sim.program.command import Command
 from openppu_sim.program.text import print_command
 
@@ -147,7 +149,7 @@ class Rings:
 
     def _link(self, number: int, registers: RegisterFile, topology: Topology) -> None:
         registers["link.chip"] = number
-        registers["link.memory_bytes"] = 1 << 40
+        registers["link.memory_bytes"] = self.chip.hbm.capacity
         for line in table_of(topology, number):
             registers["link.route_role"] = line["role"].value
             registers["link.route_destination"] = line["destination"]
@@ -219,13 +221,16 @@ class Rings:
 
         The 64 bytes of a command are taken as they are, so that what no `Command` can be may be tried.
         """
-        if queue not in self.queues:
-            raise UserError(f"queue {queue!r}: give one of {', '.join(self.queues)}")
-        self._settled = False
+        self._check(queue)
         # All of them are encoded before any is written.
-        images = [each if isinstance(each, bytes) else each.encode(self.instructions) for each in program]
+        images = encode_program(program, self.instructions, chips=self.chips, semaphores=self.chip.command.semaphores)
+        self._settled = False
         self._pending[chip][queue].extend(zip(program, images, strict=True))
         self._feed(chip, queue)
+
+    def _check(self, queue: str) -> None:
+        if queue not in self.queues:
+            raise UserError(f"queue {queue!r}: give one of {some(self.queues)}")
 
     def written(self, chip: int) -> dict[str, dict[int, Command | bytes]]:
         """Of each queue, the commands that were ever put into its ring, by their places."""
@@ -268,6 +273,34 @@ class Rings:
                 raise SimulationError(f"after {limit} cycles there is still work in: {', '.join(busy)}")
             self.hardware.run(min(STEP, end - self.hardware.now))
 
+    def semaphore(self, chip: int, number: int) -> int:
+        """What a semaphore has."""
+        registers = self.registers[chip]
+        registers["command.semaphore"] = number
+        return registers["command.value"]
+
+    def signal(self, chip: int, number: int, value: int) -> None:
+        """Add to a semaphore."""
+        registers = self.registers[chip]
+        registers["command.semaphore"] = number
+        registers["command.raise"] = value
+
+    def wait_for(self, chip: int, number: int, value: int, limit: int) -> None:
+        """Run until a semaphore has at least a value; errors as of `openppu_sim.device.backend.Backend`."""
+        end = self.hardware.now + limit
+        while self.semaphore(chip, number) < value:
+            busy = self._look()
+            if self.watch is not None:
+                self.watch()
+            if self.hardware.now >= end or not busy:
+                self.hardware.run(STEP)  # a signal may be on its way
+                has = self.semaphore(chip, number)
+                if has >= value:
+                    return
+                left = f"there is still work in: {', '.join(busy)}" if busy else "all queues are empty"
+                raise SimulationError(f"semaphore {number} of chip {chip} has {has}, not {value}, and {left}")
+            self.hardware.run(min(STEP, end - self.hardware.now))
+
     def _look(self) -> list[str]:
         """The queues that have work left."""
         busy = []
@@ -287,6 +320,7 @@ class Rings:
 
     def restart(self, chip: int, queue: str) -> None:
         """Let a queue that stopped forget what it had, and go on."""
+        self._check(queue)
         registers = self.registers[chip]
         self._pending[chip][queue].clear()
         registers["command.restart"] = 1 << self.queues.index(queue)

@@ -32,6 +32,8 @@ class Watched:
     """
 
     def __init__(self, devices: Sequence[Device]) -> None:
+        if not devices:
+            raise UserError("no devices to be watched: give all chips of one backend")
         self.devices = devices
         backend = devices[0].backend
         if not isinstance(backend, Rings):

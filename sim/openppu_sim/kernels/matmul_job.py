@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass
 
+from openppu.config import ChipConfig
 from openppu.formats.spec import FORMATS
 
+from openppu_sim.checks import whole
 from openppu_sim.errors import UserError
+from openppu_sim.kernels.memory_range import MemoryRange
 
 SUM_BYTES = 4
 """Of a sum."""
+MOST_K = (1 << 17) - 1
+"""Of int8: so many products of -128 x -128 are less than 2**31."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +21,10 @@ class Operand:
 
     address: int
     stride: int
+
+    def __post_init__(self) -> None:
+        whole("matmul address", self.address, 0)
+        whole("matmul stride", self.stride)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +49,15 @@ class MatmulJob:
     zero_point : int
     saturate : bool
         To fp8: what is too large becomes the largest finite number.
+    allow_wrap : bool
+        Take an int8 product of so large a k that its sums may wrap around.
     seed : int, optional
         Round results of a float format stochastically; each product of the plan has its own seed, made of this one.
 
     Raises
     ------
     UserError
-        If there is a seed, and no float format of results.
+        If a value is none of those that are said here, or there is a seed, and no float format of results.
     """
 
     m: int
@@ -64,9 +75,21 @@ class MatmulJob:
     scale: int = 0x3F80_0000
     zero_point: int = 0
     saturate: bool = False
+    allow_wrap: bool = False
     seed: int | None = None
 
     def __post_init__(self) -> None:
+        for name in ("m", "n", "k"):
+            whole(f"matmul {name}", getattr(self, name), 1)
+        for name, value in (("format", self.format), ("result_format", self.result_format or self.format)):
+            if value not in FORMATS:
+                raise UserError(f"matmul {name} = {value!r}: give one of {', '.join(FORMATS)}")
+        if self.c is not None:
+            whole("matmul c", self.c, 0)
+        if self.format == "int8" and self.k > MOST_K and not self.allow_wrap:
+            raise UserError(
+                f"matmul k = {self.k}: sums of int8 may wrap beyond {MOST_K}; give less, or allow_wrap=True"
+            )
         if self.seed is not None and not (self.result_format and FORMATS[self.result_format].is_float):
             raise UserError(f"matmul seed = {self.seed}: only results of a float format are rounded stochastically")
 
@@ -79,3 +102,28 @@ class MatmulJob:
     def result_bytes(self) -> int:
         """Of an element of D."""
         return FORMATS[self.result_format].bits // 8 if self.result_format else SUM_BYTES
+
+    def check(self, chip: ChipConfig) -> None:
+        """Raise UserError if a chip lacks a format, or its memory the matrices, or the result lies on another one."""
+        for value in (self.format, self.result_format or self.format):
+            if value not in chip.tile.formats:
+                raise UserError(f"matmul format {value}: this chip has {', '.join(chip.tile.formats)}")
+        if self.seed is not None and not chip.matmul.stochastic:
+            raise UserError("matmul seed: this chip rounds to the nearest number alone; set matmul.stochastic=true")
+        read = [
+            self._range("a", self.a, *((self.k, self.m) if self.transpose_a else (self.m, self.k)), self.element_bytes),
+            self._range("b", self.b, *((self.n, self.k) if self.transpose_b else (self.k, self.n)), self.element_bytes),
+        ]
+        if self.c is not None:
+            read.append(self._range("c", Operand(address=self.c, stride=0), 1, self.n, SUM_BYTES))
+        result = self._range("d", self.d, self.m, self.n, self.result_bytes)
+        result.check(chip, written=True)
+        for each in read:
+            each.check(chip)
+            result.apart_from(each)
+
+    @staticmethod
+    def _range(name: str, place: Operand, rows: int, columns: int, size: int) -> MemoryRange:
+        return MemoryRange(
+            name=f"matmul {name}", address=place.address, rows=rows, row_bytes=columns * size, stride=place.stride
+        )

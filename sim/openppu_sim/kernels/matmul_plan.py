@@ -91,18 +91,15 @@ def plan_matmul(
     Raises
     ------
     UserError
-        If a size is not positive, the format is not built in, or nothing fits the scratchpad.
+        As of `MatmulJob.check`, or if nothing fits the scratchpad.
     """
-    for name, value in (("m", job.m), ("n", job.n), ("k", job.k)):
-        if value < 1:
-            raise UserError(f"matmul {name} = {value}: give at least 1")
-    if job.format not in chip.tile.formats:
-        raise UserError(f"matmul format {job.format}: this chip has {', '.join(chip.tile.formats)}")
+    job.check(chip)
     bandwidth = bandwidth or Bandwidth.of(chip)
     best = _best(chip, job, bandwidth, left_alone)
     if best is None:
         raise UserError(
-            f"matmul {job.m} x {job.k} x {job.n}: no tile of it fits a scratchpad of {chip.scratchpad.capacity} bytes"
+            f"matmul {job.m} x {job.k} x {job.n}: no tile of it fits a scratchpad of {chip.scratchpad.capacity} bytes; "
+            "give smaller sizes, or a chip of more scratchpad.banks or scratchpad.bank_words"
         )
     cycles, tiling, found = best
     size = job.element_bytes

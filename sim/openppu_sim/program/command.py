@@ -1,12 +1,13 @@
 """One command of a program, and its 64 bytes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from openppu.command.instruction import Instruction, InstructionSet
 from openppu.command.layouts import COMMAND_BYTES, REGISTERS, word_layout
 
+from openppu_sim.checks import whole
 from openppu_sim.errors import UserError
 from openppu_sim.program.bits import Bits
 
@@ -50,16 +51,18 @@ class Command:
         Raises
         ------
         UserError
-            If there is no such instruction or field, or a value does not fit.
+            If there is no such instruction or field, or a value is no whole number or does not fit.
         """
         instruction = instructions.by_name.get(self.name)
         if instruction is None:
             raise UserError(f"{self.name}: no such command; give one of {', '.join(instructions.by_name)}")
         try:
-            operands = instruction.pack(self.fields)
+            operands = instruction.pack(
+                {name: whole(f"{self.name} {name}", value) for name, value in self.fields.items()}
+            )
         except ValueError as error:
             raise UserError(str(error)) from None
-        wait, signal = self.wait or (0, 0), self.signal or (0, 0)
+        wait, signal = self._pair("wait", self.wait), self._pair("signal", self.signal)
         flags = {
             "wait": self.wait is not None,
             "signal": self.signal is not None,
@@ -75,10 +78,11 @@ class Command:
             "signal_semaphore": signal[0],
             "signal_value": signal[1],
             "tag": self.tag,
-            "chip": self.chip or 0,
+            "chip": 0 if self.chip is None else self.chip,
         }
         values = {"operands": operands}
-        for name, value in header.items():
+        for name, given in header.items():
+            value = whole(f"{self.name} {name.replace('_', ' ')}", given)
             _, most = _WORD.places[f"header.{name}"]
             if not 0 <= value <= most:
                 raise UserError(f"{self.name}: {name.replace('_', ' ')} = {value}: give 0 to {most}")
@@ -87,11 +91,18 @@ class Command:
             raise UserError(f"{self.name}: chip {self.chip} is named, but there is no signal for it")
         for name, register in self.registers.items():
             slot = _slot(instruction, name)
-            if not 0 < register < REGISTERS:
+            if not 0 < whole(f"{self.name} {name}: register", register) < REGISTERS:
                 raise UserError(f"{self.name} {name}: register {register}: give 1 to {REGISTERS - 1}")
             values[f"header.registers.{slot}"] = register
         values |= {f"header.flags.{name}": int(is_set) for name, is_set in flags.items()}
         return _WORD.pack(values)
+
+    def _pair(self, what: str, given: object) -> tuple[int, int]:
+        if given is None:
+            return 0, 0
+        if not isinstance(given, Sequence) or len(given) != 2:
+            raise UserError(f"{self.name} {what} = {given!r}: give a semaphore's number and a value, such as (3, 1)")
+        return given[0], given[1]
 
     def encode(self, instructions: InstructionSet) -> bytes:
         """Its 64 bytes, as in a ring; errors as of `word`."""

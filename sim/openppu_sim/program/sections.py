@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from openppu.command.instruction import InstructionSet
 
+from openppu_sim.checks import some
 from openppu_sim.errors import UserError
 from openppu_sim.program.command import Command
 from openppu_sim.program.text import parse_program
@@ -28,7 +29,7 @@ def parse_sections(text: str, instructions: InstructionSet, queues: Sequence[str
         if bare.startswith("["):
             found = re.fullmatch(r"\[(?:chip(\d+)\.)?(\w+)\]", bare)
             if not found or found[2] not in queues:
-                raise UserError(f"line {number}: {bare}: give [QUEUE] or [chipN.QUEUE], of {', '.join(queues)}")
+                raise UserError(f"line {number}: {bare}: give [QUEUE] or [chipN.QUEUE], of {some(queues)}")
             current = lines.setdefault((int(found[1] or 0), found[2]), [])
         elif bare and current is None:
             raise UserError(f"line {number}: {bare}: say first, in a line [QUEUE], which queue's command it is")
@@ -36,4 +37,11 @@ def parse_sections(text: str, instructions: InstructionSet, queues: Sequence[str
             # Lines of others are empty ones here, so that messages have the text's numbers.
             current += [""] * (number - 1 - len(current))
             current.append("" if bare.startswith("[") else line)
-    return {place: parse_program("\n".join(own), instructions) for place, own in lines.items()}
+    programs = {place: parse_program("\n".join(own), instructions) for place, own in lines.items()}
+    for (chip, queue), program in programs.items():
+        left = sum((command.name == "LOOP") - (command.name == "END") for command in program)
+        if left > 0:
+            raise UserError(f"[chip{chip}.{queue}]: {left} LOOP without END: the queue would wait for more; add END")
+    if not any(programs.values()):
+        raise UserError("there is no command: give [QUEUE], and the queue's commands in the lines below")
+    return programs

@@ -84,7 +84,12 @@ def _parse(words: list[str], instructions: InstructionSet) -> Command:
     if instruction is None:
         raise UserError(f"{words[0]}: no such command; give one of {', '.join(instructions.by_name)}")
     choices = {operand.name: operand.choices for operand in instruction.operands}
+    seen: set[str] = set()
     for word in rest:
+        name = word.partition("=")[0]
+        if name in seen:
+            raise UserError(f"{word}: {instruction.name} has {name} already; give it once")
+        seen.add(name)
         if word in ("record", "interrupt", "fence"):
             given[word] = True
         elif word in ("wait", "signal"):

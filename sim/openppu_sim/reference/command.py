@@ -34,7 +34,7 @@ class Ended:
 class Queue:
     """A queue's state: where it is, its loops (first command, runs left), address registers, and its first error."""
 
-    program: Sequence[Command | bytes]
+    program: list[Command | bytes]
     place: int = 0
     loops: list[list[int]] = field(default_factory=list)
     registers: list[int] = field(default_factory=lambda: [0] * 16)
@@ -51,6 +51,13 @@ class Queue:
     def ended(self) -> bool:
         """Nothing more will be done."""
         return self.error is not None or self.place >= len(self.program)
+
+    def restart(self) -> None:
+        """Forget what is left, loops, address registers and the error."""
+        self.place = len(self.program)
+        self.loops.clear()
+        self.registers = [0] * len(self.registers)
+        self.error = None
 
 
 class Interpreter:
@@ -86,7 +93,7 @@ class Interpreter:
         loops: int = 4,
     ) -> None:
         self.instructions = instructions
-        self.queues = [Queue(tuple(program)) for program in programs]
+        self.queues = [Queue(list(program)) for program in programs]
         self.engines = tuple(engines)
         self.kinds = kinds
         self.values = [0] * semaphores

@@ -9,6 +9,8 @@ from openppu.formats.spec import BINARY32, FORMATS, Format
 from openppu.vector.command import DIMENSIONS, Opcode, command_layout, pattern_layout, program_layout, run_layout
 from openppu.vector.instruction import COUNTS, INPUTS, PARAMETERS
 
+from openppu_sim.errors import UserError
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoadProgram:
@@ -93,10 +95,14 @@ def format_named(name: str) -> Format:
 
     Raises
     ------
-    KeyError
+    UserError
         If there is none.
     """
-    return BINARY32 if name == "binary32" else FORMATS[name]
+    if name == BINARY32.name:
+        return BINARY32
+    if name not in FORMATS:
+        raise UserError(f"format {name!r}: give one of {BINARY32.name}, {', '.join(FORMATS)}")
+    return FORMATS[name]
 
 
 def word_of(value: float) -> int:

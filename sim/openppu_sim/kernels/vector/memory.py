@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from openppu.config import ChipConfig
 from openppu.formats.spec import BINARY32
 
+from openppu_sim.checks import whole
 from openppu_sim.errors import UserError
 from openppu_sim.kernels.copy_command import copy_command
+from openppu_sim.kernels.memory_range import MemoryRange
 from openppu_sim.kernels.vector.assembly import image
 from openppu_sim.kernels.vector.commands import LoadProgram, fields_of, format_named, name_of
 from openppu_sim.kernels.vector.matrix import Layout, Matrix
@@ -43,6 +45,11 @@ class Array:
     format : str
     stride : int
         Bytes from a row to the next; 0: they lie one behind the other.
+
+    Raises
+    ------
+    UserError
+        If there is no such matrix.
     """
 
     address: int
@@ -50,6 +57,16 @@ class Array:
     columns: int
     format: str = BINARY32.name
     stride: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("address", 0), ("rows", 1), ("columns", 1), ("stride", 0)):
+            whole(f"array {name}", getattr(self, name), least)
+        format_named(self.format)
+
+    def in_memory(self, name: str) -> MemoryRange:
+        """Where it lies."""
+        row = self.columns * self.element_bytes
+        return MemoryRange(name=name, address=self.address, rows=self.rows, row_bytes=row, stride=self.pitch)
 
     @property
     def element_bytes(self) -> int:
@@ -195,10 +212,15 @@ def vector_programs(
     Raises
     ------
     UserError
-        If a row does not fit the scratchpad, or there are too few semaphores.
+        If a row does not fit the scratchpad, a matrix not the memory, or there are too few semaphores.
     """
     if chip.command.semaphores <= FREE:
         raise UserError(f"command.semaphores = {chip.command.semaphores}: vector jobs need {FREE + 1}")
+    whole("code_at", code_at, 0)
+    for each in job.operands:
+        for array, written in ((each.reads, False), (each.writes, True)):
+            if array is not None:
+                array.in_memory(f"{job.name}: a matrix").check(chip, written=written)
     codes = _codes(chip, job)
     size = sum(len(code) for code in codes)
     rows, columns = _piece_size(chip, job, size)
