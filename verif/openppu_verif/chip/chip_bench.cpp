@@ -33,6 +33,20 @@ constexpr int MOST_BEATS = 128;           // of a burst: 4 KiB
 
 using Bytes = std::vector<uint8_t>;
 
+// Of the host's window: a burst, a beat that is written, and one that is read or an answer.
+struct Burst {
+  uint64_t address;
+  uint32_t id, length, size, kind;
+};
+struct Given {
+  uint8_t data[BEAT];
+  uint32_t strobes;
+};
+struct Found {
+  uint32_t id, response, last;
+  uint8_t data[BEAT];
+};
+
 // Adds a port's bytes to a digest.
 void add(uint64_t& sum, const native::Pin& pin) {
   for (size_t at = 0; at < pin.bytes; at += 8) {
@@ -388,6 +402,67 @@ class Bench {
     return response;
   }
 
+  // Bursts, all of which are asked for as soon as the chip takes them. Their beats as they come.
+  std::vector<Found> read_bursts(uint32_t number, const Bytes& bytes) {
+    Chip& it = chip(number);
+    const auto bursts = items<Burst>(bytes);
+    size_t asked = 0, left = 0;
+    for (const Burst& each : bursts) left += each.length + 1;
+    std::vector<Found> found;
+    for (uint64_t wait = 0; left > 0; ++wait) {
+      if (wait == PATIENCE) throw std::runtime_error("the chip does not answer a burst");
+      if (asked < bursts.size()) ask(it, "ar", bursts[asked]);
+      it.window("arvalid").set(asked < bursts.size());
+      it.window("rready").set(!pausing());
+      clock();
+      asked += it.window("arvalid").number() && it.window("arready").number();
+      if (!it.window("rvalid").number() || !it.window("rready").number()) continue;
+      found.push_back(answered(it, "r"));
+      found.back().last = static_cast<uint32_t>(it.window("rlast").number());
+      std::memcpy(found.back().data, it.window("rdata").at, BEAT);
+      --left;
+    }
+    it.window("rready").set(0);
+    clock();
+    return found;
+  }
+
+  // The same of writes, each of whose beats follow it; their answers as they come.
+  std::vector<Found> write_bursts(uint32_t number, const Bytes& bytes, const Bytes& beats) {
+    Chip& it = chip(number);
+    const auto bursts = items<Burst>(bytes);
+    const auto given = items<Given>(beats);
+    size_t asked = 0, burst = 0, beat = 0, place = 0;
+    std::vector<Found> found;
+    for (uint64_t wait = 0; found.size() < bursts.size(); ++wait) {
+      if (wait == PATIENCE) throw std::runtime_error("the chip does not answer a burst");
+      if (asked < bursts.size()) ask(it, "aw", bursts[asked]);
+      it.window("awvalid").set(asked < bursts.size());
+      // A beat that has been offered stays.
+      const bool offered = it.window("wvalid").number() || (burst < asked && !pausing());
+      it.window("wvalid").set(offered);
+      if (offered) {
+        std::memcpy(it.window("wdata").at, given.at(place).data, BEAT);
+        it.window("wstrb").set(given[place].strobes);
+        it.window("wlast").set(beat == bursts[burst].length);
+      }
+      it.window("bready").set(!pausing());
+      clock();
+      asked += it.window("awvalid").number() && it.window("awready").number();
+      if (offered && it.window("wready").number()) {
+        it.window("wvalid").set(0);
+        ++place;
+        const bool last = beat == bursts[burst].length;
+        burst += last;
+        beat = last ? 0 : beat + 1;
+      }
+      if (it.window("bvalid").number() && it.window("bready").number()) found.push_back(answered(it, "b"));
+    }
+    it.window("bready").set(0);
+    clock();
+    return found;
+  }
+
  private:
   template <class Item>
   static std::vector<Item> items(const Bytes& bytes) {
@@ -395,6 +470,23 @@ class Bench {
     if (!found.empty()) std::memcpy(found.data(), bytes.data(), found.size() * sizeof(Item));
     return found;
   }
+
+  static void ask(Chip& it, const std::string& channel, const Burst& burst) {
+    it.window((channel + "addr").c_str()).set(burst.address);
+    it.window((channel + "id").c_str()).set(burst.id);
+    it.window((channel + "len").c_str()).set(burst.length);
+    it.window((channel + "size").c_str()).set(burst.size);
+    it.window((channel + "burst").c_str()).set(burst.kind);
+  }
+
+  static Found answered(Chip& it, const std::string& channel) {
+    Found found{};
+    found.id = static_cast<uint32_t>(it.window((channel + "id").c_str()).number());
+    found.response = static_cast<uint32_t>(it.window((channel + "resp").c_str()).number());
+    return found;
+  }
+
+  bool pausing() { return pauses_ && random_.below(1000) < pauses_; }
 
   hbm::Device& device_at(uint32_t number, const Place& place) {
     return chip(number).memories.at(place.channel)->device();
@@ -409,6 +501,7 @@ class Bench {
   void begin(Chip& it, const std::string& channel, uint64_t address, size_t count) {
     const uint64_t beats = (address + count - 1) / BEAT - address / BEAT + 1;
     it.window((channel + "addr").c_str()).set(address / BEAT * BEAT);
+    it.window((channel + "id").c_str()).set(0);
     it.window((channel + "len").c_str()).set(beats - 1);
     it.window((channel + "size").c_str()).set(5);
     it.window((channel + "burst").c_str()).set(1);
@@ -416,7 +509,7 @@ class Bench {
   }
 
   void pause() {
-    while (pauses_ && random_.below(1000) < pauses_) clock();
+    while (pausing()) clock();
   }
 
   void hand_over(native::Pin valid, native::Pin ready) {
@@ -547,6 +640,11 @@ void answer(Number value) {
   std::fwrite(&value, sizeof(value), 1, stdout);
 }
 
+void answers(const std::vector<Found>& found) {
+  answer<uint8_t>(0), answer<uint32_t>(static_cast<uint32_t>(found.size() * sizeof(Found)));
+  std::fwrite(found.data(), sizeof(Found), found.size(), stdout);
+}
+
 void serve(Bench& bench) {
   for (int request = std::getchar(); request != EOF; request = std::getchar()) {
     switch (request) {
@@ -630,6 +728,17 @@ void serve(Bench& bench) {
       case 's': {
         bench.set_pauses(number<uint64_t>());
         answer<uint8_t>(0);
+        break;
+      }
+      case 'A': {
+        const auto chip = number<uint32_t>();
+        answers(bench.read_bursts(chip, bytes_of()));
+        break;
+      }
+      case 'a': {
+        const auto chip = number<uint32_t>();
+        const Bytes bursts = bytes_of();
+        answers(bench.write_bursts(chip, bursts, bytes_of()));
         break;
       }
       default:

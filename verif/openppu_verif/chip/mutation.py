@@ -4,7 +4,11 @@ The tile, the memory controller and the link's ports stay as they are: they have
 broken, a module at a time (`openppu_verif.mutation.hierarchy`); of two chips, the first one alone.
 """
 
+import json
 import re
+import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import amaranth
@@ -18,9 +22,10 @@ from openppu_sim.simulator.model_cache import content_key, file_contents, make_o
 
 from openppu_verif.chip import trace_lock
 from openppu_verif.chip.native import TOP, build_chip, simulated
-from openppu_verif.chip.regression import CHIP, cases, play
-from openppu_verif.mutation.hierarchy import MODULE, all_below, with_control
+from openppu_verif.chip.regression import CHIP, Case, Played, cases, play
+from openppu_verif.mutation.hierarchy import MODULE, all_below, joined_again, with_control
 from openppu_verif.mutation.netlist import CONTROL, Area, run_yosys
+from openppu_verif.mutation.reach import WATCH, mutations_of, told, watched
 from openppu_verif.mutation.score import Changed, Notice, Subject
 from openppu_verif.native.model import MODULE as VERILOG_MODULE
 from openppu_verif.native.model import cached_verilog
@@ -40,6 +45,9 @@ SHARES = {
 }
 """Of each folder of ``hw/openppu``, but what is in the parts that are left alone."""
 
+PATIENCE = 2
+"""How many times the clocks of the chip as it was a case may take."""
+
 AREAS = tuple(Area(name, f"A:area={name} t:$memrd* %d", share) for name, share in SHARES.items())
 """But a memory's read port, which Yosys cannot write with another enable."""
 
@@ -55,18 +63,37 @@ hierarchy -check -top {top}
 proc
 flatten
 opt_clean
+{rounds}
+opt_clean -purge
+write_rtlil {top}.il
+"""
+"""What Yosys does before anything is broken."""
+
+ROUND = """\
+opt_hier
+opt_clean
+setundef -undriven -zero
 opt_expr
 opt_clean
 opt_merge
 opt_clean
+opt_muxtree
+opt_reduce
+opt_dff -nodffe -nosdff
+opt_clean
 wreduce
-opt_clean -purge
-write_rtlil {top}.il
+opt_clean
 """
-"""What Yosys does before anything is broken. Between its steps, what is unused must go, lest it stumble over it."""
+"""What is always the same, or never used, goes, also if it is so by the modules around it: breaking it would change
+nothing. Between the steps, what is unused must go, lest Yosys stumble over it."""
+
+ROUNDS = 3
 
 USE = re.compile(r"^(module |  )(\w+)(?= (?:\S+ +)?\()", re.MULTILINE)
 """Where Verilog says the name of a module."""
+
+AREA = re.compile(r'^attribute \\area "(\w+)"\n(?:attribute [^\n]*\n)*module \\(\S+)$', re.MULTILINE)
+"""An area and a module of it, in RTLIL."""
 
 PREPARE = "memory_share -nosat"
 """One write port for all bytes of a word."""
@@ -83,7 +110,7 @@ def emit_chip(folder: Path) -> Path:
     """The netlist of `CHIP` in RTLIL, each kind of part a module; from an earlier call, if the hardware is the same."""
     sources = sorted(Path(openppu.__file__).parent.rglob("*.py"))
     here = Path(__file__).parents[1] / "mutation" / "hierarchy.py"
-    given = (amaranth.__version__, CHIP.fingerprint(), SETTLE, str(FOLDERS), str(LEFT_ALONE))
+    given = (amaranth.__version__, CHIP.fingerprint(), SETTLE, ROUND * ROUNDS, str(FOLDERS), str(LEFT_ALONE))
     key = content_key(*file_contents([*sources, here]), *given)
 
     def write(made: Path) -> None:
@@ -92,9 +119,11 @@ def emit_chip(folder: Path) -> Path:
         boxes = [name for name, (part, _) in parts.items() if isinstance(part, LEFT_ALONE)]
         whole = "\n".join(text for _, text in parts.values())
         (made / "raw.il").write_text(with_control(whole, areas.get, top=TOP, boxes=boxes), encoding="utf-8")
-        words = run_yosys(SETTLE.format(top=TOP), made)
+        words = run_yosys(SETTLE.format(top=TOP, rounds=ROUND * ROUNDS), made)
         if not (made / f"{TOP}.il").exists():
             raise RuntimeError(f"Yosys wrote no netlist: {words.strip()[-600:]}")
+        settled = (made / f"{TOP}.il").read_text(encoding="utf-8")
+        (made / f"{TOP}.il").write_text(joined_again(settled), encoding="utf-8")
 
     path = folder / f"{TOP}.il"
     made = make_once(folder.absolute(), f"netlist-{key}", write)
@@ -130,19 +159,89 @@ def with_the_rest(netlist: Path, whole: Path) -> Path:
 def chip_tests(netlist: Path, build_root: Path) -> Notice:
     """The cases, on a model of the netlist, and `openppu_verif.chip.trace_lock`."""
     whole = cached_verilog(lambda: simulated(CHIP), TOP, CHIP.fingerprint(), build_root)
-    executable = build_chip(CHIP, build_root, netlist=with_the_rest(netlist, whole))
-    work = cases()
-    locked = trace_lock.load()
+    executable = build_chip(CHIP, build_root, netlist=with_the_rest(watched(netlist.parent), whole))
+    found = netlist.with_name(f"{executable.parent.name}.json")
+    return Tests(executable, build_root, areas_of(netlist.with_suffix(".il")), found).notice
 
-    def notice(number: int) -> str | None:
+
+class Tests:
+    """The cases on a model whose pin `CONTROL` breaks it.
+
+    Parameters
+    ----------
+    executable : Path
+        The model, which tells what would make a difference (`openppu_verif.mutation.reach`).
+    build_root : Path
+    areas : mapping of int to str
+        Of each mutation.
+    found : Path
+        A file of what came of each case with each mutation, so that what is broken off goes on where it was. It holds
+        for this model alone, and for a case as long as that does the same with the chip as it was.
+    """
+
+    def __init__(self, executable: Path, build_root: Path, areas: Mapping[int, str], found: Path) -> None:
+        self._executable, self._build_root, self._areas, self._file = executable, build_root, areas, found
+        self._found: dict[str, dict[str, list[str]]] = json.loads(found.read_text()) if found.exists() else {}
+        self._keys: dict[str, str] = {}
+        self._locked = trace_lock.load()
+        self._cases = cases()
+        self.reached: dict[str, set[int]] = {}
+        """Of each case, by its label, the mutations that make any difference in it."""
+
+    def notice(self, number: int) -> str | None:
+        """As `openppu_verif.mutation.score.Notice`; 0 comes first."""
+        return self._break(number) if number else self._watch()
+
+    def _watch(self) -> str | None:
+        """Let all cases pass, see what they reach, and how long they take: the short ones come first from now on."""
+        took = {}
+        for place, case in enumerate(self._cases):
+            start = time.monotonic()
+            played = self._play(case, WATCH)
+            difference = trace_lock.difference(case, played, self._locked)
+            if played.problem or difference:
+                return f"{case.label}: {played.problem or difference}"
+            took[case.label] = time.monotonic() - start
+            self.reached[case.label] = told(played.said)
+            self._keys[case.label] = key_of(case, played)
+            self._cases[place] = replace(case, clocks=min(case.clocks, PATIENCE * played.clocks))
+        self._cases.sort(key=lambda case: took[case.label])
+        return None
+
+    def _break(self, number: int) -> str | None:
         changed = None
-        for place, each in enumerate(work):
-            played = play(each, build_root, executable=executable, pins=[(0, CONTROL, number)])
-            if played.problem:
-                work.insert(0, work.pop(place))  # what noticed one is likely to notice the next
-                return f"{each.label}: {played.problem}"
-            difference = trace_lock.difference(each, played, locked)
-            changed = changed or (difference and Changed(f"{each.label}: {difference}"))
-        return changed
+        found = self._found.setdefault(str(number), {})
+        for case in self._cases:
+            if number not in self.reached[case.label] or not is_about(case, self._areas.get(number, "")):
+                continue
+            key = self._keys[case.label]
+            if key not in found:
+                played = self._play(case, number)
+                difference = trace_lock.difference(case, played, self._locked)
+                found[key] = [played.problem or "", difference or ""]
+                self._file.write_text(json.dumps(self._found, indent=1), encoding="utf-8")
+            problem, difference = found[key]
+            if problem:
+                return f"{case.label}: {problem}"
+            changed = changed or (difference and Changed(f"{case.label}: {difference}"))
+        return changed or None
 
-    return notice
+    def _play(self, case: Case, number: int) -> Played:
+        return play(case, self._build_root, executable=self._executable, pins=[(0, CONTROL, number)])
+
+
+def is_about(case: Case, area: str) -> bool:
+    """Whether mutations of an area meet a case."""
+    return not case.about or area in case.about
+
+
+def key_of(case: Case, played: Played) -> str:
+    """What tells a case from all others, and from itself when it did something else."""
+    return " ".join([case.label, str(played.clocks), *played.digests.values()])
+
+
+def areas_of(netlist: Path) -> dict[int, str]:
+    """The area of each mutation in a netlist."""
+    text = netlist.read_text(encoding="ascii")
+    areas = {found[2]: found[1] for found in AREA.finditer(text)}
+    return {number: areas[module] for module, numbers in mutations_of(text).items() for number in numbers}

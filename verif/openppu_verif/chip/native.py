@@ -4,6 +4,7 @@ The model is built once for each configuration; `Session` starts it as a process
 so that a simulator that fails takes nothing with it. Requests and answers are little-endian; chip_bench.cpp reads them.
 """
 
+import contextlib
 import struct
 import subprocess
 import tempfile
@@ -119,6 +120,11 @@ CODED = np.dtype([("data", "u1", WORD_BYTES), ("check", "u1", WORD_BYTES // 8)])
 PLACED = np.dtype([("place", PLACE), ("coded", CODED)])
 """A word's place, what is there, and both: as chip_bench.cpp has them."""
 
+BURST = np.dtype([("address", "<u8"), *((name, "<u4") for name in ("id", "length", "size", "kind"))])
+GIVEN = np.dtype([("data", "u1", WORD_BYTES), ("strobes", "<u4")])
+FOUND = np.dtype([*((name, "<u4") for name in ("id", "response", "last")), ("data", "u1", WORD_BYTES)])
+"""Of the host's window: a burst by AXI's names, a beat that is written, and a beat that is read or an answer."""
+
 CHUNK = 1 << 18
 """Words that are loaded or dumped at a time."""
 
@@ -228,6 +234,8 @@ class Session:
         self._process = subprocess.Popen(
             [executable, library, given], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
+        self.said = ""
+        """On its standard error, after `close`."""
         self._alarm = threading.Timer(seconds, self._process.kill) if seconds else None
         if self._alarm:
             self._alarm.start()
@@ -260,6 +268,18 @@ class Session:
         """Write bytes to a chip's memory, through its window; errors as of `read_register`."""
         (response,) = self._ask("W", struct.pack("<IQI", chip, address, len(data)) + data, "<I")
         _check(response, f"writing {len(data)} bytes at {address:#x} of chip {chip}")
+
+    def read_bursts(self, chip: int, bursts: np.ndarray) -> np.ndarray:
+        """Bursts of the window, of `BURST`, all on their way together: their beats, of `FOUND`, as they come."""
+        (count,) = self._ask("A", struct.pack("<II", chip, bursts.nbytes) + bursts.tobytes(), "<I")
+        return np.frombuffer(self._take(count), FOUND)
+
+    def write_bursts(self, chip: int, bursts: np.ndarray, beats: np.ndarray) -> np.ndarray:
+        """The same of writes, whose beats are an array of `GIVEN`; their answers as they come."""
+        numbers = struct.pack("<II", chip, bursts.nbytes) + bursts.tobytes()
+        numbers += struct.pack("<I", beats.nbytes) + beats.tobytes()
+        (count,) = self._ask("a", numbers, "<I")
+        return np.frombuffer(self._take(count), FOUND)
 
     def load(self, chip: int, address: int, data: bytes) -> None:
         """Put bytes into a chip's memory devices, with their check bits, without the chip: that takes no clocks."""
@@ -342,8 +362,11 @@ class Session:
         if self._alarm:
             self._alarm.cancel()
         if self._process.stdin:
-            self._process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # what it was to be told still, it has ended without
+                self._process.stdin.close()
         self._process.wait()
+        if self._process.stderr and not self._process.stderr.closed:
+            self.said = self._process.stderr.read().decode(errors="replace")
         for stream in (self._process.stdout, self._process.stderr):
             if stream:
                 stream.close()

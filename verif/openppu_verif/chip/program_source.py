@@ -79,10 +79,13 @@ class ProgramSource:
     seed : int
     vectors : bool
         With programs of the vector unit; some of them read registers that hold what earlier ones left.
+    engine : str
+        Only commands of this one.
     """
 
-    def __init__(self, chip: ChipConfig, seed: int, *, vectors: bool = True) -> None:
+    def __init__(self, chip: ChipConfig, seed: int, *, vectors: bool = True, engine: str = "") -> None:
         self.vectors = vectors
+        self.engines = (engine,) if engine else ("load", "store", "matmul")
         if chip.compute_units != 1:
             raise ValueError(f"ProgramSource of {chip.compute_units} compute units: give a chip with one")
         self.chip = chip
@@ -105,8 +108,12 @@ class ProgramSource:
         else:
             window, pad = self.twin.memory[:WINDOW].copy(), self.twin.pad.copy()
         self._products.last = None
-        kinds = [self._plain] * 8 + [self._loop] * 2 + [self._relay, self._talk]
-        kinds += [self._vector_run] if self.vectors else []
+        kinds = [self._plain] * 8 + [self._loop] * 2
+        if len(self.engines) > 1:
+            kinds += [self._relay, self._talk]
+            kinds += [self._vector_run] if self.vectors else []
+        elif self.engines == ("vector",):
+            kinds = [self._vector_run]
         chosen = self.chance.choices(kinds, k=steps)
         if self._vector_run in chosen:
             code, self._vector_steps = self._code()
@@ -149,7 +156,7 @@ class ProgramSource:
 
     def _plain(self) -> None:
         """One command of an engine."""
-        engine = self.chance.choice(("load", "store", "matmul"))
+        engine = self.chance.choice(self.engines)
         name, fields = self._engine_command(engine)
         self._do(engine, [(name, fields)])
 
@@ -216,7 +223,7 @@ class ProgramSource:
     def _loop(self) -> None:
         """Commands that a loop repeats with other addresses, maybe in a loop within a loop."""
         chance = self.chance
-        engine = chance.choice(("load", "store", "matmul"))
+        engine = chance.choice(self.engines)
         name, fields = self._engine_command(engine)
         last, self._products.last = self._products.last, None
         if name in ("GATHER", "SCATTER"):

@@ -73,6 +73,8 @@ class Session:
         A chip that has just been reset; else one is made.
     limit : int
         Clocks that a program may take.
+    engine : str
+        Only commands of this one.
     """
 
     def __init__(
@@ -83,10 +85,11 @@ class Session:
         stress: Stress = Stress.NOTHING,
         backend: Backend | None = None,
         limit: int = LIMIT,
+        engine: str = "",
     ) -> None:
         self.chip, self.seed, self.stress, self.limit = chip, seed, stress, limit
         # A reset leaves in the vector unit's registers what a program that it breaks off has put there.
-        self.source = ProgramSource(chip, seed, vectors=stress != Stress.RESETS)
+        self.source = ProgramSource(chip, seed, vectors=stress != Stress.RESETS, engine=engine)
         self.trouble = random.Random(seed)
         self.wrong_words: set[int] = set()
         self.flips = 0

@@ -31,10 +31,15 @@ from openppu_sim.program.command import Command
 
 from openppu_verif.chip import random_programs
 from openppu_verif.chip.addressing import skip, through_registers
+from openppu_verif.chip.collective_mix import collect
 from openppu_verif.chip.conversions import convert_all
+from openppu_verif.chip.far_copies import copy_far
 from openppu_verif.chip.native import Session
+from openppu_verif.chip.queue_order import fence, restart
 from openppu_verif.chip.random_programs import Stress
+from openppu_verif.chip.refusals import record, refuse_addresses, refuse_words
 from openppu_verif.chip.register_walk import walk
+from openppu_verif.chip.window_bursts import burst_all
 from openppu_verif.chip.wrong_bits import meet
 from openppu_verif.dma.commands import copy
 from openppu_verif.vector.job_cases import CODE, SMALL, Maker, Memory, function
@@ -63,24 +68,26 @@ class Case:
         More than it may take.
     chips : int
         One or two.
-    locked : bool
-        `openppu_verif.chip.trace_lock` is for it, too.
+    about : tuple of str
+        Areas of `openppu_verif.chip.mutation`, mutations of which meet it; all if there is none.
     """
 
     label: str
     run: Callable[[Rings], None]
     clocks: int
     chips: int = 1
-    locked: bool = False
+    about: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Played:
-    """What came of a case: what is wrong, clocks, and what the first chip's outputs did, by digest."""
+    """What came of a case: what is wrong, clocks, what the first chip's outputs did, by digest, and what else the
+    simulator said."""
 
     problem: str | None
     clocks: int = 0
     digests: dict[str, str] = field(default_factory=dict)
+    said: str = ""
 
 
 def play(
@@ -95,42 +102,70 @@ def play(
         case.run(Rings(session, CHIP, topology))
         if session.problems:
             raise SimulationError("rules of the memory devices were broken")
-        return Played(None, session.now, session.digest(0))
+        played = Played(None, session.now, session.digest(0))
     except Exception as error:  # whatever it is, the chip does not do what it should
-        return Played(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        played = Played(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
     finally:
         session.close()
+    return replace(played, said=session.said)
 
 
 def cases() -> list[Case]:
     """All of them."""
+    sums, vector, dma = ("matmul", "shared"), ("vector", "shared"), ("dma", "shared")
+    linked = ("link", "collective")
     return [
-        Case(label="products", run=_same("products", _products(PRODUCTS)), clocks=25_000, locked=True),
-        Case(label="narrow products", run=_same("narrow products", _products(NARROW)), clocks=25_000),
+        Case(label="products", run=_same("products", _products(PRODUCTS)), clocks=25_000),
+        Case(label="narrow products", run=_same("narrow products", _products(NARROW)), clocks=25_000, about=sums),
         *(
-            Case(label=f"vector {name}", run=_same(f"vector {name}", _job(name)), clocks=20_000, locked=name in LOCKED)
+            Case(
+                label=f"vector {name}",
+                run=_same(f"vector {name}", _job(name)),
+                clocks=20_000,
+                about=() if name == JOB_OF_ALL else vector,
+            )
             for name in JOBS
         ),
-        *(_random(stress, seed, count) for stress, seed, count in RANDOM),
-        Case(label="conversions", run=_same("conversions", convert_all), clocks=60_000),
-        *(Case(label=f"addresses from {index:#x}", run=_addresses(index), clocks=40_000) for index in INDICES),
-        Case(label="registers", run=walk, clocks=20_000),
-        Case(label="wrong bits", run=meet, clocks=60_000),
-        Case(label="sends", run=_sends, clocks=40_000, chips=2, locked=True),
-        Case(label="collectives", run=_collectives, clocks=60_000, chips=2, locked=True),
+        *(_random(*each) for each in RANDOM),
+        _random_of("load", 2, 24, about=dma),
+        _random_of("store", 2, 24, about=dma),
+        _random_of("matmul", 2, 20, about=sums),
+        _random_of("vector", 6, 2, about=vector),
+        _random_of("", 6, 1, about=ENGINES, spoil=True),
+        Case(label="far copies", run=copy_far, clocks=150_000, about=dma),
+        Case(label="conversions", run=_same("conversions", convert_all), clocks=60_000, about=dma),
+        *(
+            Case(label=f"addresses from {index:#x}", run=_addresses(index), clocks=40_000, about=about)
+            for index, about in INDICES.items()
+        ),
+        Case(label="refused words", run=refuse_words, clocks=120_000, about=("command",)),
+        Case(label="refused addresses", run=refuse_addresses, clocks=90_000, about=("command", *ENGINES)),
+        Case(label="records", run=record, clocks=40_000, about=("command", "shared")),
+        Case(label="restarts", run=restart, clocks=40_000, about=("command",)),
+        Case(label="fences", run=fence, clocks=40_000, about=("command", *ENGINES)),
+        Case(label="registers", run=walk, clocks=20_000, about=("host", "command", "link", "shared")),
+        Case(label="bursts", run=burst_all, clocks=60_000, about=("host", "noc", "shared")),
+        Case(label="wrong bits", run=meet, clocks=60_000, about=("command", *ENGINES, *MEMORY)),
+        Case(label="sends", run=_sends, clocks=60_000, chips=2, about=(*linked, "noc", "shared")),
+        *(
+            Case(label=label, run=_collectives(label, work), clocks=60_000, chips=2, about=linked)
+            for label, work in (("collectives", _collect), ("collectives at random", collect))
+        ),
     ]
 
 
-RANDOM = (
-    (Stress.NOTHING, 7, 5),
-    (Stress.STALLS, 21, 2),
-    (Stress.FAULTS, 21, 2),
-    (Stress.RESETS, 21, 2),
-    (Stress.NOTHING, 8, 5),
+ENGINES = ("dma", "matmul", "vector")
+MEMORY = ("scratchpad", "noc", "host", "shared")
+RANDOM: tuple[tuple[Stress, int, int, tuple[str, ...]], ...] = (
+    (Stress.NOTHING, 7, 3, ("command", *ENGINES, *MEMORY)),
+    (Stress.STALLS, 21, 2, MEMORY),
+    (Stress.FAULTS, 21, 2, MEMORY),
+    (Stress.RESETS, 21, 2, MEMORY),
+    (Stress.NOTHING, 8, 4, ENGINES),
 )
-"""Stress, seed and number of programs."""
+"""Stress, seed, number of programs, and what they are about."""
 
-INDICES = (0xA5C3_96F0, 0x5A3C_690F)
+INDICES = {0xA5C3_96F0: ("command", *ENGINES), 0x5A3C_690F: ("command",)}
 """Numbers of the commands that queues begin with: each bit is set in one of them, and in the other it is not."""
 
 PRODUCTS: tuple[tuple[str, str | None, dict[str, Any]], ...] = (
@@ -147,7 +182,7 @@ NARROW: tuple[tuple[str, str | None, dict[str, Any]], ...] = (
     ("fp8_e4m3", "fp8_e4m3", {"seed": 5}),
 )
 
-PROGRAM_CLOCKS = 15_000
+PROGRAM_CLOCKS = 10_000
 """That one may take at most."""
 
 JOBS: dict[str, Maker] = {
@@ -156,16 +191,30 @@ JOBS: dict[str, Maker] = {
     },
     **{fmt: partial(function, name="relu", rows=3, columns=21, fmt=fmt) for fmt in ("fp16", "fp8_e5m2", "fp8_e4m3")},
 }
-LOCKED = ("exp_bf16", "column_sum")
+JOB_OF_ALL = "exp_bf16"
 
 
-def _random(stress: Stress, seed: int, count: int) -> Case:
+def _random(stress: Stress, seed: int, count: int, about: tuple[str, ...]) -> Case:
     def run(backend: Rings) -> None:
         session = random_programs.Session(CHIP, seed, Path(), stress, backend, limit=PROGRAM_CLOCKS)
         for number in range(count):
             session.run(2 + 2 * (number % 4), spoil=number % 3 == 2)
 
-    return Case(label=f"random {seed} {stress}", run=run, clocks=10_000 + 15_000 * count)
+    return Case(label=f"random {seed} {stress}", run=run, clocks=10_000 + PROGRAM_CLOCKS * count, about=about)
+
+
+def _random_of(engine: str, count: int, steps: int, *, about: tuple[str, ...], spoil: bool = False) -> Case:
+    """Programs of many commands for one engine, or with one that is refused."""
+
+    def run(backend: Rings) -> None:
+        session = random_programs.Session(
+            CHIP, 31, Path(), Stress.NOTHING, backend, limit=PROGRAM_CLOCKS, engine=engine
+        )
+        for _ in range(count):
+            session.run(steps, spoil=spoil)
+
+    label = f"random {'refusals' if spoil else engine}"
+    return Case(label=label, run=run, clocks=10_000 + PROGRAM_CLOCKS * count, about=about)
 
 
 def _same(label: str, work: Work) -> Callable[[Rings], None]:
@@ -304,19 +353,21 @@ def _sends(backend: Rings) -> None:
     """Pieces of some lengths, there and back, with signals; records of the link's queue."""
     chips = [Device(CHIP, backend, number=number) for number in range(2)]
     rng = np.random.default_rng(3)
-    for number, (begin, end, size) in enumerate(((0x1000, 0x8000, 2048), (0x1020, 0x9060, 352), (0x1FE0, 0xA020, 32))):
+    for number, (begin, end, size) in enumerate(
+        ((0x1000, 0x8000, 2048), (0x2A5A_5020, 0x15A5_A060, 352), (0x1FE0, 0x3A5A_5A20, 32))
+    ):
         for mine, other in ((0, 1), (1, 0)):
             data = rng.integers(0, 256, size, dtype=np.uint8)
             before = chips[other].read(end - 32, size + 64, np.uint8)
             chips[mine].write(begin, data)
             set_records(chips[mine])
             send = {"source": begin, "target": end, "bytes": size, "chip": other}
-            semaphore = 5 + number
+            signal = ((1, 6, 8)[number], (0xFFFF, 0x5A5A, 0xA5A5)[number])
             chips[mine].submit(
-                "link", [Command(name="SEND", fields=send, signal=(semaphore, 1), chip=other, record=True, tag=number)]
+                "link", [Command(name="SEND", fields=send, signal=signal, chip=other, record=True, tag=number)]
             )
             take = copy(memory=end - 32, scratchpad=64, row=size + 64)
-            chips[other].submit("load", [Command(name="LOAD", fields=take, wait=(semaphore, 1))])
+            chips[other].submit("load", [Command(name="LOAD", fields=take, wait=signal)])
             backend.wait(50_000)
             before[32 : 32 + size] = data
             found = chips[other].read(chips[other].scratchpad(64), size + 64, np.uint8)
@@ -360,13 +411,18 @@ def _collect(devices: Sequence[Device], wait: Callable[[int], None]) -> Arrays:
     return found
 
 
-@cache
-def _collected() -> Arrays:
-    with Cluster(CHIP, backend="reference") as cluster:
-        return _collect(cluster.devices, cluster.wait)
+def _collectives(
+    label: str, work: Callable[[Sequence[Device], Callable[[int], None]], Arrays]
+) -> Callable[[Rings], None]:
+    """A run of two chips that has the same results as on the reference backend."""
 
+    @cache
+    def expected() -> Arrays:
+        with Cluster(CHIP, backend="reference") as cluster:
+            return work(cluster.devices, cluster.wait)
 
-def _collectives(backend: Rings) -> None:
-    """Each kind, each format."""
-    devices = [Device(CHIP, backend, number=number) for number in range(2)]
-    _compare("collectives", _collect(devices, backend.wait), _collected())
+    def run(backend: Rings) -> None:
+        devices = [Device(CHIP, backend, number=number) for number in range(2)]
+        _compare(label, work(devices, backend.wait), expected())
+
+    return run

@@ -11,12 +11,12 @@ from openppu_sim.report.table import print_table
 from openppu_verif.chip.mutation import chip_subject
 from openppu_verif.hbm.mutation import channel_subject
 from openppu_verif.link.mutation import port_subject
-from openppu_verif.mutation.netlist import CONTROL_BITS
+from openppu_verif.mutation.reach import WATCH
 from openppu_verif.mutation.score import Verdict, measure
 from openppu_verif.tile.mutation import tile_subject
 
 COUNT, SEED, GOAL = 300, 1, 95.0
-MOST = (1 << CONTROL_BITS) - 1
+MOST = WATCH - 1
 BUILD = Path("build")
 SUBJECTS = {"tile": tile_subject, "hbm": channel_subject, "link": port_subject, "chip": chip_subject}
 

@@ -34,11 +34,22 @@ class Equivalence:
         Leave the memories out, by `openppu_verif.mutation.cut`: for designs whose memories are large.
     alone : bool
         Leave out the modules that ``top`` uses, too, by `openppu_verif.mutation.hierarchy.module_alone`.
+    deep : bool
+        With ``alone``: but for boxes, they are left in.
     """
 
-    def __init__(self, *, top: str, folder: Path, reset: str = "rst", cut: bool = False, alone: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        top: str,
+        folder: Path,
+        reset: str = "rst",
+        cut: bool = False,
+        alone: bool = False,
+        deep: bool = False,
+    ) -> None:
         self._folder = folder
-        source = without_others(folder, top) if alone else "mutated.il"
+        source = without_others(folder, top, deep=deep) if alone else "mutated.il"
         source = without_memories(folder, source) if cut else source
         self._netlist = make_graph(f"read_rtlil {source}\nhierarchy -top {top}\n", folder)
         self._graph = graph = Graph()

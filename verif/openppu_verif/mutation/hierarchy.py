@@ -8,12 +8,14 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
-from openppu_verif.mutation.netlist import CONTROL, CONTROL_BITS
+from openppu_verif.mutation.netlist import CONTROL, CONTROL_BITS, run_yosys
 
 MODULE = re.compile(r"^(?:attribute [^\n]*\n)*module \\(\S+)\n(.*?)^end\n", re.MULTILINE | re.DOTALL)
 INSTANCE = re.compile(r"^  cell \\(\S+) (\S+)\n(.*?)^  end\n", re.MULTILINE | re.DOTALL)
 WIRE = re.compile(r"^  wire (?:width (\d+) )?(input|output) \d+ +(?:signed )?\\(\S+)$", re.MULTILINE)
 LAST_PORT = 9_999_999
+CLOCK = "clk"
+JOINED = {name: f"    connect \\{name} \\{name}\n" for name in (CLOCK, CONTROL)}
 
 Ports = dict[str, tuple[str, int]]
 """Of a module: direction and width of each port, by its name."""
@@ -48,7 +50,7 @@ def all_below(module: str, below: Mapping[str, Collection[str]]) -> Iterator[str
 
 
 def with_control(rtlil: str, area_of: Callable[[str], str | None], *, top: str, boxes: Collection[str] = ()) -> str:
-    """The same netlist, with the input that chooses a mutation at every module.
+    """The same netlist, with a clock and the input that chooses a mutation at every module.
 
     Parameters
     ----------
@@ -75,7 +77,9 @@ def with_control(rtlil: str, area_of: Callable[[str], str | None], *, top: str, 
         lines = [
             line
             for line in body.splitlines(keepends=True)
-            if (pin := re.match(r"    connect \\(\S+) ", line)) is None or pin[1] in ports[kind]
+            if (pin := re.match(r"    connect \\(\S+) ", line)) is None
+            or pin[1] in ports[kind]
+            or (pin[1] == CLOCK and kind not in boxes)
         ]
         if kind not in boxes:
             lines.append(f"    connect \\{CONTROL} \\{CONTROL}\n")
@@ -91,9 +95,28 @@ def with_control(rtlil: str, area_of: Callable[[str], str | None], *, top: str, 
         area = area_of(name)
         marks = "" if area is None else f'attribute \\keep_hierarchy 1\nattribute \\area "{area}"\n'
         wire = f"  wire width {CONTROL_BITS} input {LAST_PORT} \\{CONTROL}\n"
+        if CLOCK not in ports[name]:
+            wire += f"  wire input {LAST_PORT + 1} \\{CLOCK}\n"
         return f"{marks}module \\{name}\n{wire}{INSTANCE.sub(instance, body)}end\n"
 
     return MODULE.sub(module, rtlil)
+
+
+def joined_again(rtlil: str) -> str:
+    """The same netlist, with the clock and the input that chooses joined to every module that has one.
+
+    Yosys takes away what a module makes no use of, which it does when it is broken.
+    """
+    ports = module_ports(rtlil)
+
+    def instance(found: re.Match[str]) -> str:
+        kind, name, body = found.groups()
+        if CONTROL not in ports[kind]:
+            return found[0]
+        others = re.sub(rf"    connect \\({'|'.join(JOINED)}) .*\n", "", body)
+        return f"  cell \\{kind} {name}\n{others}{''.join(JOINED.values())}  end\n"
+
+    return INSTANCE.sub(instance, rtlil)
 
 
 def module_alone(rtlil: str, name: str) -> str:
@@ -125,8 +148,21 @@ def module_alone(rtlil: str, name: str) -> str:
     return f"autoidx 100000000\nmodule \\{name}\n{INSTANCE.sub(instead, body)}end\n"
 
 
-def without_others(folder: Path, module: str) -> str:
-    """Write ``alone.il`` beside ``mutated.il``: that module alone; its name."""
-    whole = (folder / "mutated.il").read_text(encoding="ascii")
+FLATTEN = """\
+read_rtlil mutated.il
+hierarchy -top {top}
+setattr -mod -unset keep_hierarchy *
+flatten
+opt_clean
+write_rtlil flat.il
+"""
+
+
+def without_others(folder: Path, module: str, *, deep: bool = False) -> str:
+    """Write ``alone.il`` beside ``mutated.il``: that module alone, or with all that it uses but boxes; its name."""
+    if deep:
+        (folder / "flat.il").unlink(missing_ok=True)
+        run_yosys(FLATTEN.format(top=module), folder)
+    whole = (folder / ("flat.il" if deep else "mutated.il")).read_text(encoding="ascii")
     (folder / "alone.il").write_text(module_alone(whole, module), encoding="ascii")
     return "alone.il"

@@ -44,7 +44,7 @@ class Subject:
     cut : bool
         Its memories are too large for proofs that nothing changes: as in `openppu_verif.mutation.equivalence`.
     alone : bool
-        Those proofs are about the module that is broken, for designs of many modules.
+        Those proofs are about the module that is broken, first without those that it uses, for designs of many modules.
     """
 
     top: str
@@ -175,6 +175,8 @@ def measure(subject: Subject, *, count: int, seed: int, folder: Path, build_root
             _ask_claim(name, harness, subject, folder, outcomes)
     with step("looking for proofs that the others change nothing"):
         _prove(subject, folder, outcomes)
+        if subject.alone:
+            _prove(subject, folder, outcomes, deep=True)
     return Score(list(outcomes.values()))
 
 
@@ -192,14 +194,14 @@ def _ask_claim(
             pass  # Nothing is known, so nothing is noticed.
 
 
-def _prove(subject: Subject, folder: Path, outcomes: dict[int, Outcome]) -> None:
+def _prove(subject: Subject, folder: Path, outcomes: dict[int, Outcome], *, deep: bool = False) -> None:
     """What no proof comes to an end of stays a survivor, and says so."""
     by_module: dict[str, list[Mutation]] = {}
     for mutation in _left(outcomes):
         by_module.setdefault(mutation.module if subject.alone else subject.top, []).append(mutation)
     for module, left in by_module.items():
         try:
-            equivalence = Equivalence(top=module, folder=folder, cut=subject.cut, alone=subject.alone)
+            equivalence = Equivalence(top=module, folder=folder, cut=subject.cut, alone=subject.alone, deep=deep)
         except SolverError as error:
             for mutation in left:
                 outcomes[mutation.number] = Outcome(mutation, Verdict.SURVIVED, f"not proved: {error}")
@@ -207,6 +209,7 @@ def _prove(subject: Subject, folder: Path, outcomes: dict[int, Outcome]) -> None
         for mutation in left:
             try:
                 if how := equivalence.prove(mutation.number):
+                    how += ", with all that its module uses" if deep else ""
                     outcomes[mutation.number] = Outcome(mutation, Verdict.EQUIVALENT, how)
             except SolverError as error:
                 outcomes[mutation.number] = Outcome(mutation, Verdict.SURVIVED, f"not proved: {error}")
