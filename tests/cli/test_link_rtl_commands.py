@@ -32,9 +32,9 @@ def test_goodput_falls_with_the_error_rate(capsys):
 
 
 def test_a_rate_at_which_nothing_gets_on_is_said_to_be_stuck(capsys):
-    lines = printed(capsys, "ber", "--clocks", "5000", "--rates", "0,0.01", "--round-trip", "8")
+    lines = printed(capsys, "ber", "--clocks", "5000", "--rates", "1e-320,0.01", "--round-trip", "8")
     first, last = (line.split() for line in lines if line.startswith("selective"))
-    assert first[1:3] == ["0", "0"]
+    assert first[1:3] == ["9.99989e-321", "0"]
     assert last[1:3] == ["0.01,", "stuck"]
     assert float(first[-2]) > 0.8 > 0.1 > float(last[-2])
     assert "link.window = 32, link.credits = 8: a channel alone has 8 flits on their way, of the 8" in lines[-1]
@@ -43,6 +43,7 @@ def test_a_rate_at_which_nothing_gets_on_is_said_to_be_stuck(capsys):
 def test_a_training_is_traced_until_the_port_is_degraded(capsys):
     lines = printed(capsys, "train-trace", "--dies", "3000", "--clocks", "8000")
     states = [line.split()[2:] for line in lines if line.split()[1:2] == ["a"]]
+    assert [state for state, _ in states][:5] == ["disabled", "detect", "align", "width", "start"]
     assert [state for state, _ in states][-5:] == ["retrain", "align", "width", "start", "degraded"]
     assert states[-1] == ["degraded", "1"]
 

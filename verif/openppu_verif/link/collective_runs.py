@@ -19,6 +19,8 @@ from openppu_verif.link.mesh_native import About, Outcome, Work, build_node, run
 
 RESET_SKEW = 200
 """Clocks within which chips leave reset: their flits do not begin together."""
+LIMIT, LIMIT_WORDS = 400_000, 16
+"""Clocks that a collective may take, and more for each beat of the vector: some need two, and wrong bits more."""
 IN_PARTS = ("reduce_scatter", "all_gather", "all_to_all")
 """Operations whose vector is made of a part for each chip."""
 
@@ -156,7 +158,8 @@ def measure(request: Request) -> list[Measured]:
         )
         for number, size in enumerate(request.sizes)
     ]
-    about = About(bit_errors=request.bit_errors, reset_skew=RESET_SKEW)
+    limit = LIMIT + LIMIT_WORDS * max(request.sizes) // request.chip.link.beat_bytes
+    about = About(bit_errors=request.bit_errors, reset_skew=RESET_SKEW, limit=limit)
     where = place(request.place, request.chips)
     with step(f"running {request.operation} on {request.chips} chips"):
         runs = run_trials(config, where, trials, about, request.build_root)

@@ -25,6 +25,7 @@ from openppu.link.topology import Topology
 from openppu.link.training import State
 from openppu_sim.errors import SimulationError
 
+from openppu_verif.link.native import chance_word
 from openppu_verif.native.model import build_bench, build_model
 
 FOLDER = Path(__file__).parent
@@ -193,7 +194,7 @@ def _about(config: CollectiveConfig, topology: Topology, about: About) -> list[s
     return [
         *(f"chips {topology.chips}", f"ports {config.ports}", f"streams {config.ports + len(config.units)}"),
         *(f"lanes {link.lanes}", f"lane_bits {link.lane_bits}", f"beat_bytes {link.beat_bytes}"),
-        *(f"delay {about.words * link.lane_bits}", f"bit_errors {about.bit_errors}", f"seed {about.seed}"),
+        *(f"delay {about.words * link.lane_bits}", f"bit_errors {chance_word(about.bit_errors)}", f"seed {about.seed}"),
         *(f"read_latency {about.read_latency}", f"write_latency {about.write_latency}", f"limit {about.limit}"),
         *(f"memory_stall {round(65536 * about.memory_stall)}", f"reset_skew {about.reset_skew}"),
         f"up {State(State.ACTIVE).value}",

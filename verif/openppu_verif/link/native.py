@@ -73,6 +73,11 @@ class Traffic:
 NO_TRAFFIC = Traffic(operations=())
 
 
+def chance_word(chance: float) -> str:
+    """A chance as the benches read it: without an exponent, so that none is too small for them."""
+    return f"{chance:.30f}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Faults:
     """What goes wrong on each lane: chances a bit (``bit_errors``, ``bursts``) or a word (the others)."""
@@ -86,7 +91,9 @@ class Faults:
 
     def words(self) -> str:
         """As the bench reads it."""
-        return f"{self.bit_errors} {self.bursts} {self.burst_bits} {self.dropped} {self.doubled} {self.swapped}"
+        chances = (self.bit_errors, self.bursts, self.dropped, self.doubled, self.swapped)
+        bits, bursts, *words = (chance_word(chance) for chance in chances)
+        return " ".join([bits, bursts, str(self.burst_bits), *words])
 
 
 ALIVE, DARK, STUCK, NOISE = range(4)

@@ -57,9 +57,13 @@ def run(args: argparse.Namespace) -> int:
     done.check_words()
     now = dict.fromkeys((f"{side}.physical.{name}" for side in SIDES for name in ("state", "send_width")), 0)
     rows: list[list[Cell]] = []
+    # Nothing disables a port here but the reset at the start; what it was before is of no use.
+    begins = max(
+        clock for clock, name, value in done.notes if name.endswith("state") and State(value) == State.DISABLED
+    )
     for clock, name, value in done.notes:
         now[name] = value
-        if name.endswith("state"):
+        if name.endswith("state") and clock >= begins:
             rows.append([clock, name[0], State(value).name.lower(), 1 << now[f"{name[0]}.physical.send_width"]])
     print_table(["clock", "side", "state", "lanes that it sends on"], rows)
     return 0
