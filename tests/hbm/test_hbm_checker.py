@@ -177,7 +177,9 @@ FAST = replace(T, tREFI=T.tRFC + 40)
 LIMIT = 8 * FAST.tREFI
 
 
-@pytest.mark.parametrize(("temperature", "times"), [(0, 4), (1, 2), (3, 1), (2, 0.5), (6, 0.25)])
+@pytest.mark.parametrize(
+    ("temperature", "times"), [(0, 4), (1, 2), (3, 1), (2, 0.5), *((code, 0.25) for code in (6, 4, 5, 7))]
+)
 def test_refreshes_are_overdue_after_eight_intervals_of_the_temperature(
     temperature: int, times: float, build_root: Path
 ) -> None:

@@ -87,7 +87,9 @@ def run(
     return result
 
 
-@pytest.mark.parametrize(("temperature", "quarters"), [(0, 1), (1, 2), (3, 4), (2, 8), (6, 16), (7, 16)])
+@pytest.mark.parametrize(
+    ("temperature", "quarters"), [(0, 1), (1, 2), (3, 4), (2, 8), *((code, 16) for code in (6, 4, 5, 7))]
+)
 def test_rate_follows_the_temperature(temperature: int, quarters: int) -> None:
     clocks = 8 * TREFI // quarters * 2
     found = run(clocks, temperature=temperature).count(RowCommand.REFSB)

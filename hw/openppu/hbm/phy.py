@@ -35,7 +35,8 @@ class PhySignature(wiring.Signature):
     cke, reset_n : Out(1)
         ``cke`` falls in the slot of the entry to power-down or self-refresh, and rises in that of the exit.
     temperature : In(3)
-        The device's code for how long tREFI may be: 0 four times, 1 twice, 3 as in the table, 2 half, 6 a quarter.
+        The device's code for how long tREFI may be: 0 four times, 1 twice, 3 as in the table, 2 half, 6 a quarter;
+        4, 5 and 7 are reserved, and taken as 6.
     catastrophic : In(1)
         CATTRIP: too hot to go on. A clock is enough.
     address_error : In(2)

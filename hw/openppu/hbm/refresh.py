@@ -14,7 +14,7 @@ LIMIT = 8
 """tREFI that may be owed, or done ahead."""
 
 RATES = {0: 1, 1: 2, 3: 4, 2: 8, 6: 16}
-"""Refreshes due in four tREFI, by the code of the temperature; any other code counts as the hottest."""
+"""Refreshes due in four tREFI, by the code of the temperature; the reserved codes (4, 5, 7) count as the hottest."""
 
 
 class RefreshTimer(wiring.Component):

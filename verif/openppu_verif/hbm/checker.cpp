@@ -30,8 +30,8 @@ int rate_of(int temperature) {
     case 0: return NORMAL_RATE / 4;
     case 1: return NORMAL_RATE / 2;
     case 2: return NORMAL_RATE * 2;
-    case 6: return NORMAL_RATE * 4;
-    default: return NORMAL_RATE;
+    case 3: return NORMAL_RATE;
+    default: return NORMAL_RATE * 4;
   }
 }
 

@@ -86,7 +86,8 @@ class Checker {
   // Power-up. With `initialised` the channel is as after its initialisation, CKE and reset_n high.
   void restart(bool initialised);
 
-  // From this CK on. `temperature` is the device's code: 0, 1, 3, 2, 6 for 4, 2, 1, 1/2, 1/4 of tREFI.
+  // From this CK on. `temperature` is the device's code: 0, 1, 3, 2, 6 for 4, 2, 1, 1/2, 1/4 of tREFI; of the reserved
+  // ones it is not known which is hotter, so they count as 6.
   void pins(bool reset_n, bool cke, int temperature);
 
   // A command in the present CK; that of the column bus first. Of MRS, `bank` is the register, `operand` its value.
