@@ -42,6 +42,24 @@ def test_an_early_command_is_told_and_ends_the_run(command: list[str], tmp_path:
     assert re.fullmatch(told, ran.stderr), ran.stderr
 
 
+@pytest.mark.parametrize(
+    ("argument", "told"),
+    [
+        ("+peek_beyond", "a peek of PC 0 bank 99 row 7 column 40"),
+        ("+poke_beyond", "a write without the bus of PC 2 bank 0 row -1 column 3"),
+    ],
+)
+def test_what_is_beyond_the_memory_is_told_and_ends_the_run(
+    argument: str, told: str, command: list[str], tmp_path: Path
+) -> None:
+    write(tmp_path, CONFIG, SETTINGS)
+    ran = run(command, tmp_path, argument)
+    assert "PASSED" not in ran.stdout
+    assert ran.returncode != 0
+    there = "there are 2 PCs, 16 banks, 32768 rows and 32 columns, from 0"
+    assert re.fullmatch(rf"clock \d+: {told}: {there}\n", ran.stderr), ran.stderr
+
+
 def test_a_missing_configuration_ends_the_run(command: list[str], tmp_path: Path) -> None:
     ran = run(command, tmp_path)
     assert ran.returncode != 0

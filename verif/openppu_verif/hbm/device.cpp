@@ -253,6 +253,20 @@ bool Device::fits(int pc, int bank, uint32_t row, int column) const {
          column >= 0 && column < COLUMNS;
 }
 
+bool Device::reaches(const std::string& what, int pc, int bank, uint32_t row, int column) {
+  if (fits(pc, bank, row, column)) return true;
+  problem(what + " of PC " + std::to_string(pc) + " bank " + std::to_string(bank) + " row " +
+          std::to_string(static_cast<int32_t>(row)) + " column " + std::to_string(column) + ": there are " +
+          std::to_string(PCS) + " PCs, " + std::to_string(organisation_.banks) + " banks, " +
+          std::to_string(organisation_.rows) + " rows and " + std::to_string(COLUMNS) + " columns, from 0");
+  return false;
+}
+
+void Device::peek(int pc, int bank, uint32_t row, int column, Word& word) {
+  reaches("a peek", pc, bank, row, column);
+  read(pc, bank, row, column, word);
+}
+
 void Device::read(int pc, int bank, uint32_t row, int column, Word& word) const {
   std::memset(&word, 0, sizeof(word));
   if (!fits(pc, bank, row, column)) return;
@@ -273,7 +287,7 @@ void Device::read(int pc, int bank, uint32_t row, int column, Word& word) const 
 }
 
 void Device::write(int pc, int bank, uint32_t row, int column, const Word& word) {
-  if (!fits(pc, bank, row, column)) return problem("a write without the bus, beyond the memory");
+  if (!reaches("a write without the bus", pc, bank, row, column)) return;
   auto& page = pages_[key(pc, bank, row)];
   if (!page) page = std::make_unique<Page>();
   page->words[column] = word;
@@ -298,7 +312,7 @@ void Device::flip_bit(int pc, int bank, uint32_t row, int column, int bit) {
 }
 
 void Device::stick_bit(int pc, int bank, uint32_t row, int column, int bit, bool value) {
-  if (!fits(pc, bank, row, column)) return problem("a stuck bit beyond the memory");
+  if (!reaches("a stuck bit", pc, bank, row, column)) return;
   stuck_[key(pc, bank, row) * COLUMNS + column].push_back({bit, value});
 }
 

@@ -73,7 +73,8 @@ class Device {
   // Ends the present clock. Returns a bit for each slot whose command a parity fault lost: row 0, 1, column 0, 1.
   int clock(const Drive& drive);
 
-  // Memory without the bus.
+  // Memory without the bus; `peek` and `write` of a place beyond it are problems.
+  void peek(int pc, int bank, uint32_t row, int column, Word& word);
   void read(int pc, int bank, uint32_t row, int column, Word& word) const;
   void write(int pc, int bank, uint32_t row, int column, const Word& word);
   uint64_t pages() const { return pages_.size(); }
@@ -135,6 +136,7 @@ class Device {
     return (uint64_t(pc) * organisation_.banks + bank) * organisation_.rows + row;
   }
   bool fits(int pc, int bank, uint32_t row, int column) const;
+  bool reaches(const std::string& what, int pc, int bank, uint32_t row, int column);
   void row_command(const RowSlot& slot);
   void column_command(const ColumnSlot& slot, int pc);
   void exit_from(Command entry, Command exit);

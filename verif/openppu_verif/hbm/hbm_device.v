@@ -106,7 +106,8 @@ module hbm_device #(
     end
   endtask
 
-  // Write and read an access without the bus: 256 bits of data, then 32 check bits.
+  // Write and read an access without the bus: 256 bits of data, then 32 check bits. Beyond the memory that is told as a
+  // failure, at the next clock.
   task poke(input integer pc, input integer bank, input integer at_row, input integer at_column, input [287:0] word);
 `ifdef VERILATOR
     hbm_poke(memory, pc, bank, at_row, at_column, word);

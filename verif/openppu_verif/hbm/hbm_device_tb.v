@@ -106,6 +106,8 @@ module hbm_device_tb;
 
   initial begin
     repeat (4) @(negedge clk);
+    if ($test$plusargs("peek_beyond")) memory.peek(0, 99, 7, 40, stored);
+    if ($test$plusargs("poke_beyond")) memory.poke(2, 0, -1, 3, stored);
     rst = 0;
     while (!running) @(negedge clk);
     request(1);

@@ -88,6 +88,6 @@ def _build_icarus(sources: list[Path], build_root: Path) -> list[str]:
     return ["vvp", "-n", f"-M{made}", "-mhbm_device", str(made / f"{TESTBENCH}.vvp")]
 
 
-def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+def run(command: list[str], folder: Path, *plusargs: str) -> subprocess.CompletedProcess[str]:
     """Run it there, and return what it printed, and its exit code."""
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return subprocess.run([*command, *plusargs], cwd=folder, capture_output=True, text=True, check=False)

@@ -118,7 +118,7 @@ void memory_poke(int64_t memory, int pc, int bank, int row, int column, const ui
 
 void memory_peek(int64_t memory, int pc, int bank, int row, int column, uint32_t* word) {
   Word access;
-  memory_at(memory).device().read(pc, bank, static_cast<uint32_t>(row), column, access);
+  memory_at(memory).device().peek(pc, bank, static_cast<uint32_t>(row), column, access);
   std::memcpy(word, &access, sizeof(access));
 }
 

@@ -31,7 +31,8 @@ int32_t memory_clock(int64_t memory, const uint32_t* row, const uint32_t* column
 // A fault or another event: a line of faults.h. False, with a line on stderr, if there is none such.
 bool memory_inject(int64_t memory, const char* text);
 
-// An access without the bus: data, then check bits.
+// An access without the bus: data, then check bits. One beyond the memory is a command that could not be obeyed; what
+// such a `peek` gives is zeros.
 void memory_poke(int64_t memory, int pc, int bank, int row, int column, const uint32_t* word);
 void memory_peek(int64_t memory, int pc, int bank, int row, int column, uint32_t* word);
 
