@@ -18,6 +18,7 @@ from openppu_sim.cycles.hbm.pseudo_channel import PseudoChannel, Sent
 from openppu_sim.cycles.hbm.requests import Piece, Requests
 from openppu_sim.cycles.hbm.row_bus import RowBus
 from openppu_sim.cycles.hbm.write_buffer import Fill, WriteBuffer
+from openppu_verif.hbm.efficiency import CASES, Case
 from openppu_verif.hbm.memory_file import ADDRESS_ERROR_CLOCKS
 from openppu_verif.hbm.native import Measurement, Pattern, build_channel, run
 from openppu_verif.hbm.soak import CONFIGS
@@ -234,6 +235,10 @@ def test_neighbours_of_hammered_rows_are_activated_when_the_rtl_does(reach: int,
     assert rtl.counters[0]["victims"] >= 2 * reach
 
 
+WITHIN = 0.03
+"""How far the model's share of the data bus may be from the RTL's, as docs/hbm-model.md says."""
+
+
 @pytest.mark.parametrize(
     ("order", "size", "reads", "hashed"),
     [
@@ -244,29 +249,41 @@ def test_neighbours_of_hammered_rows_are_activated_when_the_rtl_does(reach: int,
         ("random", 4, 0.5, False),
     ],
 )
-def test_bandwidth_is_within_five_percent_of_a_whole_small_channel_s(
+def test_bandwidth_is_within_three_percent_of_a_small_channel_s(
     order: str, size: int, reads: float, hashed: bool, build_root: Path
 ) -> None:
     settings = replace(SETTINGS, hash_banks=hashed, mapping=Mapping(hashed))
-    warm_up, clocks = 3000, 12000
     pattern = Pattern(order=order, lengths=(size, size), reads=reads, tags=CONFIG.tags)
+    compare_shares(pattern, CONFIG, settings, build_root, warm_up=3000, clocks=12_000)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_bandwidth_is_within_three_percent_in_every_row_of_the_table(case: Case, build_root: Path) -> None:
+    compare_shares(case.pattern, case.config, case.settings, build_root, warm_up=8000, clocks=65_000)
+
+
+def compare_shares(
+    pattern: Pattern, config: ChannelConfig, settings: Settings, build_root: Path, *, warm_up: int, clocks: int
+) -> None:
+    """The same kind of traffic on every port, on the RTL and the model."""
     measured = run(
-        build_channel(CONFIG, build_root),
-        CONFIG,
-        [pattern] * CONFIG.ports,
+        build_channel(config, build_root),
+        config,
+        [pattern] * config.ports,
         settings=settings,
         warmup=warm_up,
         clocks=clocks,
         seed=1,
     )
     measured.check()
+    size = pattern.lengths[1]
     count = 2 * (warm_up + clocks) // size + 100
     chance = np.random.default_rng(1)
-    capacity = CONFIG.organisation.pseudo_channel_bytes * 2 // (32 * size)
-    place = np.arange(count) if order == "sequential" else chance.integers(0, capacity, count)
-    requests = Requests(place * size * 32, np.full(count, size * 32), chance.random(count) >= reads)
-    modelled = run_channel(requests, CONFIG, settings, warm_up=warm_up, clocks=warm_up + clocks)
-    same_share(modelled, measured, 0.05)
+    place = np.arange(count) if pattern.order == "sequential" else chance.integers(0, config.accesses // size, count)
+    requests = Requests(place * size * 32, np.full(count, size * 32), chance.random(count) >= pattern.reads)
+    modelled = run_channel(requests, config, settings, warm_up=warm_up, clocks=warm_up + clocks)
+    same_share(modelled, measured, WITHIN)
 
 
 def same_share(modelled: ChannelRun, measured: Measurement, error: float) -> None:
@@ -279,6 +296,9 @@ def same_share(modelled: ChannelRun, measured: Measurement, error: float) -> Non
 
 GUARDED = CONFIGS["small"]
 """As `CONFIG`, with protection from row hammer and retries."""
+
+GUARDED_WITHIN = 0.05
+"""As `WITHIN`, with these at work: the RTL itself differs by up to 4 % from seed to seed."""
 
 
 @pytest.mark.parametrize(("reads", "size"), [(1.0, 8), (0.6, 1)])
@@ -301,7 +321,7 @@ def test_wrong_parity_costs_what_it_costs_the_rtl(reads: float, size: int, build
     places = chance.integers(0, GUARDED.accesses // size, count)
     requests = Requests(places * size * 32, np.full(count, size * 32), chance.random(count) >= reads)
     modelled = run_channel(requests, GUARDED, settings, warm_up=warm_up, clocks=warm_up + clocks, spoiled=spoiled)
-    same_share(modelled, measured, 0.05)
+    same_share(modelled, measured, GUARDED_WITHIN)
     for account, counters in zip(modelled.accounts, measured.counters, strict=True):
         assert account.events["retries"] == pytest.approx(counters["retries"], abs=5)
         assert counters["retries"] > 60
@@ -327,7 +347,7 @@ def test_hammered_rows_cost_what_they_cost_the_rtl(build_root: Path) -> None:
     count = 2 * (warm_up + clocks)
     requests = Requests(chance.integers(0, two_rows, count) * 32, np.full(count, 32), np.zeros(count, bool))
     modelled = run_channel(requests, GUARDED, settings, warm_up=warm_up, clocks=warm_up + clocks)
-    same_share(modelled, measured, 0.05)
+    same_share(modelled, measured, GUARDED_WITHIN)
     for account, counters in zip(modelled.accounts, measured.counters, strict=True):
         assert account.events["victims"] == pytest.approx(counters["victims"], rel=0.15)
         assert counters["victims"] > 50
