@@ -89,8 +89,11 @@ def test_nothing_fails_where_nothing_is_to_fail(capsys: pytest.CaptureFixture[st
     [
         (("--cards", "1"), "1 cards: give 2 to 65,536"),
         (("--cards", "70000"), "70,000 cards: give 2 to 65,536"),
-        (("--cards", "100"), "100 cards in nodes of 8: give a multiple, such as 96"),
-        (("--cards", "16"), "16 cards: a replica needs --tensor x --pipeline = 32"),
+        (("--cards", "100"), "100 cards in nodes of 8: give a multiple, such as 96, or nodes of another size"),
+        (
+            ("--cards", "16"),
+            "needs --tensor x --pipeline = 32, in whole nodes 32; give more cards, or a smaller --tensor or",
+        ),
         (("--cards", "x"), "argument --cards: invalid int value: 'x'"),
         (("--node", "torus"), "--node 'torus': give one of pair, ring, mesh, groups"),
         (("--node", "mesh", "--node-chips", "9"), "topology mesh of 9 chips: it has 2 to 8"),

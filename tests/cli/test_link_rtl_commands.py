@@ -48,6 +48,13 @@ def test_a_training_is_traced_until_the_port_is_degraded(capsys):
     assert states[-1] == ["degraded", "1"]
 
 
+def test_a_trace_that_is_cut_off_says_so(capsys, monkeypatch):
+    monkeypatch.setattr("openppu_verif.link.commands.train_trace.MOST_NOTES", 8)
+    assert printed(capsys, "train-trace", "--clocks", "400")[-1].startswith(
+        "The rest is left out: there were more than 8"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

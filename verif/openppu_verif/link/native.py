@@ -71,6 +71,8 @@ class Traffic:
 
 
 NO_TRAFFIC = Traffic(operations=())
+MOST_NOTES = 10_000
+"""That the bench keeps of a run: later ones are left out."""
 
 
 def chance_word(chance: float) -> str:

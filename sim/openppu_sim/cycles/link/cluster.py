@@ -50,7 +50,7 @@ class Cluster:
         if self.cards % self.node.chips:
             raise UserError(
                 f"{self.cards:,} cards in nodes of {self.node.chips}: give a multiple, such as "
-                f"{max(1, self.cards // self.node.chips) * self.node.chips:,}"
+                f"{max(1, self.cards // self.node.chips) * self.node.chips:,}, or nodes of another size (--node-chips)"
             )
 
     @property

@@ -54,7 +54,8 @@ def card_counts(most: int, node: int, replica: int) -> list[int]:
     least = -(-replica // node) * node
     if least > most:
         raise UserError(
-            f"{most:,} cards: a replica needs --tensor x --pipeline = {replica:,}, in whole nodes {least:,}"
+            f"{most:,} cards: a replica needs --tensor x --pipeline = {replica:,}, in whole nodes {least:,}; give more "
+            f"cards, or a smaller --tensor or --pipeline"
         )
     counts = [least]
     while 2 * counts[-1] < most:

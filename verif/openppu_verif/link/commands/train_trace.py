@@ -8,7 +8,7 @@ from openppu_sim.cycles.link.ports import link_of
 from openppu_sim.errors import require
 from openppu_sim.report.table import Cell, print_table
 
-from openppu_verif.link.native import DARK, NO_TRAFFIC, SIDES, Faults, Lane, Traffic, build_port
+from openppu_verif.link.native import DARK, MOST_NOTES, NO_TRAFFIC, SIDES, Faults, Lane, Traffic, build_port
 from openppu_verif.link.native import run as run_ports
 
 MOST_TRACED = 10**7
@@ -66,4 +66,6 @@ def run(args: argparse.Namespace) -> int:
         if name.endswith("state") and clock >= begins:
             rows.append([clock, name[0], State(value).name.lower(), 1 << now[f"{name[0]}.physical.send_width"]])
     print_table(["clock", "side", "state", "lanes that it sends on"], rows)
+    if len(done.notes) >= MOST_NOTES:
+        print(f"\nThe rest is left out: there were more than {MOST_NOTES:,} changes of state and width.")
     return 0
