@@ -54,6 +54,10 @@ class BrokenCommands:
 
     def draw(self, queue: str) -> list[Command | bytes]:
         """A command that its queue, or its engine, must refuse; before it what it takes to be refused."""
+        return [self.of_engine(queue)] if self.chance.random() < 0.5 else self._of_queue(queue)
+
+    def of_engine(self, queue: str) -> Command:
+        """A command that a queue's engine must refuse."""
         engine: dict[str, Callable[[], Command]] = {
             "load": lambda: self._copy("load"),
             "store": lambda: self._copy("store"),
@@ -61,9 +65,7 @@ class BrokenCommands:
             "vector": self._vector,
             "link": self._send,
         }
-        if self.chance.random() < 0.5:
-            return [engine[queue]()]
-        return self._of_queue(queue)
+        return engine[queue]()
 
     # What engines refuse.
 

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterator
 
+import numpy as np
 from openppu.command.error import Error
 from openppu.command.instructions import instructions
 from openppu.command.layouts import REGISTERS, SLOTS
@@ -18,7 +19,8 @@ from openppu_sim.program.command import Command
 from openppu_sim.reference.command import Interpreter
 from openppu_sim.reference.dma import INT32_CODE
 
-from openppu_verif.chip.broken_commands import OPERANDS_AT, UNUSED_HEADER_BITS
+from openppu_verif.chip.broken_commands import OPERANDS_AT, UNUSED_HEADER_BITS, BrokenCommands
+from openppu_verif.chip.program_source import ProgramSource
 from openppu_verif.chip.twin import Twin
 from openppu_verif.dma.commands import copy
 
@@ -26,6 +28,9 @@ STEP = 50
 """Clocks, after so many of which at the latest a queue has found out."""
 
 STEPS = 20
+
+DRAWN = 48
+"""Commands of each engine that are wrong."""
 
 RECORDS = 60
 REGISTERS_AT = 80
@@ -43,6 +48,14 @@ def refuse_words(backend: Rings) -> None:
 def refuse_addresses(backend: Rings) -> None:
     """Each address of a command, odd by each register; errors as of `refuse`."""
     refuse(backend, lambda queue: list(_misaligned(queue)))
+
+
+def refuse_commands(backend: Rings) -> None:
+    """Commands of engines that are wrong in any way, drawn at random; errors as of `refuse`."""
+    broken = BrokenCommands(ProgramSource(backend.chip, 37))
+    device = Device(backend.chip, backend)
+    device.write(device.scratchpad(), np.zeros(backend.chip.scratchpad.capacity, np.uint8))
+    refuse(backend, lambda queue: [[broken.of_engine(queue)] for _ in range(DRAWN)])
 
 
 def refuse(backend: Rings, draw: Callable[[str], list[Program]]) -> None:

@@ -37,7 +37,7 @@ from openppu_verif.chip.far_copies import copy_far
 from openppu_verif.chip.native import Session
 from openppu_verif.chip.queue_order import fence, restart
 from openppu_verif.chip.random_programs import Stress
-from openppu_verif.chip.refusals import record, refuse_addresses, refuse_words
+from openppu_verif.chip.refusals import record, refuse_addresses, refuse_commands, refuse_words
 from openppu_verif.chip.register_walk import walk
 from openppu_verif.chip.window_bursts import burst_all
 from openppu_verif.chip.wrong_bits import meet
@@ -117,6 +117,7 @@ def cases() -> list[Case]:
     return [
         Case(label="products", run=_same("products", _products(PRODUCTS)), clocks=25_000),
         Case(label="narrow products", run=_same("narrow products", _products(NARROW)), clocks=25_000, about=sums),
+        Case(label="large products", run=_same("large products", _products(LARGE)), clocks=60_000, about=sums),
         *(
             Case(
                 label=f"vector {name}",
@@ -140,6 +141,7 @@ def cases() -> list[Case]:
         ),
         Case(label="refused words", run=refuse_words, clocks=120_000, about=("command",)),
         Case(label="refused addresses", run=refuse_addresses, clocks=90_000, about=("command", *ENGINES)),
+        Case(label="refused commands", run=refuse_commands, clocks=90_000, about=("command", *ENGINES)),
         Case(label="records", run=record, clocks=40_000, about=("command", "shared")),
         Case(label="restarts", run=restart, clocks=40_000, about=("command",)),
         Case(label="fences", run=fence, clocks=40_000, about=("command", *ENGINES)),
@@ -181,6 +183,13 @@ NARROW: tuple[tuple[str, str | None, dict[str, Any]], ...] = (
     ("fp8_e5m2", "fp8_e5m2", {"saturate": True}),
     ("fp8_e4m3", "fp8_e4m3", {"seed": 5}),
 )
+
+LARGE: tuple[tuple[str, str | None, dict[str, Any]], ...] = (
+    ("int8", None, {"sizes": (13, 50, 19)}),
+    ("bf16", "bf16", {"sizes": (64, 4, 37), "transpose_a": True}),
+    ("int8", "int8", {"sizes": (5, 30, 150), "c": 0x2_8000, "scale": 0x3B23_D70A, "transpose_b": True}),
+)
+"""With ``sizes``: rows, columns and depth, so that each loop of a product goes round often."""
 
 PROGRAM_CLOCKS = 10_000
 """That one may take at most."""
@@ -249,8 +258,10 @@ def _multiply(devices: Sequence[Device], kinds: Kinds) -> Arrays:
     """Of matrices as they stand and of transposed ones, with a row that is added, and each kind of result."""
     (device,) = devices
     found = []
-    for number, (fmt, result, others) in enumerate(kinds):
-        m, n, k = 9, 11, 14
+    for number, (fmt, result, given) in enumerate(kinds):
+        others = dict(given)
+        sizes = others.pop("sizes", (9, 11, 14))
+        m, n, k = sizes
         rng = np.random.default_rng(number)
         size, result_size = FORMATS[fmt].bits // 8, FORMATS[result].bits // 8 if result else 4
         for place, count in ((0x1_0000, m * k), (0x2_0000, k * n), (0x2_8000, 2 * n)):

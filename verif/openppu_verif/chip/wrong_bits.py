@@ -121,7 +121,7 @@ def _fails(backend: Rings, device: Device, queue: str, program: list[Command]) -
     try:
         device.wait(LIMIT)
     except CommandError as error:
-        if not str(error).endswith("MEMORY"):
+        if error.error != "MEMORY":
             raise
         backend.registers[0]["command.restart"] = 1 << backend.queues.index(queue)
         backend.hardware.run(STEP)
