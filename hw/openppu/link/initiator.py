@@ -15,9 +15,9 @@ COUNT_BITS = 32
 def initiator_status_layout() -> data.StructLayout:
     """What software can see of an initiator.
 
-    ``waiting``: a transaction is not answered yet; ``late``: for a timeout already; ``destination``, ``tag``: which, an
-    oldest one of them. Counters, which wrap: ``sent``, ``answered``; ``timeouts``; ``strays``, answers that nobody
-    waited for; ``refused``, which were never sent.
+    ``waiting``: a transaction is not answered yet; ``late``: it is `Status.UNREACHABLE` within a timeout, if nobody
+    answers before; ``destination``, ``tag``: which, an oldest one of them. Counters, which wrap: ``sent``,
+    ``answered``; ``timeouts``; ``strays``, answers that nobody waited for; ``refused``, which were never sent.
     """
     counters = ("sent", "answered", "timeouts", "strays", "refused")
     return data.StructLayout(

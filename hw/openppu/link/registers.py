@@ -49,8 +49,8 @@ _MEANING = {
     "route_route_valid": "there is a way",
     "route_route_port": "the port that they leave by",
     "route_route_raises": "they change to class 1",
-    "requests_to": "packets to the chip in `look` that left for it: requests and collective data",
-    "answers_to": "the same: answers",
+    "requests_to": "requests to the chip in `look` that left for it",
+    "answers_to": "answers to it, likewise",
     "sent": "packets that left by the port",
     "received": "packets that came by it",
     "dropped": "packets that had no way",
@@ -89,7 +89,7 @@ _MEANING = {
     "slip": "bits by which its words are cut",
     "lane": "its number at the other port",
     "skip_errors": "skip words that were wrong",
-    "block_errors": "training blocks of a wrong CRC",
+    "block_errors": "training blocks that were not there, or wrong, where they were due",
     "test_errors": "wrong bits of the test sequence",
     "link_outstanding": "flits not acknowledged",
     "link_held": "flits in the receive buffer",
@@ -102,7 +102,7 @@ _MEANING = {
 }
 _INITIATOR_MEANING = {
     "waiting": "a transaction is not answered yet",
-    "late": "for a timeout already",
+    "late": "it is answered as unreachable within a timeout, if by nobody else before",
     "destination": "the chip that an oldest one of them went to",
     "tag": "its tag",
     "sent": "transactions sent",
