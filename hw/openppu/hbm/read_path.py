@@ -12,10 +12,10 @@ from openppu.hbm.device import BURST
 from openppu.hbm.error_code import Correct, syndrome
 from openppu.hbm.layouts import place_layout, returned_layout, source_layout
 from openppu.hbm.retry import DEPTH
-from openppu.hbm.settings import settings_layout
+from openppu.hbm.settings import limits, settings_layout
 from openppu.hbm.write_buffer import merge_layout
 
-MOST_DELAY = 63
+MOST_DELAY = (limits()["RL"][-1] + phy.PSEUDO_CHANNELS + BURST) // 2 + limits()["read_delay"][-1]
 """Clocks from a read's command to its word, at most."""
 
 
@@ -63,7 +63,6 @@ class ReadPath(wiring.Component):
     Members
     -------
     settings : In(settings_layout())
-        Such that a word is due at most `MOST_DELAY` clocks after its command.
     pc : In(1)
         The pseudo-channel, a constant.
     issue : In(read_issue_layout(config))

@@ -13,6 +13,7 @@ from openppu.hbm.pick import gather, one_hot
 from openppu.hbm.row_bus import row_grant_layout, row_request_layout
 from openppu.hbm.settings import MOST_PARITY_LATENCY, settings_layout
 from openppu.hbm.write_buffer import slot_layout
+from openppu.hbm.write_path import MOST_DELAY
 
 DEPTH = MOST_PARITY_LATENCY + 2
 """Clocks of commands of which the last may still be sent when an error of the first is seen."""
@@ -153,13 +154,13 @@ class Retry(wiring.Component):
         # When words of a write have been fetched, and its error cannot come any more.
         confirmed = Signal()
         done = Signal(self.released.shape())
-        line = [Signal(self.released.shape(), name=f"done_{age}") for age in range(16)]
+        line = [Signal(self.released.shape(), name=f"done_{age}") for age in range(MOST_DELAY + 1)]
         passed = Signal(self.access.shape())
         m.d.comb += [
             passed.eq(Mux(self.active, access, Array(accesses)[latency + 1])),
             done.valid.eq(Mux(self.active, confirmed, waits.bit_select(latency + 1, 1)) & passed.write & passed.last),
             done.slot.eq(passed.source.slot),
-            self.released.eq(Array(line)[self.settings.timing.WL[1:5]]),
+            self.released.eq(Array(line)[self.settings.timing.WL >> 1]),
         ]
         for newer, older in zip([done, *line], line, strict=False):
             m.d.sync += older.eq(newer)

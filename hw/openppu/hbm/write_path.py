@@ -12,10 +12,10 @@ from openppu.hbm.settings import settings_layout
 from openppu.hbm.write_buffer import MASK_BITS, slot_layout
 
 FETCH = 2
-"""Clocks from naming a word to having it at the PHY, and so the least ``WL // 2``."""
+"""Clocks from naming a word to having it at the PHY, and so from its command at least."""
 
-MOST = mode_fields()["WL"].values[-1] // 2
-"""The most clocks that ``WL // 2`` may be."""
+MOST_DELAY = mode_fields()["WL"].values[-1] // 2
+"""Clocks from a write's command to its word, at most: ``WL // 2``."""
 
 
 def write_issue_layout(config: ChannelConfig) -> data.StructLayout:
@@ -65,7 +65,7 @@ class WritePath(wiring.Component):
         m = Module()
         # It is the small command that waits, not the word.
         ages = [self.issue]
-        for age in range(1, MOST - FETCH + 1):
+        for age in range(1, MOST_DELAY - FETCH + 1):
             older = Signal(self.issue.shape(), name=f"issue_{age}")
             m.d.sync += older.eq(ages[-1])
             ages.append(older)
