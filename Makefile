@@ -69,6 +69,7 @@ bench: $(INSTALLED) ## measure, and compare with the goals
 	$(BIN)/python -m openppu_verif.link.mesh
 	$(BIN)/python -m openppu_verif.link.engine_figures
 	$(BIN)/python -m openppu_verif.link.model_check
+	$(BIN)/python -m openppu_verif.chip.model_check
 	$(BIN)/python -m openppu_verif.chip.figures
 
 lint: $(INSTALLED) ## check style, format and types

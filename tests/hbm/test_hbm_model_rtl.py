@@ -46,6 +46,7 @@ def test_the_policy_is_the_hardware_s() -> None:
         refresh_limit=refresh.LIMIT,
         patience=row_bus.PATIENCE,
         port_entries=port.ENTRIES,
+        port_words=port.WORDS,
     )
 
 

@@ -1,6 +1,6 @@
 """Whose turn it is at a scratchpad's banks, of users that say from when on they ask."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from openppu_sim.cycles.scratchpad import MERGE_CYCLES
 
@@ -25,6 +25,39 @@ class RoundRobin:
         last, width = self.last, self.width
         self.last = min(wants, key=lambda number: (number - last - 1) % width)
         return self.last
+
+
+class Packets:
+    """As `openppu.noc.turns.Turns`: packets of several streams, one after the other.
+
+    Parameters
+    ----------
+    count : int
+        Streams.
+    whole : bool
+        Packets come whole, even if their next flit is late.
+    """
+
+    __slots__ = ("_current", "_turns", "_under_way", "whole")
+
+    def __init__(self, count: int, *, whole: bool) -> None:
+        self.whole = whole
+        self._turns = RoundRobin(count)
+        self._under_way = False
+        self._current = 0
+
+    def choose(self, offers: Collection[int]) -> int:
+        """Which of the streams that offer a flit, of which there are some, has its turn; -1 if one that offers none."""
+        if self._under_way and self._current in offers:
+            return self._current
+        if self._under_way and self.whole:
+            return -1
+        self._current = self._turns.pick(offers)
+        return self._current
+
+    def settle(self, *, over: bool) -> None:
+        """The flit of the chosen stream is not, or is, the last of its packet, and is taken (``over``)."""
+        self._under_way = not over
 
 
 class Ask:

@@ -23,8 +23,8 @@ from openppu_sim.errors import UserError
 REGISTER_CLOCKS = 6
 """Of an access to a register, as the driver's program makes it."""
 
-SEEN = 3
-"""Clocks from an access's beginning to its effect."""
+READ, WRITTEN = 3, 4
+"""Clocks from an access's beginning to when a register is read; to when it holds what was written."""
 
 ACKNOWLEDGE_CLOCKS = 1
 """From memory's acknowledge to the end of a write through the window; a read ends with its last word."""
@@ -114,10 +114,10 @@ class ModelHardware:
 
     def read_register(self, chip: int, address: int) -> int:
         """A register of a chip."""
-        self.run(SEEN)
+        self.run(READ)
         name, low = self._names[address]
         value = self._value(chip, name) >> low & 0xFFFF_FFFF
-        self.run(REGISTER_CLOCKS - SEEN)
+        self.run(REGISTER_CLOCKS - READ)
         return value
 
     def write_register(self, chip: int, address: int, value: int) -> None:
@@ -125,9 +125,9 @@ class ModelHardware:
         name, low = self._names[address]
         values = self._values[chip]
         values[name] = values.get(name, 0) & ~(0xFFFF_FFFF << low) | value << low
-        self.run(SEEN)
+        self.run(WRITTEN)
         self._set(self.chips[chip], name, values[name])
-        self.run(REGISTER_CLOCKS - SEEN)
+        self.run(REGISTER_CLOCKS - WRITTEN)
 
     def flows(self, chip: int) -> tuple[tuple[int, int, int, int], ...]:
         """What a chip's ports have sent: port, first and last clock, bytes."""

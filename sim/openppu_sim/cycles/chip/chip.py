@@ -72,7 +72,8 @@ class ChipCycles:
         self.instructions = instructions()
         self.memory = ReferenceChip(config)
         units, per_unit = config.compute_units, 2 * config.dma.channels
-        link = 1 if config.link.ports else 0
+        collective = CollectiveConfig(link=config.link) if config.link.ports else None
+        link = 1 + collective.ports + len(collective.units) if collective else 0
         self.pads = [Pad(config.scratchpad, events) for _ in range(units)]
         self.network = Network(
             config,

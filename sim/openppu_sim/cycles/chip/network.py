@@ -1,4 +1,4 @@
-"""The network between a chip's users of memory and its channels and scratchpads, without the queues of a mesh."""
+"""The network between a chip's users of memory and its channels and scratchpads."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -9,8 +9,11 @@ from openppu.config import ChipConfig
 from openppu.hbm.settings import first_settings
 from openppu.noc.plan import GRANULE, Plan
 
-from openppu_sim.cycles.chip.events import EARLY, PACKETS, Events
+from openppu_sim.cycles.chip.answers import Answers
+from openppu_sim.cycles.chip.events import EARLY, Events
 from openppu_sim.cycles.chip.pad_memory import PadMemory
+from openppu_sim.cycles.chip.requests import Packet, Requests
+from openppu_sim.cycles.chip.targets import TO_TARGET, ChannelTarget, PadTarget
 from openppu_sim.cycles.hbm.address import Interleave
 from openppu_sim.cycles.hbm.live import LiveChannel
 
@@ -20,17 +23,8 @@ SCRATCHPAD = 1 << 34
 UNIT_WORDS = 1 << 19
 """Of the addresses of a compute unit's scratchpad."""
 
-TO_TARGET = 1
-"""Clocks from a flit to the request at the target's memory."""
-
 TO_USER = 2
 """From a word, or an acknowledge, that a target gives, to its being at the user."""
-
-ACKNOWLEDGE = 1
-"""From a pseudo-channel's taking a write to its acknowledge."""
-
-RESPONSE = 1
-"""From the clock that a channel's model names to its first word."""
 
 WORDS = 15
 """Of writes that wait in an initiator."""
@@ -51,11 +45,11 @@ class Piece:
     tag: int = 0
     ready: int = 0
     masked: bool = False
-    pause: int = 0
-    """Clocks between its first flit and the rest."""
+    left: int = 0
+    """Words of a read that have not gone to its user."""
 
-    start: int = -1
-    """The clock of its first word at the initiator."""
+    came: deque[int] = field(default_factory=deque)
+    """Of a read, the clocks in which those came that wait for others."""
 
 
 @dataclass
@@ -63,36 +57,6 @@ class _Write:
     left: int
     told: Callable[[int, int], None]
     done: int = 0
-
-
-@dataclass
-class _Packet:
-    """A piece that wants to go to its target."""
-
-    initiator: "Initiator"
-    piece: Piece
-    ready: int
-    channel: int
-    port: int
-    word: int
-    tell: Callable[[int], None]
-    gone: Callable[[int], None]
-
-
-@dataclass
-class _Target:
-    """Packets go to it one after the other, those of its users in turns.
-
-    It holds one request for its memory: the next packet waits until the memory has taken that.
-    """
-
-    free_at: int = 0
-    full: bool = False
-    last: int = -1
-    offered: _Packet | None = None
-    """Whose turn it is, although it cannot go yet."""
-    waiting: list[_Packet] = field(default_factory=list)
-    looks: int = -1
 
 
 @dataclass
@@ -115,7 +79,7 @@ class Initiator:
 
     stage_at: int = 0
     sends: bool = False
-    """A packet has not got its turn."""
+    """A packet has not all gone."""
 
     leaves_at: int = 0
     """The clock in which the last packet's last flit goes."""
@@ -124,11 +88,6 @@ class Initiator:
     last_acknowledge: int = 0
     slots: int = 0
     ring: int = 0
-    arrivals: list[tuple[int, int, Callable[[int], None]]] = field(default_factory=list)
-    """Of each target that has words of a read from the next clock on: its number, how many, and whom to tell."""
-    arrives_at: int = 0
-    """The clock from which words of another read can come."""
-    last_target: int = -1
     on_free: Callable[[], None] | None = None
     """Called when something has become free that its user may wait for."""
     _pumps: int = -1
@@ -223,6 +182,7 @@ class Initiator:
             self.stage, self.stage_at = piece, now + self.latency
         else:
             self.slots += 1
+            piece.left = piece.count
             self.reads.append(piece)
             self.sends = True
             network.send(self, piece, now + self.latency, lambda clock: self._answered(piece, clock), self._gone)
@@ -237,12 +197,14 @@ class Initiator:
     def _write(self, piece: Piece, ready: int) -> None:
         """All words of a piece are there; its first flit wants to go in clock ``ready``."""
         write = self.writes[-1]
+        left = [piece.count]
 
-        def gone(start: int) -> None:
-            for place in range(piece.count):
-                self.words.popleft()
-                self.words_free.append(start + place + piece.pause * (place > 0))
-            self._gone(start + piece.pause + piece.count - 1)
+        def gone(clock: int) -> None:
+            self.words.popleft()
+            self.words_free.append(clock)
+            left[0] -= 1
+            if not left[0]:
+                self._gone(clock)
 
         self.sends = True
         self.network.send(self, piece, ready, lambda clock: self._acknowledged(write, clock), gone)
@@ -252,31 +214,17 @@ class Initiator:
         self.sends, self.leaves_at = False, last
         self._pump_at(max(last, self.network.events.now))
 
-    def offer(self, target: int, count: int, then: Callable[[int], None]) -> None:
-        """Words of a read could come from a target from the next clock on; ``then`` is told how long they wait."""
-        self.arrivals.append((target, count, then))
-        if len(self.arrivals) == 1:
-            self.network.events.at(self.network.events.now, self._arrive, PACKETS)
-
-    def _arrive(self) -> None:
-        """Reads are answered one after the other, those of one clock in turns."""
-        first, targets = self.network.events.now + 1, self.network.plan.targets
-        arrivals, self.arrivals = self.arrivals, []
-        last = self.last_target
-        for target, count, then in sorted(arrivals, key=lambda each: (each[0] - last - 1) % targets):
-            start = max(first, self.arrives_at)
-            self.arrives_at, self.last_target = start + count, target
-            then(start - first)
-
-    def _answered(self, piece: Piece, first: int) -> None:
-        """The piece's words come to the initiator from this clock on."""
-        piece.start = first
-        while self.reads and self.reads[0].start >= 0:
-            head = self.reads.popleft()
-            start = max(head.start + TO_USER, self.last_word + 1)
-            self.last_word = start + head.count - 1
-            head.told(start, head.count)
-            self.network.events.at(self.last_word, self._slot_free, EARLY)
+    def _answered(self, piece: Piece, clock: int) -> None:
+        """A word of a piece comes to the initiator."""
+        piece.came.append(clock)
+        while self.reads and self.reads[0].came:
+            head = self.reads[0]
+            self.last_word = max(head.came.popleft() + TO_USER, self.last_word + 1)
+            head.told(self.last_word, 1)
+            head.left -= 1
+            if not head.left:
+                self.reads.popleft()
+                self.network.events.at(self.last_word, self._slot_free, EARLY)
 
     def _slot_free(self) -> None:
         self.slots -= 1
@@ -335,12 +283,16 @@ class Network:
             LiveChannel(hbm.channel, settings, lambda clock, do: events.at(clock + start, do)) for _ in range(count)
         ]
         self.interleave = Interleave(count)
-        self.targets = [_Target(last=initiators - 1) for _ in range(self.plan.targets)]
-        self.places = self.plan.target_places
+        self.answers = answers = Answers(events, self.plan)
+        channels = [
+            ChannelTarget(answers, channel, port, start, opens)
+            for channel in self.channels
+            for port in range(self.plan.ports)
+        ]
+        self.requests = Requests(events, self.plan, [*channels, *(PadTarget(answers, pad) for pad in pads)])
         self.initiators = [
             Initiator(self, number, self.plan.request_latency - 1 - TO_TARGET) for number in range(initiators)
         ]
-        self.initiator_places = self.plan.initiator_places
 
     def send(
         self,
@@ -352,94 +304,19 @@ class Network:
     ) -> None:
         """A packet wants to go to its target from a clock on.
 
-        ``gone`` is given the clock of its first flit; ``tell`` that of the answer's first word, or of its acknowledge,
-        at the initiator.
+        ``gone`` is given the clock of each flit; ``tell`` that of each word of the answer, or of its acknowledge, at
+        the initiator.
         """
         if piece.word >= SCRATCHPAD:
             unit, word = divmod(piece.word - SCRATCHPAD, UNIT_WORDS)
-            number, channel, port = self.plan.channel_ports + unit, -1, 0
+            number = min(self.plan.channel_ports + unit, self.plan.targets - 1)
         else:
             channel, word = _locate(self.interleave, piece.word)
-            port = word // GRANULE % self.plan.ports
-            number = channel * self.plan.ports + port
-        number = min(number, len(self.targets) - 1)
-        target, packet = self.targets[number], _Packet(initiator, piece, ready, channel, port, word, tell, gone)
-        if self.plan.noc.is_mesh:  # it waits on the way, not for its turn
-            here, there = self.initiator_places[initiator.number], self.places[number]
-            hops = abs(here.x - there.x) + abs(here.y - there.y) + 1
-            self._go(target, packet, max(ready, target.free_at - hops), hops)
-            return
-        target.waiting.append(packet)
-        self._look_at(target, ready)
-
-    def _look_at(self, target: _Target, clock: int) -> None:
-        clock = max(clock, target.free_at)
-        if target.looks < 0 or clock < target.looks:
-            target.looks = clock
-            self.events.at(clock, lambda: self._look(target, clock), PACKETS)
-
-    def _look(self, target: _Target, clock: int) -> None:
-        """The packet goes whose turn it is."""
-        if clock != target.looks:
-            return  # another one came before
-        target.looks = -1
-        users = len(self.initiators)
-        wants = [packet for packet in target.waiting if packet.ready <= clock]
-        if wants and target.free_at <= clock and target.offered is None:
-            packet = min(wants, key=lambda each: (each.initiator.number - target.last - 1) % users)
-            target.waiting.remove(packet)
-            target.last = packet.initiator.number
-            target.offered = packet
-        if target.offered is not None and not target.full:
-            packet, target.offered = target.offered, None
-            self._go(target, packet, clock, 0)
-        if target.waiting and target.offered is None:
-            self._look_at(target, max(clock + 1, min(packet.ready for packet in target.waiting)))
-
-    def _go(self, target: _Target, packet: _Packet, at: int, hops: int) -> None:
-        """A packet's first flit goes; each router on its way takes a clock."""
-        piece, channel, tell = packet.piece, packet.channel, packet.tell
-        if piece.write and channel < 0 and piece.count > 1:
-            piece.pause = 1  # the first word waits there for its request
-        target.free_at = at + hops + piece.pause + (piece.count if piece.write else 1)
-        arrives = at + hops + TO_TARGET
-
-        def told(clock: int) -> None:
-            tell(clock + hops)
-
-        packet.gone(at)
-        if channel < 0:
-            pad = self.pads[min((piece.word - SCRATCHPAD) // UNIT_WORDS, len(self.pads) - 1)]
-            pad.ask(arrives, packet.word, piece.count, told, write=piece.write)
-            return
-        # The queues of a mesh take what its memory does not.
-        target.full = not self.plan.noc.is_mesh
-
-        def taken() -> None:
-            target.full = False
-            if target.offered is not None:
-                self._look_at(target, self.events.now)
-
-        def comes(then: Callable[[int], None]) -> None:
-            packet.initiator.offer(channel * self.plan.ports + packet.port, piece.count, then)
-
-        start = self.start
-        extra = start + (ACKNOWLEDGE if piece.write else RESPONSE)
-        self.events.at(
-            max(arrives, start + self.opens),
-            lambda: self.channels[channel].ask(
-                max(arrives - start, self.opens),
-                packet.port,
-                packet.initiator.number + piece.tag,
-                packet.word,
-                piece.count,
-                lambda clock: told(clock + extra),
-                taken,
-                comes,
-                write=piece.write,
-                masked=piece.masked,
-            ),
+            number = channel * self.plan.ports + word // GRANULE % self.plan.ports
+        packet = Packet(
+            initiator.number, number, piece.write, word, piece.count, piece.tag, piece.masked, gone=gone, tell=tell
         )
+        self.requests.send(packet, ready)
 
 
 def _locate(interleave: Interleave, word: int) -> tuple[int, int]:

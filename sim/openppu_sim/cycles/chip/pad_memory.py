@@ -19,6 +19,8 @@ ACKNOWLEDGE = 1
 RESPONSE = Scratchpad.LATENCY + 1
 """From a read's access to its word."""
 
+Answer = Callable[[int, bool], None]
+
 
 @dataclass
 class _Request:
@@ -26,7 +28,7 @@ class _Request:
     word: int
     count: int
     write: bool
-    tell: Callable[[int], None]
+    answer: Answer
     done: int = 0
 
 
@@ -45,9 +47,9 @@ class PadMemory:
         self.access = Ask(self._given)
         pad.join(OUTSIDE, [self.access], lambda: None)
 
-    def ask(self, arrives: int, word: int, count: int, tell: Callable[[int], None], *, write: bool) -> None:
-        """A request at a clock; ``tell`` is called in that of its first word, or of its acknowledge."""
-        self.requests.append(_Request(arrives, word, count, write, tell))
+    def ask(self, arrives: int, word: int, count: int, answer: Answer, *, write: bool) -> None:
+        """A request at a clock; ``answer`` is told when each word, or the acknowledge, can go; if it is the last."""
+        self.requests.append(_Request(arrives, word, count, write, answer))
         if len(self.requests) == 1:
             self._next()
 
@@ -62,12 +64,12 @@ class PadMemory:
         request = self.requests[0]
         request.done += 1
         self.moved = clock
-        if request.done == request.count:
+        end = request.done == request.count
+        if end:
             self.requests.popleft()
-            if request.write:
-                self.events.at(clock + ACKNOWLEDGE, lambda: request.tell(clock + ACKNOWLEDGE))
-            else:
-                first = clock + RESPONSE - (request.count - 1)
-                self.events.at(clock + 1, lambda: request.tell(first))
+        if not request.write:
+            request.answer(clock + RESPONSE, end)
+        elif end:
+            request.answer(clock + ACKNOWLEDGE, end)
         if self.requests:
             self._next()

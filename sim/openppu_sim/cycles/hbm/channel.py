@@ -78,15 +78,6 @@ def run_channel(
         piece.tag = piece.request // config.ports % config.tags
         of_ports[piece.port].append(piece)
     times = None if arrival is None else arrival.tolist()
-    ports = [
-        Port(
-            config,
-            own,
-            None if times is None else [times[piece.request] for piece in own],
-            entries=policy.port_entries,
-        )
-        for own in of_ports
-    ]
 
     def returned(piece: Piece, ready_at: int) -> None:
         piece.ready_at = ready_at
@@ -94,6 +85,17 @@ def run_channel(
     pcs = [PseudoChannel(config, settings, policy, index=index, returned=returned) for index in PCS]
     for pc in pcs:
         pc.log = log
+    ports = [
+        Port(
+            config,
+            own,
+            None if times is None else [times[piece.request] for piece in own],
+            policy,
+            number=number,
+            buffers=[pc.buffer for pc in pcs],
+        )
+        for number, own in enumerate(of_ports)
+    ]
     crossbars = [Crossbar(ports, index) for index in PCS]
     bus = RowBus(policy.patience)
     power = Power(settings)
@@ -169,6 +171,8 @@ def _lose(clock: int, pcs: list[PseudoChannel], short_slots: list[int]) -> bool:
 def step(clock: int, pcs: list[PseudoChannel], crossbars: list[Crossbar], bus: RowBus) -> list[int]:
     """One clock of those pseudo-channels that may have something to do; the slots of their short row commands."""
     active = [(pc, crossbar) for pc, crossbar in zip(pcs, crossbars, strict=True) if pc.wake <= clock]
+    if not active:
+        return [-1, -1]
     offers = []
     for pc, crossbar in active:
         offer = crossbar.offer()

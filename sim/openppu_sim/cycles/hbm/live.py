@@ -12,67 +12,101 @@ from openppu_sim.cycles.hbm.accounts import Accounts
 from openppu_sim.cycles.hbm.address import LOWER, split
 from openppu_sim.cycles.hbm.channel import step
 from openppu_sim.cycles.hbm.policy import Policy
-from openppu_sim.cycles.hbm.port import Crossbar, Port
+from openppu_sim.cycles.hbm.port import RELEASE, Crossbar, Port
 from openppu_sim.cycles.hbm.pseudo_channel import PseudoChannel
+from openppu_sim.cycles.hbm.refresh import FAR
 from openppu_sim.cycles.hbm.requests import Piece
 from openppu_sim.cycles.hbm.row_bus import PCS, RowBus
+from openppu_sim.cycles.hbm.write_buffer import WriteBuffer
 
 At = Callable[[int, Callable[[], None]], None]
 """Does something in a clock."""
 
 
+RESPONSE = 1
+"""Clocks from a piece's turn to its first word."""
+
+ACKNOWLEDGE = 1
+"""From a pseudo-channel's taking a write to its acknowledge."""
+
 ENABLED = 1
 """The clock in which the device takes commands; the bank that is refreshed first was chosen before."""
 
 
-class LivePiece(Piece):
-    """A piece, and whom to tell: of a read the clock behind which its words come, of a write that in which it is in.
+ACKNOWLEDGES = 8
+"""Writes that a port has handed on, and whose acknowledges have not gone."""
 
-    ``next`` is called in the clock from which the port can take another. ``comes`` is called in the clock behind
-    which a read's words could come, and calls what it is given, in the same clock, with the clocks that they wait.
+Answer = Callable[[int, Callable[[int], None]], None]
+"""Told of the clock from which a read's words, or a write's acknowledge, can go, and whom to tell when each goes."""
+
+
+class LivePiece(Piece):
+    """A piece, and whom to tell.
+
+    ``next`` is called in the clock from which the port can take another.
     """
 
-    __slots__ = ("comes", "next", "taken_at", "tell")
-    comes: Callable[[Callable[[int], None]], None]
+    __slots__ = ("answer", "is_taken", "left", "next")
+    answer: Answer
+    is_taken: bool
+    left: int
     next: Callable[[], None]
-    taken_at: int
-    tell: Callable[[int], None]
 
 
 class _LivePort(Port):
-    def __init__(self, config: ChannelConfig, policy: Policy, at: At) -> None:
-        super().__init__(config, [], [], entries=policy.port_entries)
-        self.at = at
+    def __init__(self, config: ChannelConfig, policy: Policy, number: int, buffers: list[WriteBuffer]) -> None:
+        super().__init__(config, [], [], policy, number=number, buffers=buffers)
         self.owed: deque[LivePiece] = deque()
-        """Writes that are not acknowledged: that comes in their order, one a clock."""
-        self.acknowledged = -1
+        """Writes whose acknowledges cannot go: that comes in their order."""
+        self.unacknowledged = 0
+
+    def has_room(self, piece: Piece, clock: int) -> bool:
+        if piece.write and self.unacknowledged == ACKNOWLEDGES:
+            self.wake = clock + 1
+            return False
+        return super().has_room(piece, clock)
+
+    def words_taken(self, clock: int) -> int:
+        """Words of the write that it has not handed on, up to this clock."""
+        if self.came < 0 or self.last_at == FAR:
+            return max(self.came, 0)
+        return self.pieces[self.next].words - max(1, self.last_at - clock)
 
     def answered(self, piece: Piece, start: int) -> None:
         assert isinstance(piece, LivePiece)
-        piece.comes(lambda late: self._comes(piece, start, late))
+        # Not known before its words go.
+        self.responding_until = FAR
+        self.freed.pop()
+        piece.left = piece.words
+        self._fetch(piece, start)
+        piece.answer(start + RESPONSE, lambda clock: self._goes(piece, clock))
 
-    def _comes(self, piece: LivePiece, start: int, late: int) -> None:
-        """The first word of a piece waits, and those behind it with it."""
-        end = self.responding_until = start + late + piece.words
-        if piece.words > 1:
-            free, pc = self.freed.pop()
-            self.freed.append((free + late, pc))
-        if self.unanswered:
-            self.at(end, lambda: self.respond(end))
-        piece.tell(start + late)
+    def _fetch(self, piece: LivePiece, clock: int) -> None:
+        """The next word is fetched; the last one's place is free again."""
+        if piece.left == 1:
+            self.freed.append((clock + RELEASE, piece.pc))
+
+    def _goes(self, piece: LivePiece, clock: int) -> None:
+        """A word goes."""
+        piece.left -= 1
+        self._fetch(piece, clock)
+        if not piece.left:
+            self.responding_until = clock
+            self.respond(clock)
 
     def handed_on(self, piece: Piece, clock: int) -> None:
         assert isinstance(piece, LivePiece)
+        self.unacknowledged += piece.write
         piece.next()
 
     def taken(self, piece: Piece, clock: int) -> None:
         assert isinstance(piece, LivePiece)
-        if not piece.write:
-            return
-        piece.taken_at = clock
-        while self.owed and self.owed[0].taken_at >= 0:
-            self.acknowledged = max(clock, self.acknowledged + 1)
-            self.owed.popleft().tell(self.acknowledged)
+        piece.is_taken = True
+        while self.owed and self.owed[0].is_taken:
+            self.owed.popleft().answer(clock + ACKNOWLEDGE, self._acknowledges)
+
+    def _acknowledges(self, clock: int) -> None:
+        self.unacknowledged -= 1
 
 
 class LiveChannel:
@@ -89,8 +123,9 @@ class LiveChannel:
     def __init__(self, config: ChannelConfig, settings: Settings, at: At) -> None:
         policy = Policy()
         self.config, self.settings, self.at = config, settings, at
-        self.ports = [_LivePort(config, policy, at) for _ in range(config.ports)]
         self.pcs = [PseudoChannel(config, settings, policy, index=index, returned=self._returned) for index in PCS]
+        buffers = [pc.buffer for pc in self.pcs]
+        self.ports = [_LivePort(config, policy, number, buffers) for number in range(config.ports)]
         for pc in self.pcs:
             pc.refresher.begin = ENABLED
         self.crossbars = [Crossbar(list(self.ports), index) for index in PCS]
@@ -118,9 +153,8 @@ class LiveChannel:
         tag: int,
         word: int,
         words: int,
-        tell: Callable[[int], None],
         taken: Callable[[], None],
-        comes: Callable[[Callable[[int], None]], None],
+        answer: Answer,
         *,
         write: bool,
         masked: bool = False,
@@ -131,12 +165,10 @@ class LiveChannel:
         ----------
         word, words : int
             The first, in the channel, and how many.
-        tell : function
-            As of `LivePiece`.
         taken : function
             Called in the clock in which the port is done with it: another one may follow it then.
-        comes : function
-            As of `LivePiece`.
+        answer : Answer
+            Of a read, words go one a clock, and their clocks are told.
         masked : bool
             Some byte of a write is not to be written.
         """
@@ -144,8 +176,8 @@ class LiveChannel:
         masked = masked and self.config.ecc != "none"
         self.count += 1
         piece = LivePiece(self.count, write, pc, bank, row, word >> LOWER, words, masked, True)
-        piece.port, piece.tag, piece.taken_at = port, tag % self.config.tags, -1
-        piece.tell, piece.next, piece.comes = tell, taken, comes
+        piece.port, piece.tag, piece.is_taken = port, tag % self.config.tags, False
+        piece.next, piece.answer = taken, answer
         at = self.ports[port]
         if write:
             at.owed.append(piece)

@@ -21,6 +21,8 @@ class Policy:
         Clocks for which a row command of one slot lets activations pass it.
     port_entries : int
         Entries that wait in a port for each pseudo-channel.
+    port_words : int
+        Words of writes that a port holds for each pseudo-channel.
     """
 
     near: float = 3 / 8
@@ -29,3 +31,4 @@ class Policy:
     refresh_limit: int = 8
     patience: int = 8
     port_entries: int = 4
+    port_words: int = 32

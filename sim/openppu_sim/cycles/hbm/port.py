@@ -4,8 +4,10 @@ from collections import deque
 
 from openppu.hbm.config import ChannelConfig
 
+from openppu_sim.cycles.hbm.policy import Policy
 from openppu_sim.cycles.hbm.refresh import FAR
 from openppu_sim.cycles.hbm.requests import Piece
+from openppu_sim.cycles.hbm.write_buffer import WriteBuffer
 
 RELEASE = 2
 """Clocks from a slot's last word to its next use."""
@@ -24,8 +26,11 @@ class Port:
         In order, with their tags.
     arrivals : list of int
         For each piece, the clock from which its request is there.
-    entries : int
-        Pieces that wait for each pseudo-channel.
+    policy : Policy
+    number : int
+        Of the port.
+    buffers : list of WriteBuffer
+        Of each pseudo-channel: there the words go that wait here.
 
     Attributes
     ----------
@@ -40,10 +45,19 @@ class Port:
         it has a time; that of a read's last response, or in which a write's last word was taken.
     """
 
-    def __init__(self, config: ChannelConfig, pieces: list[Piece], arrivals: list[int] | None, *, entries: int) -> None:
+    def __init__(
+        self,
+        config: ChannelConfig,
+        pieces: list[Piece],
+        arrivals: list[int] | None,
+        policy: Policy,
+        *,
+        number: int,
+        buffers: list[WriteBuffer],
+    ) -> None:
         self.pieces = pieces
         self.arrivals = arrivals
-        self.entries = entries
+        self.policy = policy
         self.next = 0
         self.waiting: list[deque[Piece]] = [deque(), deque()]
         self.slots = [config.slots, config.slots]
@@ -52,8 +66,9 @@ class Port:
         self.responding_until = 0
         self.freed: deque[tuple[int, int]] = deque()
         self.unanswered = 0
-        self.began = -1
-        self.clock = 0
+        self.number, self.buffers = number, buffers
+        self.came = -1
+        self.last_at = FAR
         self.left_at = [-1, -1]
         self.wake = 0 if pieces else FAR
         self.offered: dict[int, int] = {}
@@ -67,7 +82,7 @@ class Port:
     @property
     def offers(self) -> bool:
         """Whether a piece waits for a pseudo-channel, or a write for its words."""
-        return self.began >= 0 or any(self.waiting)
+        return self.came >= 0 or any(self.waiting)
 
     def step(self, clock: int) -> None:
         """Hand on what can be in this clock."""
@@ -82,19 +97,13 @@ class Port:
             self.offered[piece.request] = clock if self.arrivals is None else self.arrivals[self.next]
         if piece.write:
             # Its words come first, one a clock; it is handed on with the last one, once there is room.
-            if self.began < 0:
-                self.began = max(clock, self.clock)
-            last = self.began + piece.words - 1
-            if last > clock:
-                self.wake = last
+            self._take_words(piece, clock)
+            if self.last_at > clock:
                 return
-        if len(self.waiting[piece.pc]) + (self.left_at[piece.pc] == clock) >= self.entries:
-            if self.left_at[piece.pc] == clock:
-                self.wake = clock + 1
+        if not self.has_room(piece, clock):
             return
         if piece.write:
-            self.began = -1
-            self.clock = clock + 1
+            self.came, self.last_at = -1, FAR
             if piece.last:
                 self.finished[piece.request] = clock
         else:
@@ -109,6 +118,32 @@ class Port:
         self.next += 1
         self.wake = clock + 1
         self.handed_on(piece, clock)
+
+    def has_room(self, piece: Piece, clock: int) -> bool:
+        """Whether another piece can wait for its pseudo-channel."""
+        has_left = self.left_at[piece.pc] == clock
+        if len(self.waiting[piece.pc]) + has_left < self.policy.port_entries:
+            return True
+        if has_left:
+            self.wake = clock + 1
+        return False
+
+    def _take_words(self, piece: Piece, clock: int) -> None:
+        """Take words of a write: ``last_at`` is when the last one can come, once that is known."""
+        self.came = max(self.came, 0)
+        if self.last_at == FAR:
+            waiting = sum(each.words for each in self.waiting[piece.pc] if each.write)
+            behind = self.buffers[piece.pc].behind(self.number, clock)
+            room = self.policy.port_words - waiting - behind - self.came
+            left = piece.words - self.came
+            if room >= left:
+                self.last_at = clock + left - 1
+            elif room:
+                self.came += 1
+            if self.last_at == FAR and (room or behind):
+                self.wake = clock + 1
+        if clock < self.last_at < FAR:
+            self.wake = self.last_at
 
     def respond(self, clock: int) -> None:
         """Give out responses, as far as can be said in this clock."""

@@ -501,5 +501,5 @@ class PseudoChannel:
             if piece.masked:
                 entries.append(Entry(piece, self.number, clock, filled=False, merged=True, write=entry))
                 self.reads.join(entries[1], open_row)
-            self.buffer.fill(entries, clock, piece.words)
+            self.buffer.fill(entries, clock, piece.words, piece.port)
         self.number += 1

@@ -9,11 +9,12 @@ from openppu_sim.cycles.hbm.refresh import FAR
 
 @dataclass
 class Fill:
-    """Words of a write on their way, from a clock on; all are here by ``ready_at``."""
+    """Words of a write on their way from a port, from a clock on; all are here by ``ready_at``."""
 
     begin: int
     words: int
     entries: list[Entry]
+    port: int
     ready_at: int = 0
 
 
@@ -58,12 +59,21 @@ class WriteBuffer:
         fill = self.fills[0].ready_at if self.fills else FAR
         return min(fill, self.merges[0][0]) if self.merges else fill
 
-    def fill(self, entries: list[Entry], clock: int, words: int) -> None:
-        """Take a slot for entries that wait for the same words, which were accepted in this clock."""
+    def fill(self, entries: list[Entry], clock: int, words: int, port: int) -> None:
+        """Take a slot for entries that wait for the same words of a port, which were accepted in this clock."""
         self.slots -= 1
-        fill = Fill(max(self.free_at, clock + 1), words, entries)
+        fill = Fill(max(self.free_at, clock + 1), words, entries, port)
         self.schedule(fill)
         self.fills.append(fill)
+
+    def behind(self, port: int, clock: int) -> int:
+        """Words of accepted writes that a port still holds in a clock."""
+        words = 0
+        for fill in self.fills:
+            if fill.port == port and fill.ready_at > clock:
+                gone = clock - fill.begin - sum(fill.begin <= each < clock for each in self.stores)
+                words += fill.words - max(0, gone)
+        return words
 
     def store(self, clock: int) -> None:
         """Old bytes are stored in a clock to come."""
