@@ -1,12 +1,14 @@
 """Adds up the arrays of two linked chips: ``python examples/all_reduce.py`` (``--backend rtl``: on the hardware)."""
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
 from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.plan import Job
 from openppu.link.collective.wiring import pair
+from openppu_sim.cli import Parser, guarded
 from openppu_sim.device.device import Cluster
 from openppu_sim.kernels.collective import collective_programs
 
@@ -34,10 +36,10 @@ def all_reduce(arrays: list[np.ndarray], backend: str, build_root: Path) -> list
         return [device.read(SUM, arrays[0].shape, np.float32) for device in cluster.devices]
 
 
-def main() -> None:
+def main() -> int:
     """Add up, and compare with numpy."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--backend", default="reference", help="reference or rtl (default: %(default)s)")
+    parser = Parser(description=__doc__)
+    parser.add_argument("--backend", default="reference", help="reference, model or rtl (default: %(default)s)")
     parser.add_argument("--build-dir", type=Path, default=Path("build"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     rng = np.random.default_rng(2)
@@ -45,8 +47,8 @@ def main() -> None:
     sums = all_reduce(arrays, options.backend, options.build_dir)
     right = all(np.array_equal(each, arrays[0] + arrays[1]) for each in sums)
     print(f"two chips, {arrays[0].size} numbers each: {'both have the sum' if right else 'WRONG'}")
-    raise SystemExit(not right)
+    return int(not right)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

@@ -1,9 +1,11 @@
 """Multiplies two numpy arrays on a chip: ``python examples/multiply.py`` (``--backend rtl``: on the hardware)."""
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
+from openppu_sim.cli import Parser, guarded
 from openppu_sim.device.device import Device
 from openppu_sim.kernels.matmul import MatmulJob, Operand, matmul_programs, plan_matmul
 
@@ -35,10 +37,10 @@ def multiply(a: np.ndarray, b: np.ndarray, backend: str, build_root: Path) -> np
         return device.read(PRODUCT, (m, n), np.int32)
 
 
-def main() -> None:
+def main() -> int:
     """Multiply, and compare with numpy."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--backend", default="reference", help="reference or rtl (default: %(default)s)")
+    parser = Parser(description=__doc__)
+    parser.add_argument("--backend", default="reference", help="reference, model or rtl (default: %(default)s)")
     parser.add_argument("--build-dir", type=Path, default=Path("build"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     rng = np.random.default_rng(1)
@@ -46,8 +48,8 @@ def main() -> None:
     product = multiply(a, b, options.backend, options.build_dir)
     right = np.array_equal(product, a.astype(np.int32) @ b.astype(np.int32))
     print(f"a {a.shape} times b {b.shape}: {'as numpy says' if right else 'WRONG'}")
-    raise SystemExit(not right)
+    return int(not right)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

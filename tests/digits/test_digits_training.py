@@ -93,3 +93,17 @@ def test_a_network_learns(cluster):
 def test_a_batch_that_is_too_large_is_refused(cluster):
     with pytest.raises(UserError, match="batch = 719: each chip has 718 images"):
         Trainer(cluster, DIGITS, Schedule(batch=719), pair())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"batch": 0}, "batch = 0: give at least 1"),
+        ({"rate": float("nan")}, "rate = nan: give a number above 0"),
+        ({"momentum": 1.0}, "momentum = 1.0: give a number from 0 on, below 1"),
+        ({"seed": -1}, "seed = -1: give at least 0"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused(given, message):
+    with pytest.raises(UserError, match=f"^{message}$"):
+        Schedule(**given)

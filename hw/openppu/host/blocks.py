@@ -11,7 +11,7 @@ from html import escape
 
 from openppu.command import registers as command_registers
 from openppu.common.register_map import Register, c_header, markdown_row
-from openppu.config import PRESET_FOLDER, ChipConfig, load
+from openppu.config import PRESET_FOLDER, ChipConfig, ConfigError, load
 from openppu.hbm import registers as hbm_registers
 from openppu.link import registers as link_registers
 from openppu.link.collective.config import CollectiveConfig
@@ -209,13 +209,16 @@ def header(chip: ChipConfig, queues: Sequence[str] = command_registers.QUEUES) -
 
 def main() -> None:
     """Print the page, or what else is asked for."""
-    parser = argparse.ArgumentParser(description="print all registers of a chip")
+    parser = argparse.ArgumentParser(prog="python -m openppu.host.blocks", description="print all registers of a chip")
     parser.add_argument("--config", default="demo", help=f"a preset or a file; presets are in {PRESET_FOLDER.name}/")
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--html", action="store_true", help="as a page for a browser")
     kind.add_argument("--header", action="store_true", help="as a C header")
     given = parser.parse_args()
-    chip = load(given.config)
+    try:
+        chip = load(given.config)
+    except ConfigError as error:
+        parser.exit(2, f"{parser.prog}: error: {error}\n")
     print((html if given.html else header if given.header else page)(chip), end="")
 
 

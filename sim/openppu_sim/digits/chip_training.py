@@ -6,6 +6,7 @@ gradients of all chips over the link, and moves the weights (SGD with momentum) 
 leaves stays in memory, each step's behind the other's, so that it can be looked at afterwards.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,7 @@ from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.plan import Job
 from openppu.link.collective.wiring import Wiring
 
+from openppu_sim.checks import whole
 from openppu_sim.device.device import Cluster
 from openppu_sim.digits.network import CLASSES, HIDDEN, Digits, normalise
 from openppu_sim.errors import UserError
@@ -70,12 +72,38 @@ class Schedule:
     rate, momentum : float
     seed : int
         Of the first weights, and of the order of the images.
+
+    Raises
+    ------
+    UserError
+        If one of them cannot be.
     """
 
     batch: int = 32
     rate: float = 0.4
     momentum: float = 0.7
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        whole("batch", self.batch, 1)
+        whole("seed", self.seed, 0)
+        if not 0 < self.rate < math.inf:
+            raise UserError(f"rate = {self.rate}: give a number above 0")
+        if not 0 <= self.momentum < 1:
+            raise UserError(f"momentum = {self.momentum}: give a number from 0 on, below 1")
+
+    def images(self, digits: Digits, chips: int) -> int:
+        """Of each chip, at least a batch of them.
+
+        Raises
+        ------
+        UserError
+            If there are fewer.
+        """
+        found = len(digits.train_labels) // chips
+        if self.batch > found:
+            raise UserError(f"batch = {self.batch}: each chip has {found} images; give 1 to {found}")
+        return found
 
 
 class Trainer:
@@ -101,9 +129,7 @@ class Trainer:
         self.chips = len(cluster)
         self.done = 0
         """Steps."""
-        self.images = len(digits.train_labels) // self.chips
-        if not 1 <= schedule.batch <= self.images:
-            raise UserError(f"batch = {schedule.batch}: each chip has {self.images} images")
+        self.images = schedule.images(digits, self.chips)
         self._plans: dict[str, MatmulPlan] = {}
         self._codes: dict[str, tuple[int, bytes]] = {}
         self._begin()

@@ -18,6 +18,7 @@ from openppu.command.instruction import InstructionSet
 from openppu.command.instructions import instructions
 from openppu.config import ChipConfig
 from openppu.vector.instruction import INPUTS, OUTPUTS
+from openppu_sim.errors import UserError
 from openppu_sim.kernels.vector.assembly import image
 from openppu_sim.kernels.vector.commands import LoadProgram, SetStream, fields_of
 from openppu_sim.lowering.matmul import Addend, MatmulCommand
@@ -87,7 +88,7 @@ class ProgramSource:
         self.vectors = vectors
         self.engines = (engine,) if engine else ("load", "store", "matmul")
         if chip.compute_units != 1:
-            raise ValueError(f"ProgramSource of {chip.compute_units} compute units: give a chip with one")
+            raise UserError(f"chip.compute_units = {chip.compute_units}: random programs are for a chip with one")
         self.chip = chip
         self.chance = random.Random(seed)
         self.numbers = np.random.default_rng(seed)

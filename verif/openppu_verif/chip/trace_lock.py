@@ -6,9 +6,10 @@ written, and that it was then found right by the other checks. Whoever changes o
 it anew, by this module's command.
 """
 
-import argparse
 from pathlib import Path
 from typing import Any
+
+from openppu_sim.cli import Parser
 
 from openppu_verif.chip.regression import Case, Played, cases, play
 from openppu_verif.mutation import lock
@@ -35,7 +36,7 @@ def entry(played: Played) -> dict[str, Any]:
 
 def main() -> None:
     """Write what the chip does now, and say which cases changed."""
-    parser = argparse.ArgumentParser(prog=COMMAND, description=main.__doc__)
+    parser = Parser(prog=COMMAND, description=main.__doc__)
     parser.add_argument("--build-dir", type=Path, default=Path("build"), help="default: build")
     args = parser.parse_args()
     found: Locked = {}

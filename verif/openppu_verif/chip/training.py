@@ -169,6 +169,7 @@ def _run(options: argparse.Namespace) -> int:
     make_folder(options.output)
     digits = load_digits()
     schedule = Schedule(batch=options.batch, rate=options.rate, momentum=options.momentum)
+    schedule.images(digits, pair().ranks)
     steps = options.steps or steps_needed(config, digits, schedule)
     with told(f"two chips learn, {steps} steps"), Cluster(config, build_root=Path("build")) as cluster:
         done = run(cluster, digits, schedule, steps)

@@ -3,13 +3,13 @@
 Every product runs on the RTL; its bits are compared with the reference, its cycles with the cycle model.
 """
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from openppu.config import ChipConfig, load
 from openppu.formats.spec import FORMATS
+from openppu_sim.cli import Parser
 from openppu_sim.cycles.matmul_engine import predict
 from openppu_sim.errors import SimulationError
 from openppu_sim.lowering.matmul import Result, product, row_stride
@@ -97,7 +97,7 @@ def measure(engine: NativeEngine, chip: ChipConfig, fmt: str, shape: tuple[int, 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("--config", default="demo")
     parser.add_argument("--build-dir", type=Path, default=Path("build"))
     given = parser.parse_args()

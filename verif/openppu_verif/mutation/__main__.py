@@ -1,9 +1,9 @@
 """Break the netlist of a part, and count what the tests miss: ``make mutation``."""
 
-import argparse
 import sys
 from pathlib import Path
 
+from openppu_sim.cli import Parser
 from openppu_sim.errors import UserError
 from openppu_sim.report.json_report import write_json
 from openppu_sim.report.table import print_table
@@ -23,7 +23,7 @@ SUBJECTS = {"tile": tile_subject, "hbm": channel_subject, "link": port_subject, 
 
 def main() -> int:
     """Measure, print, write ``build/mutation/report.json``; 1 if the score is under the goal."""
-    parser = argparse.ArgumentParser(prog="python -m openppu_verif.mutation", description=__doc__)
+    parser = Parser(prog="python -m openppu_verif.mutation", description=__doc__)
     parser.add_argument("--part", choices=SUBJECTS, default="tile", help="default: tile")
     parser.add_argument("--count", type=int, default=COUNT, help=f"mutations, 20 to {MOST} (default {COUNT})")
     parser.add_argument("--seed", type=int, default=SEED, help=f"which mutations, 0 or more (default {SEED})")

@@ -39,6 +39,15 @@ YOSYS_PORT = re.compile(r"^  (input|output) (\[\d+:\d+\])? ?(\w+);$", re.MULTILI
 FLAGS = (STANDARD, "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
 
 
+def sources_key(folder: Path) -> str:
+    """Changes with any source of the hardware in a folder, its tables of devices and presets included."""
+    return content_key(*file_contents(sorted(each for kind in ("*.py", "*.toml") for each in folder.rglob(kind))))
+
+
+SOURCES = sources_key(Path(openppu.__file__).parent)
+"""As they are when this is imported: what is edited later is not what is emitted here."""
+
+
 @dataclass(frozen=True)
 class Cells:
     """A memory within a model, whose bits a bench may turn over: names of instances with dots, and its size."""
@@ -59,8 +68,7 @@ class Port:
 
 def cached_verilog(make: Callable[[], wiring.Component], top: str, key: str, build_root: Path) -> Path:
     """The Verilog of a component, kept for as long as neither ``key`` nor any source of the hardware changes."""
-    sources = sorted(Path(openppu.__file__).parent.rglob("*.py"))
-    name = f"{top}-verilog-{content_key(*file_contents(sources), amaranth.__version__, key)}"
+    name = f"{top}-verilog-{content_key(SOURCES, amaranth.__version__, key)}"
 
     def write(folder: Path) -> None:
         emit(make(), top=top, config=load("tiny")).write(folder / f"{top}.v")
