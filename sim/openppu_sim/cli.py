@@ -99,6 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def guarded(work: Callable[[], int]) -> int:
     """Run a command's work; turn what the user can mend into one line on standard error and an exit code."""
+    # Amaranth's, of hardware that was begun and then refused or interrupted.
+    warnings.filterwarnings("ignore", message=".* created but never used")
     sys.stdout = sys.stdout or io.StringIO()  # who closed them wants no words
     sys.stderr = sys.stderr or io.StringIO()
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
@@ -114,7 +116,6 @@ def guarded(work: Callable[[], int]) -> int:
         print(f"openppu: simulation failed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        warnings.simplefilter("ignore")  # Amaranth's, of hardware that was begun
         print("openppu: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output went away, as `head` does

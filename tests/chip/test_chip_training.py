@@ -24,6 +24,10 @@ def test_two_steps_equal_the_reference(build_root, tmp_path, capsys):
     for records in done.records:
         assert {record.error for record in records} == {"OKAY"}
         assert {record.queue for record in records} == {"load", "store", "matmul", "vector", "link"}
+    assert done.predicted is not None
+    assert abs(done.predicted / done.first_cycles - 1) < 0.05, (done.predicted, done.first_cycles)
     report(done, TINY, tmp_path)
-    assert "on both chips equal the numpy reference" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "on both chips equal the numpy reference" in told
+    assert f"The first step takes {done.first_cycles:,} clocks, of the model {done.predicted:,} (" in told
     assert (tmp_path / "training.png").stat().st_size > 5_000

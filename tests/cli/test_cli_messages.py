@@ -50,6 +50,20 @@ def test_what_is_raised_becomes_a_message_and_a_code(error, code, told, capsys):
     assert capsys.readouterr() == ("", told)
 
 
+def test_a_chip_that_is_refused_half_way_gives_one_line(tmp_path):
+    """Amaranth has a word to say of each part that was made and never used."""
+    command = [sys.executable, "-m", "openppu_sim.cli", "verilog", "--part", "chip", "--config", "tiny"]
+    command += ["--set", "tile.rows=3", "--build-dir", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    first, failed, told = done.stderr.splitlines()
+    assert (first, failed[:44]) == (
+        "writing the Verilog of the chip ...",
+        "writing the Verilog of the chip: failed afte",
+    )
+    assert told == "openppu: error: tile.rows = 3: the matmul engine needs a power of two"
+
+
 def test_a_mistake_of_ours_is_not_hidden():
     def work() -> int:
         raise ValueError("a bug")

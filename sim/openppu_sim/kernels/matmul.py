@@ -7,7 +7,7 @@ from openppu.config import ChipConfig
 from openppu.formats.spec import FORMATS
 
 from openppu_sim.kernels.copy_command import copy_command
-from openppu_sim.kernels.matmul_job import SUM_BYTES, MatmulJob, Operand
+from openppu_sim.kernels.matmul_job import SEMAPHORES, SUM_BYTES, MatmulJob, Operand
 from openppu_sim.kernels.matmul_plan import MatmulPlan, plan_matmul
 from openppu_sim.kernels.matmul_tiling import Load, Product, Schedule, Span, Store
 from openppu_sim.lowering.matmul import Addend, Result
@@ -15,7 +15,7 @@ from openppu_sim.program.command import Command
 
 __all__ = ["MatmulJob", "MatmulPlan", "Operand", "Programs", "matmul_programs", "plan_matmul"]
 
-LOADED, ENDED, READY, STORED = range(4)
+LOADED, ENDED, READY, STORED = range(SEMAPHORES)
 """Semaphores: loads that have ended; products; results that are there; stores that have ended."""
 
 SEED_STEPS = (0x9E37_79B9, 0x85EB_CA6B)

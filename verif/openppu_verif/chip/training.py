@@ -40,7 +40,10 @@ LIMIT = 400_000
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What came of it: the loss of each step, clocks, test accuracy, whether all bits are equal, what ran when."""
+    """What came of it: the loss of each step, clocks, test accuracy, whether all bits are equal, what ran when.
+
+    ``records`` are those of the first step; ``predicted`` is what the cycle model says that it takes, if it can.
+    """
 
     schedule: Schedule
     losses: tuple[float, ...]
@@ -48,6 +51,12 @@ class Trained:
     accuracy: float
     differences: tuple[str, ...]
     records: tuple[list[Record], ...]
+    predicted: int | None
+
+    @property
+    def first_cycles(self) -> int:
+        """Clocks of the first step, from its first command's beginning to its last one's end."""
+        return _clocks(self.records)
 
     @property
     def step_cycles(self) -> float:
@@ -79,6 +88,7 @@ def run(cluster: Cluster, digits: Digits, schedule: Schedule, steps: int) -> Tra
     with Cluster(config, backend="reference") as other, ThreadPoolExecutor(1) as pool:
         expected = Trainer(other, digits, schedule, pair())
         answers = pool.submit(_finish, expected, steps)
+        prediction = pool.submit(_predict, config, digits, schedule)
         for device in cluster.devices:
             set_records(device)
         start = cluster[0].cycles
@@ -94,6 +104,7 @@ def run(cluster: Cluster, digits: Digits, schedule: Schedule, steps: int) -> Tra
                     differences.append(f"weights after step {step + 1} of chip {chip}")
                 if (trainer.sums(step, chip) != expected.sums(step, chip)).any():
                     differences.append(f"gradients or loss of step {step + 1} of chip {chip}")
+        predicted = prediction.result()
     return Trained(
         schedule=schedule,
         losses=tuple(trainer.loss(step) for step in range(steps)),
@@ -101,6 +112,7 @@ def run(cluster: Cluster, digits: Digits, schedule: Schedule, steps: int) -> Tra
         accuracy=float((found == digits.test_labels).mean()),
         differences=tuple(differences),
         records=records,
+        predicted=predicted,
     )
 
 
@@ -109,6 +121,25 @@ def _finish(trainer: Trainer, steps: int) -> np.ndarray:
     trainer.submit(steps)
     trainer.cluster.wait()
     return trainer.answers()
+
+
+def _predict(config: ChipConfig, digits: Digits, schedule: Schedule) -> int | None:
+    """Clocks of the first step, by the cycle model, which has one clock alone."""
+    if config.clocks.separate:
+        return None
+    with Cluster(config, backend="model") as cluster:
+        trainer = Trainer(cluster, digits, schedule, pair())
+        for device in cluster.devices:
+            set_records(device)
+        trainer.submit(1, record=True)
+        cluster.wait(LIMIT)
+        return _clocks([read_records(device) for device in cluster.devices])
+
+
+def _clocks(records: Sequence[Sequence[Record]]) -> int:
+    """From the first command's beginning to the last one's end."""
+    every = [each for chip in records for each in chip]
+    return max(each.ended for each in every) - min(each.begun for each in every)
 
 
 def report(done: Trained, config: ChipConfig, output: Path) -> None:
@@ -124,6 +155,9 @@ def report(done: Trained, config: ChipConfig, output: Path) -> None:
         f"{len(losses)} steps of {done.step_cycles:,.0f} clocks; "
         f"then the chips recognise {100 * done.accuracy:.2f} % of the test images."
     )
+    if done.predicted is not None:
+        off = 100 * (done.predicted / done.first_cycles - 1)
+        print(f"The first step takes {done.first_cycles:,} clocks, of the model {done.predicted:,} ({off:+.2f} %).")
     queues = [name for name, _ in queues_of(config)]
     picture = output / "training.png"
     draw_training(picture, losses, {f"chip {n}": each for n, each in enumerate(done.records)}, queues)
@@ -134,6 +168,8 @@ def report(done: Trained, config: ChipConfig, output: Path) -> None:
             "steps": len(losses),
             "losses": list(losses),
             "cycles": done.cycles,
+            "first_step": done.first_cycles,
+            "predicted": done.predicted,
             "accuracy": done.accuracy,
             "equal": not done.differences,
         },
