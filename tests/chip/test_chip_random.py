@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from openppu.command.instructions import instructions
 from openppu.config import load
 from openppu_sim.errors import SimulationError
+from openppu_sim.program.check import encode_program
+from openppu_verif.chip.broken_commands import BrokenCommands
 from openppu_verif.chip.coverage import all_points
 from openppu_verif.chip.program_source import QUEUES, ProgramSource
 from openppu_verif.chip.random_programs import Session, check, main
@@ -21,6 +24,14 @@ def test_random_programs_do_what_the_references_say(build_root):
 def test_many_random_programs_reach_every_point(build_root):
     found = check(TINY, 3000, 1000, build_root, steps=8)
     assert [name for name in all_points(TINY) if not found[name]] == []
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_what_is_wrong_reaches_the_chip(queue):
+    """It is for the chip to refuse it, and not for the driver."""
+    source = BrokenCommands(ProgramSource(TINY, 3))
+    for _ in range(100):
+        encode_program(source.draw(queue), instructions(), chips=1, semaphores=TINY.command.semaphores)
 
 
 def test_a_byte_that_differs_is_told_with_the_way_to_repeat_it(build_root, monkeypatch):

@@ -108,7 +108,7 @@ class BrokenCommands:
 
     def _send(self) -> Command:
         chance, grain = self.chance, max(32, self.chip.link.beat_bytes)
-        fields = {"source": 0, "target": 0, "bytes": grain, "chip": 1}
+        fields = {"source": 0, "target": 0, "bytes": grain, "chip": 0}
         change = chance.choice(
             [
                 {"bytes": 0},
