@@ -5,7 +5,7 @@ import pytest
 from openppu.command.instructions import instructions
 from openppu.config import load
 from openppu_sim.errors import SimulationError
-from openppu_sim.program.check import encode_program
+from openppu_sim.program.encode import encode_program
 from openppu_verif.chip.broken_commands import BrokenCommands
 from openppu_verif.chip.coverage import all_points
 from openppu_verif.chip.program_source import QUEUES, ProgramSource

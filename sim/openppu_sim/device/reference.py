@@ -20,8 +20,8 @@ from openppu_sim.device.backend import CommandError
 from openppu_sim.errors import SimulationError, UserError
 from openppu_sim.kernels.vector.commands import from_fields
 from openppu_sim.lowering.matmul import Ending, MatmulCommand
-from openppu_sim.program.check import encode_program
 from openppu_sim.program.command import Command
+from openppu_sim.program.encode import encode_program
 from openppu_sim.program.text import print_command
 from openppu_sim.reference import dma
 from openppu_sim.reference.collective_programs import Engines, fault, read_instruction

@@ -18,8 +18,8 @@ from openppu_sim.checks import some
 from openppu_sim.device.backend import CommandError
 from openppu_sim.device.registers import RegisterFile
 from openppu_sim.errors import SimulationError, UserError
-from openppu_sim.program.check import encode_program
 from openppu_sim.program.command import Command
+from openppu_sim.program.encode import encode_program
 from openppu_sim.program.text import print_command
 
 LOG2 = 8

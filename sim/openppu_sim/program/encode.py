@@ -1,4 +1,4 @@
-"""What can be said of a program before a chip has it."""
+"""A program as bytes, and what can be said against it before a chip has it."""
 
 from collections.abc import Sequence
 
