@@ -1,4 +1,4 @@
-"""The code of the pages on programming runs as it stands, block after block; on the cycle model where a page says RTL."""
+"""The code of the pages on programming runs as it stands; on the cycle model where a page says RTL."""
 
 import re
 
