@@ -36,6 +36,18 @@ def test_the_host_lets_queues_go_on_and_sees_how_far_they_are(backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_a_signal_waits_until_it_fits(backend):
+    with Device(TINY, backend) as device:
+        device.submit("load", [Command(name="NOTHING", signal=(1, 65_535)), Command(name="NOTHING", signal=(1, 3))])
+        with pytest.raises(SimulationError, match="still work in: chip 0 load"):
+            device.wait(10_000)
+        assert device.semaphore(1) == 65_535
+        device.submit("store", [Command(name="NOTHING", wait=(1, 65_534))])
+        device.wait()
+        assert device.semaphore(1) == 4
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_another_chip_is_waited_for(backend):
     with Cluster(TINY, backend=backend) as pair:
         pair[0].submit("load", [Command(name="NOTHING", signal=(5, 7), chip=1)])

@@ -16,6 +16,8 @@ Engine = Callable[[str, Mapping[str, int]], int | None]
 None: it has not ended, as it waits for others; it is given again in the next turn."""
 
 OKAY, OPCODE, FIELD, BOUNDS = 0, 1, 2, 4
+MOST_VALUE = (1 << 16) - 1
+"""Of a semaphore; a signal that would not fit waits until it does."""
 _ADDRESSES = 1 << 40
 _WORD = Bits(word_layout())
 
@@ -134,6 +136,8 @@ class Interpreter:
                 semaphore, value = command.wait
                 if self.values[semaphore] < value:
                     return False
+            if not self._fits(command):
+                return False
             if self.instructions.by_name[command.name].engine:
                 ended = self.engines[number](command.name, fields)
                 if ended is None:
@@ -163,6 +167,14 @@ class Interpreter:
             or command.interrupt
         )
         return True
+
+    def _fits(self, command: Command) -> bool:
+        """Whether the semaphore that a command signals has room for it, when what it waits for has been taken."""
+        if command.signal is None or command.chip is not None:
+            return True
+        semaphore, value = command.signal
+        taken = command.wait[1] if command.wait is not None and command.wait[0] == semaphore else 0
+        return self.values[semaphore] - taken + value <= MOST_VALUE
 
     def judge(self, raw: bytes, kind: str | None) -> tuple[int, Any]:
         """What is wrong with a command's bytes as such, or the command."""
