@@ -49,6 +49,14 @@ def test_a_job_in_pieces_comes_to_what_it_should(memory, name):
     case.check()
 
 
+def test_how_a_job_is_cut_can_be_printed(project_root):
+    x = Array(address=0x10_0000, rows=100, columns=75)
+    result = Array(address=0x20_0000, rows=100, columns=75, format="bf16")
+    told = str(vector_programs(TINY, jobs.softmax(x, result), code_at=0x1_0000))
+    assert told in (project_root / "docs" / "kernels.md").read_text(encoding="utf-8")
+    assert told.startswith("softmax: 7 pieces of 16 x 75 at most")
+
+
 def test_semaphores_are_zero_again_and_others_are_waited_for_and_raised(memory):
     case = SMALL["add"](memory)
     programs = vector_programs(TINY, case.job, code_at=0x1_0000, wait=(3, 2), signal=(5, 1), record=True)

@@ -162,10 +162,15 @@ class VectorPrograms:
     code_at : int
         Address of ``code``.
     code : ndarray of uint8
+    name : str
+        Of the job; printed, as is how it is cut.
+    pieces : sequence of Piece
     """
 
     code_at: int
     code: NDArray[np.uint8]
+    name: str = ""
+    pieces: Sequence[Piece] = ()
     load: list[Command] = field(default_factory=list)
     vector: list[Command] = field(default_factory=list)
     store: list[Command] = field(default_factory=list)
@@ -173,6 +178,15 @@ class VectorPrograms:
     def items(self) -> Iterator[tuple[str, list[Command]]]:
         """Each queue with its program."""
         yield from (("load", self.load), ("vector", self.vector), ("store", self.store))
+
+    def __str__(self) -> str:
+        rows, columns = (max(getattr(each, name) for each in self.pieces) for name in ("rows", "columns"))
+        loads, runs, stores = (sum(each.name != "NOTHING" for each in queue) for _, queue in self.items())
+        return (
+            f"{self.name}: {len(self.pieces):,} pieces of {rows:,} x {columns:,} at most, {SLOTS} in the scratchpad "
+            f"at a time; {loads:,} loads, {runs:,} commands of the vector unit, {stores:,} stores; "
+            f"{len(self.code):,} bytes of program"
+        )
 
 
 @dataclass
@@ -225,11 +239,11 @@ def vector_programs(
     size = sum(len(code) for code in codes)
     rows, columns = _piece_size(chip, job, size)
     places = _places(chip, job, rows, columns, size)
-    programs = VectorPrograms(code_at, np.concatenate(codes))
+    pieces = list(_pieces(job, rows, columns))
+    programs = VectorPrograms(code_at, np.concatenate(codes), job.name, pieces)
     if wait is not None:
         programs.load.append(Command(name="NOTHING", wait=wait))
     programs.load.append(_copy("LOAD", memory=code_at, scratchpad=places.code, row=size))
-    pieces = list(_pieces(job, rows, columns))
     loaded = -1
     for number, piece in enumerate(pieces):
         slot = places.slots[number % SLOTS]
