@@ -29,6 +29,7 @@ from openppu.hbm.stack_interleave import StackInterleave
 from openppu.hbm.status import PowerUp
 from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.engine import CollectiveEngine
+from openppu.link.gearbox import Gearbox
 from openppu.link.port import Port
 from openppu.matmul.engine import MatmulEngine
 from openppu.noc.noc import Noc
@@ -101,6 +102,27 @@ def link_port(chip: ChipConfig) -> Port:
     if not has_link(chip):
         raise ConfigError("link.ports = 0: this chip has no link; give 1 to 7")
     return Port(chip.link)
+
+
+def has_gearbox(chip: ChipConfig) -> bool:
+    """Whether there is something between a port's words and those of its SerDes."""
+    return has_link(chip) and chip.link.serdes_bits > 0
+
+
+def link_gearbox(chip: ChipConfig) -> Gearbox:
+    """The gearbox beside a port of a chip's link.
+
+    Raises
+    ------
+    ConfigError
+        If the chip has none.
+    """
+    if not has_gearbox(chip):
+        raise ConfigError(
+            f"link.ports = {chip.link.ports}, link.serdes_bits = {chip.link.serdes_bits}: this chip has no gearbox; "
+            "give 1 port or more, and the bits of a word of the SerDes, such as 40"
+        )
+    return Gearbox(chip.link)
 
 
 def collective_engine(chip: ChipConfig) -> CollectiveEngine:
@@ -217,6 +239,9 @@ PARTS = {
     ),
     "noc": Part("the network between engines and memories", noc, is_small),
     "link_port": Part("one port of the link to other chips", link_port, has_link),
+    "link_gearbox": Part(
+        "between a port of the link and a SerDes with words of another width", link_gearbox, has_gearbox
+    ),
     "collective_engine": Part("the engine of collectives over the link", collective_engine, has_link),
     "hbm_axi": Part(
         "hbm, with AXI4 ports",

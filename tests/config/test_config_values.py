@@ -94,7 +94,8 @@ def test_the_fingerprint_follows_the_contents_alone():
     for name, value in memory.items():
         prints.append(dataclasses.replace(chip, hbm=dataclasses.replace(chip.hbm, **{name: value})).fingerprint())
     link = {"ports": 2, "lanes": 8, "lane_bits": 64, "lane_gbps": 9.0, "fec": True, "crc_bits": 64}
-    link |= {"retry": "go_back_n", "window": 128, "credits": 16, "skew_words": 4, "recovered_clock": True}
+    link |= {"retry": "go_back_n", "window": 128, "credits": 16, "skew_words": 4, "serdes_bits": 40}
+    link["recovered_clock"] = True
     assert set(link) == {field.name for field in dataclasses.fields(chip.link)}
     for name, value in link.items():
         prints.append(dataclasses.replace(chip, link=dataclasses.replace(chip.link, **{name: value})).fingerprint())

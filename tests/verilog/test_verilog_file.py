@@ -26,11 +26,16 @@ CHIPS = [*PRESETS, *EDGES]
 IDS = [f"{chip.name}-{chip.tile.rows}x{chip.tile.columns}" for chip in CHIPS]
 ARRAY = ("tile", "pe")
 TINY = load("tiny")
+GEARED = load("tiny", ["link.serdes_bits=20"])
 WAIVED = ("hbm_axi", "dma_load", "dma_store", "vector")
 FILES = [pytest.param(chip, part, id=f"{part}-{name}") for part in ARRAY for chip, name in zip(CHIPS, IDS, strict=True)]
 # All of hbm is in hbm_axi, and nearly all of dma_store in dma_load.
 SLOW = {part: [pytest.mark.slow] for part in ("hbm", "chip", "dma_store")}
-FILES += [pytest.param(TINY, part, id=part, marks=SLOW.get(part, ())) for part in PARTS if part not in ARRAY]
+FILES += [
+    pytest.param(GEARED if part == "link_gearbox" else TINY, part, id=part, marks=SLOW.get(part, ()))
+    for part in PARTS
+    if part not in ARRAY
+]
 
 
 of_chip = cache(emit_part)
@@ -47,7 +52,8 @@ def test_the_file_is_what_its_description_says(chip: ChipConfig, part: str, tmp_
     modules = read_back(verilog, tmp_path)
     sidecar = json.loads((tmp_path / f"{part}.json").read_text())
     expected = {name: (port["direction"], port["bits"]) for name, port in sidecar["ports"].items()}
-    assert modules[part] == expected | {"clk": ("input", 1), "rst": ("input", 1)}
+    clocks = ("clk", "rst", "serdes_clk", "serdes_rst") if part == "link_gearbox" else ("clk", "rst")
+    assert modules[part] == expected | dict.fromkeys(clocks, ("input", 1))
     assert set(sidecar["modules"]) == set(modules) == set(bodies(verilog.text))
     assert sidecar["fingerprint"] == chip.fingerprint()
     for port in sidecar["ports"].values():

@@ -67,6 +67,12 @@ class LinkConfig(Section):
     skew_words: int = option(
         "words of a lane that the deskew buffer holds", choices=(4, 8, 16, 32), default=16, unit="words"
     )
+    serdes_bits: int = option(
+        "bits of a lane in a word of the SerDes, behind a gearbox; 0: lane_bits, without one",
+        choices=(0, 16, 20, 32, 40, 64, 80),
+        default=0,
+        unit="bits",
+    )
     recovered_clock: bool = option(
         "what is received comes in a clock of its own, recovered from the lanes", choices=(False, True), default=False
     )

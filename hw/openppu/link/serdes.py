@@ -9,6 +9,12 @@ from openppu.link.config import LinkConfig
 class SerdesSignature(wiring.Signature):
     """A port's lanes as words, seen from the port. Bit 0 of a word is the first on the line.
 
+    Parameters
+    ----------
+    config : LinkConfig
+    bits : int, optional
+        Of a word; those of ``lane_bits`` by default.
+
     The lanes sent are in ``sync``, the link clock. Those received are in the domain ``rx`` with
     ``recovered_clock``, else in ``sync``.
 
@@ -26,9 +32,10 @@ class SerdesSignature(wiring.Signature):
         There is a signal on the lane. Falls when it is lost.
     """
 
-    def __init__(self, config: LinkConfig):
+    def __init__(self, config: LinkConfig, *, bits: int | None = None):
         self.config = config
-        words = data.ArrayLayout(config.lane_bits, config.lanes)
+        self.bits = config.lane_bits if bits is None else bits
+        words = data.ArrayLayout(self.bits, config.lanes)
         super().__init__(
             {
                 "send": Out(words),
