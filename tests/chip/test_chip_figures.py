@@ -1,6 +1,5 @@
 """What the chip's benchmark measures with: products on a chip of preset `tiny`, slow memory, rows of a file."""
 
-import json
 from itertools import pairwise
 
 import pytest
@@ -59,14 +58,6 @@ def test_slow_memory_moves_a_word_each_interval(interval):
 def test_slow_memory_has_one_port():
     with pytest.raises(ValueError, match="one port of one channel"):
         LimitedChip(load("demo"), 8, start=PowerUp(), reset_clocks=8)
-
-
-def test_rows_that_were_not_measured_stay(tmp_path):
-    path = tmp_path / "chip.json"
-    assert figures._beside_others(path, [{"name": "b", "value": 2}]) == [{"name": "b", "value": 2}]
-    path.write_text(json.dumps({"rows": [{"name": "a", "value": 1}, {"name": "b", "value": 1}]}))
-    rows = figures._beside_others(path, [{"name": "c", "value": 3}, {"name": "b", "value": 2}])
-    assert rows == [{"name": "a", "value": 1}, {"name": "b", "value": 2}, {"name": "c", "value": 3}]
 
 
 def test_a_row_that_is_not_there_is_told(capsys, tmp_path):

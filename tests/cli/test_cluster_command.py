@@ -108,7 +108,7 @@ def test_nothing_fails_where_nothing_is_to_fail(capsys: pytest.CaptureFixture[st
         (("--utilisation", "1e-320"), "give 0.0001 to 1"),
         (("--global-batch", "9" * 30), "give 1 to 1,000,000,000"),
         (("--global-batch", "64", "--replica-batch", "4"), "--replica-batch and --global-batch: give one of them"),
-        (("--set", "link.lane_gbps=1e-300"), "link.lane_gbps = 1e-300: give a number above 0.0001, at most 448"),
+        (("--set", "link.lane_gbps=1e-300"), "link.lane_gbps = 1e-300: give a number above 0.0001, at most 128"),
         (("--rail-gbs", "nan"), "rail rate nan GB/s"),
         (("--radix", "4"), "3 tiers of switches with 4 ports reach 16"),
         (("--failure-rate", "-1"), "failure rate -1 per hour: give 0 to 1,000,000"),

@@ -124,3 +124,17 @@ def test_machine_says_what_ran() -> None:
     about = machine()
     assert set(about) == {"processor", "cores", "system", "python"}
     assert all(about.values())
+
+
+def test_rows_that_were_not_measured_stay(tmp_path):
+    def rows(**values):
+        return [{"name": name, "value": value, "unit": "%"} for name, value in values.items()]
+
+    benchmark_json("link", rows(a=1, b=1), folder=tmp_path, beside=True)
+    path = benchmark_json("link", rows(c=3, b=2), folder=tmp_path, beside=True)
+    assert json.loads(path.read_text())["rows"] == rows(a=1, b=2, c=3)
+    benchmark_json("link", rows(c=3), folder=tmp_path)
+    assert json.loads(path.read_text())["rows"] == rows(c=3)
+    path.write_text("[]")
+    with pytest.raises(UserError, match="no benchmark's rows; delete it"):
+        benchmark_json("link", rows(c=3), folder=tmp_path, beside=True)

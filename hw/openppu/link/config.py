@@ -29,6 +29,9 @@ CHANNELS = 6
 SEQUENCE_BITS = 8
 """Of a flit's number as it is sent; the rest of it is in the CRC."""
 
+MOST_MHZ = 2000
+"""Of a link clock: no logic is that fast."""
+
 SKIP_INTERVAL = 4096
 """Words of a lane from one skip word to the next: 244 ppm of the clock."""
 
@@ -50,7 +53,7 @@ class LinkConfig(Section):
     lane_bits: int = option(
         "bits that a SerDes takes and gives a lane in each link clock", choices=(16, 32, 64), default=16, unit="bits"
     )
-    lane_gbps: float = option("line rate of a lane", above=0.0001, most=448, unit="Gb/s", default=8.0)
+    lane_gbps: float = option("line rate of a lane", above=0.0001, most=128, unit="Gb/s", default=8.0)
     fec: bool = option("forward error correction in each flit, for PAM4", choices=(False, True), default=False)
     crc_bits: int = option("of each flit's CRC", choices=(16, 32, 64), default=32, unit="bits")
     retry: str = option(
@@ -83,6 +86,11 @@ class LinkConfig(Section):
             raise ConfigError(
                 f"link.skew_words = {self.skew_words} with link.lane_bits = {self.lane_bits}: holds less than twice 64 "
                 f"bits; give {128 // self.lane_bits} or more"
+            )
+        if self.clock_mhz > MOST_MHZ:
+            raise ConfigError(
+                f"link.lane_gbps = {self.lane_gbps:g} with link.lane_bits = {self.lane_bits}: a link clock of "
+                f"{self.clock_mhz:g} MHz; give at most {MOST_MHZ * self.lane_bits / 1000:g} Gb/s, or more bits"
             )
 
     @property

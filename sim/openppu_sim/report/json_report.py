@@ -164,6 +164,7 @@ def benchmark_json(
     *,
     folder: Path = BENCH_FOLDER,
     about: Mapping[str, object] | None = None,
+    beside: bool = False,
 ) -> Path:
     """Write a benchmark's rows to ``<folder>/<name>.json`` and return the path.
 
@@ -179,6 +180,8 @@ def benchmark_json(
     about : mapping, optional
         Of a benchmark that is none of ``openppu bench``: its ``description``, ``command``, and ``columns``, the further
         keys that tables show. Then it is in ``docs/benchmarks.md``, too.
+    beside : bool
+        Rows of other names that the file has stay in it.
 
     Raises
     ------
@@ -197,10 +200,25 @@ def benchmark_json(
         if problem:
             raise ValueError(f"benchmark {name!r}, row {index} ({row.get('name')!r}): {problem}")
         seen.add(row["name"])
-    report = {"schema": SCHEMA, "commit": commit(), "machine": machine(), "rows": [dict(row) for row in rows]}
+    path = Path(folder) / f"{name}.json"
+    kept = _beside_others(path, rows) if beside else rows
+    report = {"schema": SCHEMA, "commit": commit(), "machine": machine(), "rows": [dict(row) for row in kept]}
     if about is not None:
         report["about"] = dict(about)
-    return write_json(Path(folder) / f"{name}.json", report)
+    return write_json(path, report)
+
+
+def _beside_others(path: Path, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows, in the places of those of a file that have their names."""
+    if not path.is_file():
+        return list(rows)
+    try:
+        old = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        fresh = {row["name"]: row for row in rows}
+        kept = [fresh.pop(row["name"], row) for row in old]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: no benchmark's rows; delete it, and measure again") from None
+    return [*kept, *fresh.values()]
 
 
 def _row_problem(row: Mapping[str, Any]) -> str | None:

@@ -6,7 +6,6 @@ of weights; with M = 1 a row of weights a cycle. In the rows beside NVDLA memory
 NVDLA's did where it was measured, and the rings of commands are in the scratchpad, as NVDLA has its own in registers.
 """
 
-import json
 import os
 import resource
 import sys
@@ -440,24 +439,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     make_folder(folder)
     rows = run(args.build_dir, args.rows)
     about = {"description": (__doc__ or "").strip(), "command": COMMAND, "columns": list(COLUMNS)}
-    kept = _beside_others(folder / "chip.json", rows) if args.rows else rows
-    path = benchmark_json("chip", kept, folder=folder, about=about)
+    path = benchmark_json("chip", rows, folder=folder, about=about, beside=bool(args.rows))
     print_table(*table(sys.modules[__name__], rows))
     print(f"\nWrote {path}")
     missed = [row["name"] for row in rows if meets_goal(row) is False]
     if missed:
         print(f"Goals missed: {', '.join(missed)}")
     return 0
-
-
-def _beside_others(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows, in the places of those of a file that have their names."""
-    if not path.is_file():
-        return rows
-    fresh = {row["name"]: row for row in rows}
-    old = json.loads(path.read_text(encoding="utf-8"))["rows"]
-    kept = [fresh.pop(row["name"], row) for row in old]
-    return [*kept, *fresh.values()]
 
 
 if __name__ == "__main__":

@@ -204,7 +204,7 @@ def recovery(config: LinkConfig, build_root: Path) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the table, and write ``bench/link.json``."""
+    """Print the table, and put its rows into ``bench/link.json``."""
     parser = Parser(prog="python -m openppu_verif.link.figures", description=__doc__)
     parser.add_argument("--build-dir", type=Path, default=Path("build"), help="folder of all that is generated")
     parser.add_argument("--clocks", type=int, default=CLOCKS, help="of each measuring window")
@@ -213,7 +213,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = args.build_dir / "bench"
     make_folder(folder)
     rows = run(args.build_dir, clocks=args.clocks)
-    path = benchmark_json("link", rows, folder=folder)
+    path = benchmark_json("link", rows, folder=folder, beside=True)
     print_table(*table(sys.modules[__name__], rows))
     print(f"\nWrote {path}")
     missed = [row["name"] for row in rows if meets_goal(row) is False]
