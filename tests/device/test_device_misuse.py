@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from openppu.chip.chip import queues_of
 from openppu.config import load
 from openppu.link.topology import mesh
 from openppu_sim.device.backend import CommandError
 from openppu_sim.device.device import Cluster, Device
 from openppu_sim.device.records import set_records
+from openppu_sim.device.rings import rings_base
 from openppu_sim.device.watched import Watched
 from openppu_sim.errors import SimulationError, UserError
 from openppu_sim.kernels.matmul import MatmulJob, Operand, plan_matmul
@@ -117,6 +119,21 @@ def test_arrays_that_cannot_be_are_not_read(device, shape, dtype, message):
 def test_addresses_that_are_not_there(device, address, message):
     with refused(message):
         device.write(address, NUMBERS)
+
+
+def test_the_drivers_rings_are_left_alone():
+    with Device(TINY, "model") as device:
+        first = rings_base(TINY)
+        end = first + len(queues_of(TINY)) * 64 * 256
+        for address in (first - 8, first, end - 8):
+            for write in (device.write, device.load):
+                with refused(
+                    f"16 bytes at {address:#x}: the driver's rings of commands are at {first:#x} to {end - 1:#x}"
+                ):
+                    write(address, NUMBERS)
+        for address in (first - 16, end):
+            device.write(address, NUMBERS + 7)
+            assert device.read(address, 4, np.int32)[3] == 7
 
 
 def test_places_in_scratchpads_are_there(device):

@@ -60,6 +60,10 @@ class Backend(Protocol):
     def cycles(self) -> int:
         """Since the reset; 0 where time does not count."""
 
+    @property
+    def reserved(self) -> range:
+        """Addresses that are the driver's own."""
+
     def close(self) -> None:
         """End it."""
 

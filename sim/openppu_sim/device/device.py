@@ -80,10 +80,10 @@ class Device:
         Raises
         ------
         UserError
-            If it is no array of numbers, or does not fit.
+            If it is no array of numbers, does not fit, or lies on the driver's rings of commands.
         """
         data = bytes_of(array)
-        self.backend.write(self.number, self._check(address, len(data)), data)
+        self.backend.write(self.number, self._unreserved(self._check(address, len(data)), len(data)), data)
 
     def read(self, address: int, shape: int | Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
         """The array that stands in memory; errors as of `write`."""
@@ -100,7 +100,7 @@ class Device:
             As of `write`, and if it is not for HBM, or a queue has work.
         """
         data = bytes_of(array)
-        self.backend.load(self.number, self._check_direct(address, len(data)), data)
+        self.backend.load(self.number, self._unreserved(self._check_direct(address, len(data)), len(data)), data)
 
     def dump(self, address: int, shape: int | Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
         """The array that stands in the HBM devices; as `load`."""
@@ -194,6 +194,15 @@ class Device:
         if whole("address", address) & SCRATCHPAD:
             raise UserError(f"address {address:#x} is in a scratchpad: give one in HBM, or take write and read")
         return self._check(address, count)
+
+    def _unreserved(self, address: int, count: int) -> int:
+        own = self.backend.reserved
+        if count and address < own.stop and address + count > own.start:
+            raise UserError(
+                f"{count} bytes at {address:#x}: the driver's rings of commands are at {own.start:#x} to "
+                f"{own.stop - 1:#x}; give other addresses"
+            )
+        return address
 
     def _check(self, address: int, count: int) -> int:
         """The address of so many bytes, if they are there."""

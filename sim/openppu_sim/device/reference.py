@@ -171,6 +171,11 @@ class Reference:
         """Always 0."""
         return 0
 
+    @property
+    def reserved(self) -> range:
+        """No addresses."""
+        return range(0)
+
     def read(self, chip: int, address: int, count: int) -> bytes:
         """Bytes of a chip's memory."""
         memory, place = self.chips[chip].at(address)

@@ -183,6 +183,11 @@ class Rings:
         """Since the reset."""
         return self.hardware.now
 
+    @property
+    def reserved(self) -> range:
+        """Addresses of the rings."""
+        return range(self.rings, self.rings + len(self.queues) * (COMMAND_BYTES << self.log2))
+
     def read(self, chip: int, address: int, count: int) -> bytes:
         """Bytes of a chip's memory."""
         return self.hardware.read(chip, address, count)
