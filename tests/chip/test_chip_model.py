@@ -91,7 +91,7 @@ def test_a_command_that_is_in_memory_begins_in_the_very_clock_after_its_register
         device.wait(10_000)
         registers = device.backend.registers[0]
         ring = registers["command.load.base"]
-        device.write(ring + COMMAND_BYTES, device.read(ring, COMMAND_BYTES, np.uint8))
+        device.backend.write(0, ring + COMMAND_BYTES, device.read(ring, COMMAND_BYTES, np.uint8).tobytes())
         device.backend.hardware.run(DRAINED)
         registers["command.load.tail"] = 2
         device.backend.hardware.run(DRAINED)
