@@ -120,7 +120,7 @@ def test_the_score_leaves_out_what_is_equivalent() -> None:
 
 @pytest.mark.parametrize(
     ("option", "told"),
-    [("--count=5", "--count 5: it must be 20 to 4095"), ("--seed=-1", "--seed -1: it must be 0 or more")],
+    [("--count=5", "--count 5: it must be 20 to 4094"), ("--seed=-1", "--seed -1: it must be 0 or more")],
 )
 def test_bad_options_are_refused_in_one_line(option: str, told: str) -> None:
     command = [sys.executable, "-m", "openppu_verif.mutation", option]
