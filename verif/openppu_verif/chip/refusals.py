@@ -51,11 +51,13 @@ def refuse_addresses(backend: Rings) -> None:
 
 
 def refuse_commands(backend: Rings) -> None:
-    """Commands of engines that are wrong in any way, drawn at random; errors as of `refuse`."""
+    """Commands of engines that are wrong in any way, and some that go just too far; errors as of `refuse`."""
     broken = BrokenCommands(ProgramSource(backend.chip, 37))
     device = Device(backend.chip, backend)
     device.write(device.scratchpad(), np.zeros(backend.chip.scratchpad.capacity, np.uint8))
-    refuse(backend, lambda queue: [[broken.of_engine(queue)] for _ in range(DRAWN)])
+    refuse(
+        backend, lambda queue: [[broken.of_engine(queue)] for _ in range(DRAWN)] + list(_too_far(queue, backend.chip))
+    )
 
 
 def refuse(backend: Rings, draw: Callable[[str], list[Program]]) -> None:
@@ -182,6 +184,30 @@ def _misaligned(queue: str) -> Iterator[Program]:
             for register in range(1, REGISTERS):
                 odd = Command(name="SET", fields={"register": register, "value": 1})
                 yield [odd, Command(name=name, fields=fields, registers={address: register})]
+
+
+def _too_far(queue: str, chip: ChipConfig) -> Iterator[Program]:
+    """Commands that go a byte or a few beyond the end of memory or of the scratchpad."""
+    memory, pad = chip.hbm.capacity, chip.scratchpad.capacity
+    for beyond in (1, 2, 4):
+        row = 8 + beyond
+        if queue in ("load", "store"):
+            name = queue.upper()
+            yield [Command(name=name, fields=copy(memory=memory - 8, scratchpad=0, row=row))]
+            yield [Command(name=name, fields=copy(memory=0, scratchpad=pad - 8, row=row))]
+        if queue == "matmul":
+            for operand in "ab":
+                sizes = {"m": 1, "n": 1, "k": row} if operand == "a" else {"m": 1, "n": row, "k": 1}
+                places = {"a_address": 0, "b_address": 0x400, "d_address": 0x800, f"{operand}_address": pad - 8}
+                strides = {f"{each}_stride": 64 for each in "abd"}
+                yield [Command(name="MATMUL", fields={**sizes, **places, **strides, "result": Result.SUMS})]
+        if queue == "vector":
+            pattern = dict(stream=0, format=BINARY32.code, counts=[1 + beyond], strides=[chip.scratchpad.word_bytes])
+            base = pad - chip.scratchpad.word_bytes
+            yield [Command(name="VECTOR_STREAM", fields=fields_of(SetStream(base=base, **pattern)))]
+        if queue == "link":
+            given = {"source": memory - 32, "target": 0, "bytes": 32 + 32 * beyond, "chip": 1}
+            yield [Command(name="SEND", fields=given)]
 
 
 def _of(word: int) -> Program:
