@@ -211,9 +211,8 @@ class Tests:
     def _break(self, number: int) -> str | None:
         changed = None
         found = self._found.setdefault(str(number), {})
-        for case in self._cases:
-            if number not in self.reached[case.label] or not is_about(case, self._areas.get(number, "")):
-                continue
+        reaching = [case for case in self._cases if number in self.reached[case.label]]
+        for case in [each for each in reaching if is_about(each, self._areas[number])] or reaching:
             key = self._keys[case.label]
             if key not in found:
                 played = self._play(case, number)

@@ -15,6 +15,9 @@ from openppu_verif.dma.commands import copy
 DELAYS = (0, 5, 9, 14, 20, 27, 35, 44, 54, 65, 80, 100, 130)
 """Clocks from the bell to the restart."""
 
+MORE = 20
+"""Commands at the end of what is broken off: more than a queue has room for."""
+
 FENCES = 3
 LIMIT, STEP = 4_000, 100
 AFTER = 3
@@ -56,7 +59,8 @@ def restart(backend: Rings) -> None:
                 else []
             )
             device.submit(
-                name, [plain, *work, plain, *work, Command(name="SET", fields={"register": 3, "value": 99}), plain]
+                name,
+                [plain, *work, plain, *work, Command(name="SET", fields={"register": 3, "value": 99}), *[plain] * MORE],
             )
         backend.hardware.run(delay)
         registers["command.restart"] = everyone
@@ -83,6 +87,7 @@ def fence(backend: Rings) -> None:
         If they read what was there before.
     """
     device, rng, chance = Device(backend.chip, backend), np.random.default_rng(41), random.Random(41)
+    _first(device, rng)
     for turn in range(FENCES):
         size = chance.choice([64, 256, 1024])
         data = rng.integers(0, 256, size, dtype=np.uint8)
@@ -99,6 +104,23 @@ def fence(backend: Rings) -> None:
         if (found != data[place:]).any():
             raise SimulationError(f"fence {turn}: a load has read what was there before the one that it waits for")
         _products(device, rng, turn)
+
+
+def _first(device: Device, rng: np.random.Generator) -> None:
+    """The first commands of two queues, which signal no earlier than they have written the last byte."""
+    size = 1024
+    data = rng.integers(0, 256, size, dtype=np.uint8)
+    device.write(0x1_0000, data)
+    here, back = copy(memory=0x1_0000, scratchpad=0, row=size), copy(memory=0x2_0000, scratchpad=0, row=size)
+    end = copy(memory=0x2_0000 + size - 64, scratchpad=0x1000, row=64)
+    store = Command(name="STORE", fields=back, wait=(1, 1), signal=(2, 1))
+    device.submit("store", [store])
+    device.submit(
+        "load", [Command(name="LOAD", fields=here, signal=(1, 1)), Command(name="LOAD", fields=end, wait=(2, 1))]
+    )
+    device.wait(LIMIT)
+    if (device.read(device.scratchpad(0x1000), 64, np.uint8) != data[-64:]).any():
+        raise SimulationError("the first commands after a reset signal before they have ended")
 
 
 def _products(device: Device, rng: np.random.Generator, turn: int) -> None:

@@ -39,6 +39,7 @@ from openppu_verif.chip.queue_order import fence, restart
 from openppu_verif.chip.random_programs import Stress
 from openppu_verif.chip.refusals import record, refuse_addresses, refuse_commands, refuse_words
 from openppu_verif.chip.register_walk import walk
+from openppu_verif.chip.vector_constants import compute_with_constants
 from openppu_verif.chip.window_bursts import burst_all
 from openppu_verif.chip.wrong_bits import meet
 from openppu_verif.dma.commands import copy
@@ -127,6 +128,7 @@ def cases() -> list[Case]:
             )
             for name in JOBS
         ),
+        Case(label="constants", run=compute_with_constants, clocks=20_000, about=("vector",)),
         *(_random(*each) for each in RANDOM),
         _random_of("load", 2, 24, about=dma),
         _random_of("store", 2, 24, about=dma),
@@ -333,7 +335,7 @@ def _through_registers(devices: Sequence[Device], seed: int) -> Arrays:
         ]
         device.submit(queue, through_registers(program, chance))
         device.wait(10_000)
-    found = [device.read(0x2_0000, 4096, np.uint8)]
+    found = [device.read(0x2_0000, 4096, np.uint8), *_indexed(device, chance)]
     job = MatmulJob(
         m=9,
         n=7,
@@ -358,6 +360,33 @@ def _through_registers(devices: Sequence[Device], seed: int) -> Arrays:
     device.wait(20_000)
     found.append(device.read(0x3_0000, 0x80 * REGISTERS, np.uint8))
     return [*found, *(memory.bits(result).ravel() for result in case.results)]
+
+
+def _indexed(device: Device, chance: random.Random) -> Arrays:
+    """Rows scattered and gathered again, with each of the three addresses from each register."""
+    count, rows = 4, 15
+    device.write(device.scratchpad(0x3000), np.arange(count, dtype=np.uint32)[::-1].copy())
+    for queue, name, base in (("store", "SCATTER", 0x400), ("load", "GATHER", 0x4000)):
+        strides = {"memory_stride": 64, "scratchpad_stride": 32, "row": 32, "count": count, "rows": count}
+        for last in range(3):
+            program = [
+                Command(
+                    name=name,
+                    fields={
+                        **strides,
+                        "memory": 0x4_0000 + 0x100 * number,
+                        "scratchpad": base + 0x80 * number,
+                        "indices": 0x3000,
+                    },
+                )
+                for number in range(last, rows, 3)
+            ]
+            device.submit(queue, through_registers(program, chance, last))
+        device.wait(10_000)
+    return [
+        device.read(0x4_0000, 0x100 * rows, np.uint8),
+        device.read(device.scratchpad(0x4000), 0x80 * rows, np.uint8),
+    ]
 
 
 def _sends(backend: Rings) -> None:

@@ -1,0 +1,69 @@
+"""Both constants of an instruction of the vector unit, as what is computed with: each bit of each, set and not set."""
+
+import numpy as np
+from openppu.formats.spec import BINARY32
+from openppu.vector.instruction import INPUTS, Source, Target
+from openppu.vector.operation import Operation
+from openppu_sim.device.device import Device
+from openppu_sim.device.rings import Rings
+from openppu_sim.errors import SimulationError
+from openppu_sim.kernels.vector.assembly import STOP, Instruction, Operand, image
+from openppu_sim.kernels.vector.commands import LoadProgram, Run, SetStream, fields_of
+from openppu_sim.program.command import Command
+
+from openppu_verif.chip.program_source import VECTOR_NAMES
+from openppu_verif.chip.twin import Twin
+
+COUNT = 48
+"""Instructions."""
+
+RESULTS = 0x1000
+LIMIT = 10_000
+
+
+def compute_with_constants(backend: Rings) -> None:
+    """Copy constants to the scratchpad.
+
+    Raises
+    ------
+    SimulationError
+        If something else is there than the reference says.
+    """
+    device, rng, twin = Device(backend.chip, backend), np.random.default_rng(43), Twin(backend.chip)
+    words = rng.integers(0, 1 << 31, (COUNT, 2)).tolist()
+    zero = Operand(Source.PARAMETER, 0)
+    program = []
+    for number, each in enumerate(words):
+        constant = Operand(Source.CONSTANT, number % 2)
+        # Each of the three operands in turn; the others add nothing.
+        operation, *operands = (
+            (Operation.COPY, constant, zero, zero),
+            (Operation.ADD, zero, constant, zero),
+            (Operation.MULTIPLY_ADD, zero, zero, constant),
+        )[number // 2 % 3]
+        program.append(
+            Instruction(
+                operation=operation,
+                target_kind=Target.STREAM,
+                **dict(zip("abc", operands, strict=True)),
+                constants=(each[0], each[1]),
+                rows=1,
+            )
+        )
+    data = image([*program, STOP])
+    word = backend.chip.scratchpad.word_bytes
+    commands = [
+        LoadProgram(source=0, count=COUNT + 1),
+        SetStream(stream=INPUTS, base=RESULTS, format=BINARY32.code, counts=[COUNT], strides=[word]),
+        Run(rows=1),
+    ]
+    device.write(device.scratchpad(), data)
+    twin.pad[: data.size] = data
+    given = [(VECTOR_NAMES[type(each).__name__], fields_of(each)) for each in commands]
+    if errors := [error for name, fields in given if (error := twin.run("vector", name, fields))]:
+        raise SimulationError(f"the reference refuses it: {errors}")
+    device.submit("vector", [Command(name=name, fields=fields) for name, fields in given])
+    device.wait(LIMIT)
+    found = device.read(device.scratchpad(RESULTS), COUNT * word, np.uint8)
+    if (found != twin.pad[RESULTS:][: found.size]).any():
+        raise SimulationError("copied constants differ")
