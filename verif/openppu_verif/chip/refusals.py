@@ -55,9 +55,12 @@ def refuse_commands(backend: Rings) -> None:
     broken = BrokenCommands(ProgramSource(backend.chip, 37))
     device = Device(backend.chip, backend)
     device.write(device.scratchpad(), np.zeros(backend.chip.scratchpad.capacity, np.uint8))
-    refuse(
-        backend, lambda queue: [[broken.of_engine(queue)] for _ in range(DRAWN)] + list(_too_far(queue, backend.chip))
-    )
+
+    def draw(queue: str) -> list[Program]:
+        found: list[Program] = [[broken.of_engine(queue)] for _ in range(DRAWN)]
+        return [*found, *_too_far(queue, backend.chip)]
+
+    refuse(backend, draw)
 
 
 def refuse(backend: Rings, draw: Callable[[str], list[Program]]) -> None:
@@ -202,9 +205,9 @@ def _too_far(queue: str, chip: ChipConfig) -> Iterator[Program]:
                 strides = {f"{each}_stride": 64 for each in "abd"}
                 yield [Command(name="MATMUL", fields={**sizes, **places, **strides, "result": Result.SUMS})]
         if queue == "vector":
-            pattern = dict(stream=0, format=BINARY32.code, counts=[1 + beyond], strides=[chip.scratchpad.word_bytes])
-            base = pad - chip.scratchpad.word_bytes
-            yield [Command(name="VECTOR_STREAM", fields=fields_of(SetStream(base=base, **pattern)))]
+            word = chip.scratchpad.word_bytes
+            pattern = SetStream(stream=0, base=pad - word, format=BINARY32.code, counts=[1 + beyond], strides=[word])
+            yield [Command(name="VECTOR_STREAM", fields=fields_of(pattern))]
         if queue == "link":
             given = {"source": memory - 32, "target": 0, "bytes": 32 + 32 * beyond, "chip": 1}
             yield [Command(name="SEND", fields=given)]

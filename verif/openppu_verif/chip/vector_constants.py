@@ -36,7 +36,7 @@ def compute_with_constants(backend: Rings) -> None:
     for number, each in enumerate(words):
         constant = Operand(Source.CONSTANT, number % 2)
         # Each of the three operands in turn; the others add nothing.
-        operation, *operands = (
+        operation, a, b, c = (
             (Operation.COPY, constant, zero, zero),
             (Operation.ADD, zero, constant, zero),
             (Operation.MULTIPLY_ADD, zero, zero, constant),
@@ -45,14 +45,16 @@ def compute_with_constants(backend: Rings) -> None:
             Instruction(
                 operation=operation,
                 target_kind=Target.STREAM,
-                **dict(zip("abc", operands, strict=True)),
+                a=a,
+                b=b,
+                c=c,
                 constants=(each[0], each[1]),
                 rows=1,
             )
         )
     data = image([*program, STOP])
     word = backend.chip.scratchpad.word_bytes
-    commands = [
+    commands: list[LoadProgram | SetStream | Run] = [
         LoadProgram(source=0, count=COUNT + 1),
         SetStream(stream=INPUTS, base=RESULTS, format=BINARY32.code, counts=[COUNT], strides=[word]),
         Run(rows=1),
