@@ -9,7 +9,7 @@ from openppu.verilog import emit
 from openppu_sim.simulator.cocotb_runner import simulate
 from openppu_verif.link.pair import PortPair
 
-TESTS = 5
+TESTS = 6
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from openppu.link.layouts import BRINGS_DATA, Header, Operation, packet_layout
 from openppu.link.port import port_status_layout
 from openppu_sim.simulator.cocotb_runner import parameters
 
-from openppu_verif.link.line import Line
+from openppu_verif.link.line import Lane, Line
 from openppu_verif.link.pair import SIDES
 from openppu_verif.streams import Sink, Source
 
@@ -197,6 +197,46 @@ async def wrong_bits_cost_flits_that_are_sent_again(dut: Any) -> None:
     bench = await _exchange(dut, 8, error_rate=1 / 3000)
     assert all(side.status.link.counts.bad > 0 for side in bench.sides)
     assert sum(side.status.link.counts.replayed for side in bench.sides) > 0
+
+
+def _swap(lane: Lane, bits: int, chance: random.Random) -> None:
+    if len(lane.sent) > 1:
+        lane.sent[0], lane.sent[1] = lane.sent[1], lane.sent[0]
+
+
+def _burst(lane: Lane, bits: int, chance: random.Random) -> None:
+    if lane.sent:
+        lane.sent[0] ^= 1 | chance.getrandbits(bits) | 1 << bits - 1
+
+
+def _lose(lane: Lane, bits: int, chance: random.Random) -> None:
+    if lane.delay >= 2 * bits:
+        lane.delay -= bits
+
+
+def _double(lane: Lane, bits: int, chance: random.Random) -> None:
+    lane.delay += bits
+
+
+@cocotb.test()
+async def bursts_and_words_that_are_swapped_lost_or_doubled_lose_no_packet(dut: Any) -> None:
+    """One after the other, on any lane; a lane that has lost a word, or has one too many, is aligned anew."""
+    bench = Bench(dut)
+    await bench.begin()
+    for fault in (_burst, _swap, _lose, _double) * 2:
+        for side in bench.sides:
+            for channel in range(CHANNELS):
+                bench.put(side, channel, 3)
+        before = bench.sides[0].delivered
+        while bench.sides[0].delivered < before + CHANNELS:
+            await bench.step()
+        for side in bench.sides:
+            fault(bench.chance.choice(side.line.lanes), side.line.bits, bench.chance)
+        await bench.until_delivered()
+    assert all(side.delivered == CHANNELS * 24 for side in bench.sides)
+    # Two lost and two doubled words each way; a burst, or words in the wrong order, need no training.
+    assert all(side.status.physical.retrains >= 4 for side in bench.sides)
+    assert all(side.status.link.counts.bad >= 4 for side in bench.sides)
 
 
 @cocotb.test()
