@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from openppu_sim.device.rings import Rings
+from openppu_sim.device.driver import Driver
 from openppu_sim.errors import SimulationError
 from openppu_verif.chip import trace_lock
 from openppu_verif.chip.regression import Case, cases, play
@@ -28,7 +28,7 @@ def test_the_lock_has_every_case_and_no_other() -> None:
 
 
 def test_what_takes_too_many_clocks_is_told(build_root: Path) -> None:
-    def wait(backend: Rings) -> None:
+    def wait(backend: Driver) -> None:
         backend.hardware.run(2_000)
 
     played = play(Case(label="waits", run=wait, clocks=1_000), build_root)
@@ -37,7 +37,7 @@ def test_what_takes_too_many_clocks_is_told(build_root: Path) -> None:
 
 
 def test_whatever_a_case_raises_is_told(build_root: Path) -> None:
-    def fail(backend: Rings) -> None:
+    def fail(backend: Driver) -> None:
         raise SimulationError("no good")
 
     assert play(Case(label="fails", run=fail, clocks=10_000), build_root).problem == "SimulationError: no good"

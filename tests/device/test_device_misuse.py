@@ -7,8 +7,8 @@ from openppu.config import load
 from openppu.link.topology import mesh
 from openppu_sim.device.backend import CommandError
 from openppu_sim.device.device import Cluster, Device
+from openppu_sim.device.driver import rings_base
 from openppu_sim.device.records import set_records
-from openppu_sim.device.rings import rings_base
 from openppu_sim.device.watched import Watched
 from openppu_sim.errors import SimulationError, UserError
 from openppu_sim.kernels.matmul import MatmulJob, Operand, plan_matmul

@@ -1,6 +1,6 @@
 """The backend ``model``: what commands do, by the references, and when, by the cycle models.
 
-It has the registers that the driver of `openppu_sim.device.rings` uses, so all that runs on the RTL runs here.
+It has the registers that the driver of `openppu_sim.device.driver` uses, so all that runs on the RTL runs here.
 """
 
 import re
@@ -17,7 +17,7 @@ from openppu.link.topology import Topology
 from openppu_sim.cycles.chip.chip import RESET, ChipCycles, join
 from openppu_sim.cycles.chip.events import Events
 from openppu_sim.cycles.chip.window import WindowRead, WindowWrite
-from openppu_sim.device.rings import Rings
+from openppu_sim.device.driver import Driver
 from openppu_sim.errors import UserError
 
 REGISTER_CLOCKS = 6
@@ -209,7 +209,7 @@ def _counter(chip: ChipCycles, channel: int, pc: int, name: str) -> int:
     return accounts.events.get(name, accounts.idle.get(name, 0))
 
 
-def open_model(chip: ChipConfig, topology: Topology | None, build_root: Path) -> Rings:
+def open_model(chip: ChipConfig, topology: Topology | None, build_root: Path) -> Driver:
     """The backend of `openppu_sim.device.backend`.
 
     Raises
@@ -219,4 +219,4 @@ def open_model(chip: ChipConfig, topology: Topology | None, build_root: Path) ->
     """
     if chip.clocks.separate:
         raise UserError("backend model: clocks.domains = separate: it counts one clock; take one, or rtl")
-    return Rings(ModelHardware(chip, topology), chip, topology)
+    return Driver(ModelHardware(chip, topology), chip, topology)

@@ -8,7 +8,7 @@ from openppu.command.error import Error
 from openppu.command.layouts import RECORD_BYTES, record_layout
 
 from openppu_sim.device.device import Device
-from openppu_sim.device.rings import RECORDS
+from openppu_sim.device.driver import RECORDS
 from openppu_sim.program.bits import Bits
 
 LOG2 = 12

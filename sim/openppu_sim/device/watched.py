@@ -7,8 +7,8 @@ from typing import Any
 from openppu.command.instructions import instructions
 
 from openppu_sim.device.device import Device
+from openppu_sim.device.driver import Driver
 from openppu_sim.device.records import LOG2, read_records, set_records
-from openppu_sim.device.rings import Rings
 from openppu_sim.errors import UserError
 from openppu_sim.program.command import Command
 from openppu_sim.program.text import print_command
@@ -36,7 +36,7 @@ class Watched:
             raise UserError("no devices to be watched: give all chips of one backend")
         self.devices = devices
         backend = devices[0].backend
-        if not isinstance(backend, Rings):
+        if not isinstance(backend, Driver):
             raise UserError("a trace needs a backend in which time passes: rtl or model")
         self.rings = backend
         self.samples: list[list[Sample]] = [[] for _ in devices]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from openppu.command.instructions import instructions
 from openppu.command.layouts import REGISTERS
 from openppu.common.memory import ADDRESS_BITS
-from openppu_sim.device.rings import Rings
+from openppu_sim.device.driver import Driver
 from openppu_sim.program.command import Command
 
 MASK = (1 << ADDRESS_BITS) - 1
@@ -39,7 +39,7 @@ def through_registers(program: Sequence[Command], rng: random.Random, last: int 
     return changed
 
 
-def skip(backend: Rings, index: int) -> None:
+def skip(backend: Driver, index: int) -> None:
     """Let all queues of a chip that is at rest go on as if so many commands had been: a restart forgets them."""
     registers, everyone = backend.registers[0], (1 << len(backend.queues)) - 1
     for queue in backend.queues:

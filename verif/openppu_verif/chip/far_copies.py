@@ -10,7 +10,7 @@ from openppu.command.error import Error
 from openppu.command.instructions import instructions
 from openppu.formats.operand import formats_named
 from openppu_sim.device.device import Device
-from openppu_sim.device.rings import Rings, rings_base
+from openppu_sim.device.driver import Driver, rings_base
 from openppu_sim.errors import SimulationError
 from openppu_sim.program.command import Command
 from openppu_sim.reference import dma
@@ -33,7 +33,7 @@ LIMIT = 20_000
 STEP = 200
 
 
-def copy_far(backend: Rings) -> None:
+def copy_far(backend: Driver) -> None:
     """Let both engines do copies, and compare all that they write.
 
     Raises

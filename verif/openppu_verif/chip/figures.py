@@ -27,8 +27,8 @@ from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.plan import Job
 from openppu_sim.cli import Parser, guarded
 from openppu_sim.device.device import Cluster, Device
+from openppu_sim.device.driver import Driver
 from openppu_sim.device.records import read_records, set_records
-from openppu_sim.device.rings import Rings
 from openppu_sim.errors import SimulationError, UserError
 from openppu_sim.kernels.collective import collective_programs
 from openppu_sim.kernels.memory_timing import Bandwidth
@@ -162,7 +162,7 @@ def vectors(build_root: Path, wanted: Callable[[str], bool]) -> list[dict[str, A
     config = load("demo", list(CHIPS["8x8"]))
     lanes = config.scratchpad.word_bytes // 4
     with Session(config, build_root) as session:
-        device = Device(config, Rings(session, config, None))
+        device = Device(config, Driver(session, config, None))
         for kind, name in names.items():
             if not wanted(name):
                 continue
@@ -234,7 +234,7 @@ def copies(build_root: Path, wanted: Callable[[str], bool]) -> list[dict[str, An
     rows = []
     config = load("demo", [*CHIPS["8x8"], *DEEP])
     with Session(config, build_root) as session:
-        device = Device(config, Rings(session, config, None))
+        device = Device(config, Driver(session, config, None))
         for size, pair in names.items():
             with step(f"running {pair[0]}, {pair[1]}"):
                 both = _copies(device, size)

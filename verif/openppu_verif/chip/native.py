@@ -23,7 +23,7 @@ from openppu.hbm.status import PowerUp
 from openppu.link.topology import Topology
 from openppu.scratchpad.sram import GROUP_BITS
 from openppu_sim.cycles.hbm.address import Interleave, split
-from openppu_sim.device.rings import Rings
+from openppu_sim.device.driver import Driver
 from openppu_sim.errors import SimulationError
 from openppu_sim.reference.memory_code import encode
 
@@ -412,6 +412,6 @@ def _check(response: int, what: str) -> None:
         raise SimulationError(f"{what} {RESPONSES.get(response, 'failed')}")
 
 
-def open_rtl(chip: ChipConfig, topology: Topology | None, build_root: Path) -> Rings:
+def open_rtl(chip: ChipConfig, topology: Topology | None, build_root: Path) -> Driver:
     """The backend ``rtl`` of `openppu_sim.device.backend`."""
-    return Rings(Session(chip, build_root, topology=topology), chip, topology)
+    return Driver(Session(chip, build_root, topology=topology), chip, topology)

@@ -8,8 +8,8 @@ from openppu.command.layouts import COMMAND_BYTES
 from openppu.config import ChipConfig
 from openppu.formats.spec import FORMATS
 from openppu_sim.device.device import SCRATCHPAD, Device
+from openppu_sim.device.driver import Driver
 from openppu_sim.device.records import Record, read_records, set_records
-from openppu_sim.device.rings import Rings
 from openppu_sim.errors import SimulationError
 from openppu_sim.kernels.matmul import MatmulJob, MatmulPlan, Operand, matmul_programs, plan_matmul
 from openppu_sim.kernels.memory_timing import Bandwidth
@@ -110,12 +110,12 @@ class ProductBench:
         self._bells = _Bells(session)
         if rings_on_chip:
             place = SCRATCHPAD + chip.scratchpad.capacity - self.left_alone
-            self.rings = Rings(self._bells, chip, None, rings=place, log2=log2)
+            self.driver = Driver(self._bells, chip, None, rings=place, log2=log2)
         else:
-            self.rings = Rings(self._bells, chip, None)
-        self.device = Device(chip, self.rings)
-        self._mask = 1 << self.rings.queues.index("store")
-        self.rings.registers[0]["command.interrupt_enable"] = self._mask
+            self.driver = Driver(self._bells, chip, None)
+        self.device = Device(chip, self.driver)
+        self._mask = 1 << self.driver.queues.index("store")
+        self.driver.registers[0]["command.interrupt_enable"] = self._mask
 
     def run(self, job: MatmulJob, *, record: bool = False, seed: int = 1) -> ProductRun:
         """Compute a product of random matrices.
@@ -152,10 +152,10 @@ class ProductBench:
         while not session.run(STEP if more else LIMIT, until=1):
             if session.now - begun > LIMIT:
                 raise SimulationError(f"a product of {job.m} x {job.k} x {job.n} does not end")
-            more = self.rings.feed()
+            more = self.driver.feed()
         cycles = session.now - begun
-        self.rings.wait(STEP)
-        self.rings.registers[0]["command.seen"] = self._mask
+        self.driver.wait(STEP)
+        self.driver.registers[0]["command.seen"] = self._mask
         found = device.read(D, (job.m, job.n), expected.dtype)
         if not (found == expected).all():
             wrong = int((found != expected).sum())

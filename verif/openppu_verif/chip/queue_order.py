@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 from openppu_sim.device.device import Device
-from openppu_sim.device.rings import Rings
+from openppu_sim.device.driver import Driver
 from openppu_sim.errors import SimulationError
 from openppu_sim.lowering.matmul import Result
 from openppu_sim.program.command import Command
@@ -38,7 +38,7 @@ WORK = {
 """Of each queue with an engine that does something alone."""
 
 
-def restart(backend: Rings) -> None:
+def restart(backend: Driver) -> None:
     """Restart all queues some clocks after their bells: as many commands as have ended have signalled, and they go on.
 
     Raises
@@ -78,7 +78,7 @@ def restart(backend: Rings) -> None:
             _expect(f"{name} after {delay} clocks: later signals", _semaphore(backend, number), done[name] + AFTER)
 
 
-def fence(backend: Rings) -> None:
+def fence(backend: Driver) -> None:
     """Let engines read what they have just been told to write, behind a fence.
 
     Raises
@@ -147,7 +147,7 @@ def _products(device: Device, rng: np.random.Generator, turn: int) -> None:
         raise SimulationError(f"fence {turn}: a product is not of what the one before it wrote")
 
 
-def _rest(backend: Rings) -> None:
+def _rest(backend: Driver) -> None:
     registers, end = backend.registers[0], backend.hardware.now + LIMIT
     while any(registers[f"command.{name}.busy"] for name in backend.queues):
         if backend.hardware.now > end:
@@ -155,7 +155,7 @@ def _rest(backend: Rings) -> None:
         backend.hardware.run(STEP)
 
 
-def _semaphore(backend: Rings, number: int) -> int:
+def _semaphore(backend: Driver, number: int) -> int:
     backend.registers[0]["command.semaphore"] = number
     return int(backend.registers[0]["command.value"])
 

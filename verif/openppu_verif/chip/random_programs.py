@@ -22,7 +22,7 @@ from openppu.config import ChipConfig, load
 from openppu_sim.cli import Parser, guarded
 from openppu_sim.device.backend import Backend
 from openppu_sim.device.device import Device
-from openppu_sim.device.rings import RECORDS, rings_base
+from openppu_sim.device.driver import RECORDS, rings_base
 from openppu_sim.errors import SimulationError, UserError
 from openppu_sim.program.command import Command
 from openppu_sim.program.text import print_command

@@ -10,8 +10,8 @@ from openppu.command.layouts import REGISTERS, SLOTS
 from openppu.config import ChipConfig
 from openppu.formats.spec import BINARY32
 from openppu_sim.device.device import Device
+from openppu_sim.device.driver import Driver
 from openppu_sim.device.records import read_records, set_records
-from openppu_sim.device.rings import Rings
 from openppu_sim.errors import SimulationError
 from openppu_sim.kernels.vector.commands import SetStream, fields_of
 from openppu_sim.lowering.matmul import Addend, Result
@@ -40,17 +40,17 @@ KNOWN = instructions()
 Program = list[Command | bytes]
 
 
-def refuse_words(backend: Rings) -> None:
+def refuse_words(backend: Driver) -> None:
     """Each bit that a word must not have, and loops that are none; errors as of `refuse`."""
     refuse(backend, lambda queue: [*_wrong(queue), *_long(backend.chip)])
 
 
-def refuse_addresses(backend: Rings) -> None:
+def refuse_addresses(backend: Driver) -> None:
     """Each address of a command, odd by each register; errors as of `refuse`."""
     refuse(backend, lambda queue: list(_misaligned(queue)))
 
 
-def refuse_commands(backend: Rings) -> None:
+def refuse_commands(backend: Driver) -> None:
     """Commands of engines that are wrong in any way, and some that go just too far; errors as of `refuse`."""
     broken = BrokenCommands(ProgramSource(backend.chip, 37))
     device = Device(backend.chip, backend)
@@ -63,7 +63,7 @@ def refuse_commands(backend: Rings) -> None:
     refuse(backend, draw)
 
 
-def refuse(backend: Rings, draw: Callable[[str], list[Program]]) -> None:
+def refuse(backend: Driver, draw: Callable[[str], list[Program]]) -> None:
     """Give each queue programs that end with something wrong, and see it refused with the error that is due.
 
     Raises
@@ -100,7 +100,7 @@ def refuse(backend: Rings, draw: Callable[[str], list[Program]]) -> None:
         registers["command.seen"] = everyone
 
 
-def record(backend: Rings) -> None:
+def record(backend: Driver) -> None:
     """Let all queues write records as fast as they can.
 
     Raises

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from openppu.common.register_map import Register
 from openppu.host.blocks import SLOT_BITS, Block, blocks
-from openppu_sim.device.rings import Rings
+from openppu_sim.device.driver import Driver
 from openppu_sim.errors import SimulationError
 
 REFUSED, NOWHERE = "SLVERR", "DECERR"
@@ -16,7 +16,7 @@ VALUES = 3
 """That each register gets."""
 
 
-def walk(backend: Rings) -> None:
+def walk(backend: Driver) -> None:
     """Try all of them, on a chip that has done nothing yet.
 
     Raises
@@ -54,7 +54,7 @@ def _all(found: list[Block]) -> Iterator[tuple[Block, Register, int]]:
             yield block, register, block.base + register.offset
 
 
-def _read(backend: Rings, address: int) -> int:
+def _read(backend: Driver, address: int) -> int:
     return backend.hardware.read_register(0, address)
 
 
@@ -64,7 +64,7 @@ def _compare_constants(found: list[Block], held: dict[int, int]) -> None:
             raise SimulationError(f"{block.name}.{register.name} is {held[address]:#x}, not {register.reset:#x}")
 
 
-def _refuse(backend: Rings, block: Block, register: Register, address: int) -> None:
+def _refuse(backend: Driver, block: Block, register: Register, address: int) -> None:
     """What cannot be read or written, and a value that is not allowed."""
     name = f"{block.name}.{register.name}"
     if not register.readable:
@@ -76,7 +76,7 @@ def _refuse(backend: Rings, block: Block, register: Register, address: int) -> N
         _expect(REFUSED, lambda: backend.hardware.write_register(0, address, value), f"writing {value} to {name}")
 
 
-def _nothing_there(backend: Rings, block: Block) -> None:
+def _nothing_there(backend: Driver, block: Block) -> None:
     """Between the registers, behind them, and behind the part."""
     taken = {register.offset for register in block.registers}
     size = 1 << block.address_bits

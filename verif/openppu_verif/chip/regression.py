@@ -21,8 +21,8 @@ from openppu.link.collective.plan import Job
 from openppu.link.collective.wiring import pair as wired_pair
 from openppu.link.topology import pair
 from openppu_sim.device.device import Cluster, Device
+from openppu_sim.device.driver import LOG2, Driver
 from openppu_sim.device.records import read_records, set_records
-from openppu_sim.device.rings import LOG2, Rings
 from openppu_sim.errors import SimulationError
 from openppu_sim.kernels.collective import collective_programs
 from openppu_sim.kernels.matmul import MatmulJob, Operand, matmul_programs
@@ -74,7 +74,7 @@ class Case:
     """
 
     label: str
-    run: Callable[[Rings], None]
+    run: Callable[[Driver], None]
     clocks: int
     chips: int = 1
     about: tuple[str, ...] = ()
@@ -100,7 +100,7 @@ def play(
         CHIP, build_root, topology=topology, executable=executable, pins=pins, limit=case.clocks, seconds=SECONDS
     )
     try:
-        case.run(Rings(session, CHIP, topology))
+        case.run(Driver(session, CHIP, topology))
         if session.problems:
             raise SimulationError("rules of the memory devices were broken")
         played = Played(None, session.now, session.digest(0))
@@ -206,7 +206,7 @@ JOB_OF_ALL = "exp_bf16"
 
 
 def _random(stress: Stress, seed: int, count: int, about: tuple[str, ...]) -> Case:
-    def run(backend: Rings) -> None:
+    def run(backend: Driver) -> None:
         session = random_programs.Session(CHIP, seed, Path(), stress, backend, limit=PROGRAM_CLOCKS)
         for number in range(count):
             session.run(2 + 2 * (number % 4), spoil=number % 3 == 2)
@@ -217,7 +217,7 @@ def _random(stress: Stress, seed: int, count: int, about: tuple[str, ...]) -> Ca
 def _random_of(engine: str, count: int, steps: int, *, about: tuple[str, ...], spoil: bool = False) -> Case:
     """Programs of many commands for one engine, or with one that is refused."""
 
-    def run(backend: Rings) -> None:
+    def run(backend: Driver) -> None:
         session = random_programs.Session(
             CHIP, 31, Path(), Stress.NOTHING, backend, limit=PROGRAM_CLOCKS, engine=engine
         )
@@ -228,7 +228,7 @@ def _random_of(engine: str, count: int, steps: int, *, about: tuple[str, ...], s
     return Case(label=label, run=run, clocks=10_000 + PROGRAM_CLOCKS * count, about=about)
 
 
-def _same(label: str, work: Work) -> Callable[[Rings], None]:
+def _same(label: str, work: Work) -> Callable[[Driver], None]:
     """A run that has the same results as on the reference backend."""
 
     @cache
@@ -236,7 +236,7 @@ def _same(label: str, work: Work) -> Callable[[Rings], None]:
         with Device(CHIP, "reference") as reference:
             return work([reference])
 
-    def run(backend: Rings) -> None:
+    def run(backend: Driver) -> None:
         _compare(label, work([Device(CHIP, backend)]), expected())
 
     return run
@@ -299,7 +299,7 @@ def _job(name: str) -> Work:
     return work
 
 
-def _addresses(index: int) -> Callable[[Rings], None]:
+def _addresses(index: int) -> Callable[[Driver], None]:
     """Copies, products and a job of the vector unit, all of whose addresses come from registers, with records."""
 
     @cache
@@ -307,7 +307,7 @@ def _addresses(index: int) -> Callable[[Rings], None]:
         with Device(CHIP, "reference") as reference:
             return _through_registers([reference], index)
 
-    def run(backend: Rings) -> None:
+    def run(backend: Driver) -> None:
         skip(backend, index)
         device = Device(CHIP, backend)
         set_records(device)
@@ -389,7 +389,7 @@ def _indexed(device: Device, chance: random.Random) -> Arrays:
     ]
 
 
-def _sends(backend: Rings) -> None:
+def _sends(backend: Driver) -> None:
     """Pieces of some lengths, there and back, with signals; records of the link's queue."""
     chips = [Device(CHIP, backend, number=number) for number in range(2)]
     rng = np.random.default_rng(3)
@@ -453,7 +453,7 @@ def _collect(devices: Sequence[Device], wait: Callable[[int], None]) -> Arrays:
 
 def _collectives(
     label: str, work: Callable[[Sequence[Device], Callable[[int], None]], Arrays]
-) -> Callable[[Rings], None]:
+) -> Callable[[Driver], None]:
     """A run of two chips that has the same results as on the reference backend."""
 
     @cache
@@ -461,7 +461,7 @@ def _collectives(
         with Cluster(CHIP, backend="reference") as cluster:
             return work(cluster.devices, cluster.wait)
 
-    def run(backend: Rings) -> None:
+    def run(backend: Driver) -> None:
         devices = [Device(CHIP, backend, number=number) for number in range(2)]
         _compare(label, work(devices, backend.wait), expected())
 

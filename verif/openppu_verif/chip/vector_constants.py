@@ -5,7 +5,7 @@ from openppu.formats.spec import BINARY32
 from openppu.vector.instruction import INPUTS, Source, Target
 from openppu.vector.operation import Operation
 from openppu_sim.device.device import Device
-from openppu_sim.device.rings import Rings
+from openppu_sim.device.driver import Driver
 from openppu_sim.errors import SimulationError
 from openppu_sim.kernels.vector.assembly import STOP, Instruction, Operand, image
 from openppu_sim.kernels.vector.commands import LoadProgram, Run, SetStream, fields_of
@@ -21,7 +21,7 @@ RESULTS = 0x1000
 LIMIT = 10_000
 
 
-def compute_with_constants(backend: Rings) -> None:
+def compute_with_constants(backend: Driver) -> None:
     """Copy constants to the scratchpad.
 
     Raises

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 from openppu.common.memory import ADDRESS_BITS, WORD_BYTES
-from openppu_sim.device.rings import Rings
+from openppu_sim.device.driver import Driver
 from openppu_sim.errors import SimulationError
 
 from openppu_verif.chip.native import BURST, FOUND, GIVEN, Session
@@ -26,7 +26,7 @@ SIZES = range(WORD_BYTES.bit_length())
 IDS = 64
 
 
-def burst_all(backend: Rings) -> None:
+def burst_all(backend: Driver) -> None:
     """Write by bursts of every kind and size, and read by others; then some to where there is no memory.
 
     Raises

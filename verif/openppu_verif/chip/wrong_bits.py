@@ -6,7 +6,7 @@ from openppu.formats.spec import BINARY32
 from openppu.vector.instruction import INPUTS
 from openppu_sim.device.backend import CommandError
 from openppu_sim.device.device import Device
-from openppu_sim.device.rings import SETTLE, Rings
+from openppu_sim.device.driver import SETTLE, Driver
 from openppu_sim.errors import SimulationError
 from openppu_sim.kernels.vector.assembly import image, parse
 from openppu_sim.kernels.vector.commands import Run, SetStream, fields_of
@@ -62,7 +62,7 @@ READERS: tuple[tuple[str, list[Command]], ...] = (
 """Queues, and commands the last of which reads the scratchpad at `PLACE`."""
 
 
-def meet(backend: Rings) -> None:
+def meet(backend: Driver) -> None:
     """Let every engine meet both, of the scratchpad, then of memory.
 
     Raises
@@ -94,7 +94,7 @@ def meet(backend: Rings) -> None:
     _of_memory(backend, device, data)
 
 
-def _of_memory(backend: Rings, device: Device, data: np.ndarray) -> None:
+def _of_memory(backend: Driver, device: Device, data: np.ndarray) -> None:
     load = Command(name="LOAD", fields=copy(memory=SOURCE, scratchpad=0x2000, row=SIZE))
     device.write(SOURCE, data)
     backend.hardware.run(SETTLE)
@@ -110,12 +110,12 @@ def _of_memory(backend: Rings, device: Device, data: np.ndarray) -> None:
         raise SimulationError("what is known to be wrong was written")
 
 
-def _flip(backend: Rings, chip: ChipConfig, address: int, bits: list[int]) -> None:
+def _flip(backend: Driver, chip: ChipConfig, address: int, bits: list[int]) -> None:
     for bit in bits:
         backend.hardware.inject(0, 0, f"flip_bit {device_place(chip, address)} {bit}")  # type: ignore[attr-defined]
 
 
-def _fails(backend: Rings, device: Device, queue: str, program: list[Command]) -> None:
+def _fails(backend: Driver, device: Device, queue: str, program: list[Command]) -> None:
     device.submit(queue, program)
     _end(backend, queue)
     try:
@@ -130,7 +130,7 @@ def _fails(backend: Rings, device: Device, queue: str, program: list[Command]) -
     raise SimulationError(f"{queue} does not tell of two wrong bits")
 
 
-def _end(backend: Rings, queue: str) -> None:
+def _end(backend: Driver, queue: str) -> None:
     registers, end = backend.registers[0], backend.hardware.now + LIMIT
     while registers[f"command.{queue}.busy"] and not registers[f"command.{queue}.stopped"]:
         if backend.hardware.now > end:
@@ -138,7 +138,7 @@ def _end(backend: Rings, queue: str) -> None:
         backend.hardware.run(STEP)
 
 
-def _log(backend: Rings, what: str, **expected: int) -> None:
+def _log(backend: Driver, what: str, **expected: int) -> None:
     for name, value in expected.items():
         found = backend.registers[0][f"scratchpad.log_{name}"]
         if found != value:

@@ -1,4 +1,4 @@
-"""A backend that does what a driver does: commands in rings in memory, registers, interrupts."""
+"""The driver of chips: commands in rings in memory, registers, interrupts."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -56,8 +56,8 @@ class Hardware(Protocol):
     def now(self) -> int: ...
 
 
-class Rings:
-    """Runs programs on hardware.
+class Driver:
+    """A backend that runs programs on hardware, as its host would.
 
     Parameters
     ----------
