@@ -16,6 +16,7 @@ from openppu_sim.device.device import Cluster, Device
 from openppu_sim.device.watched import Watched
 from openppu_sim.errors import SimulationError, UserError
 from openppu_sim.kernels.matmul import MatmulJob, Operand, matmul_programs
+from openppu_sim.program.files import read_text
 from openppu_sim.program.sections import Sections, parse_sections
 from openppu_sim.report.json_report import writable
 from openppu_sim.report.trace import write_trace
@@ -97,12 +98,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _programs(chip: ChipConfig, path: Path) -> Sections:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text of UTF-8") from None
+    text = read_text(path)
     try:
         return parse_sections(text, instructions(), [name for name, _ in queues_of(chip)])
     except UserError as error:
