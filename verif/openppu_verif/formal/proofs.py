@@ -12,9 +12,11 @@ from openppu_verif.formal.hbm_proofs import HBM_PROOFS
 from openppu_verif.formal.link_fec_proofs import LINK_FEC_PROOFS
 from openppu_verif.formal.link_layer_proofs import LINK_LAYER_PROOFS
 from openppu_verif.formal.link_router_proofs import LINK_ROUTER_PROOFS
+from openppu_verif.formal.matmul_proofs import MATMUL_PROOFS
 from openppu_verif.formal.noc_proofs import NOC_PROOFS
 from openppu_verif.formal.proof import Method, Proof
 from openppu_verif.formal.scratchpad_proofs import SCRATCHPAD_PROOFS
+from openppu_verif.formal.vector_proofs import VECTOR_PROOFS
 
 
 def _of_fetchers(size: str, config: TileConfig) -> tuple[Proof, ...]:
@@ -170,6 +172,8 @@ PROOFS = (
         faults={"anything counts as refused": "tile.counting.refused"},
     ),
     *DMA_PROOFS,
+    *MATMUL_PROOFS,
+    *VECTOR_PROOFS,
     *HBM_PROOFS,
     *LINK_FEC_PROOFS,
     *LINK_LAYER_PROOFS,

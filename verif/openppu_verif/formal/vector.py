@@ -1,0 +1,77 @@
+"""Proof that the vector unit admits no command that leaves the scratchpad or its program memory.
+
+It is made with numbers of few bits: `SMALL` takes the place of the widths.
+"""
+
+from contextlib import ExitStack
+from unittest.mock import patch
+
+from amaranth import Const, Mux, Signal, Value
+from amaranth.hdl import Assume
+from openppu.command.error import Error
+from openppu.formats.spec import BINARY32, FORMATS, INT8
+from openppu.vector import admission, command
+from openppu.vector.admission import Admission
+from openppu.vector.command import DIMENSIONS, Opcode
+from openppu.vector.instruction import INSTRUCTION_BYTES
+
+from openppu_verif.formal.harness import Harness
+from openppu_verif.formal.probe import Probe
+
+SMALL = {"ADDRESS_BITS": 6, "COUNT_BITS": 2, "SIZE_BITS": 7}
+LANES, ROWS, PROGRAM_WORDS = 4, 4, 16
+BUILT = (FORMATS["bf16"],)
+WIDE = 24
+"""Bits of a sum, wide enough to be true."""
+
+
+def checks() -> Harness:
+    """Of a command that is admitted, nothing is beyond the scratchpad or the program memory, whatever the turns."""
+    h = Harness()
+    with ExitStack() as stack:
+        for module in (command, admission):
+            for name, value in SMALL.items():
+                if hasattr(module, name):
+                    stack.enter_context(patch.object(module, name, value))
+        probe = Probe(Admission(lanes=LANES, rows=ROWS, program_words=PROGRAM_WORDS, formats=BUILT))
+    h.m.submodules.dut = probe.fragment
+    dut = probe.part("")
+    size = h.fixed("scratchpad_bytes", SMALL["SIZE_BITS"])
+    go, working = h.free("go"), Signal()
+    h.m.d.sync += working.eq((working | go) & ~dut.done)
+    h.m.d.comb += [
+        Value.cast(dut.command).eq(h.fixed("command", len(Value.cast(dut.command)))),
+        dut.scratchpad_bytes.eq(size),
+        dut.go.eq(go),
+        Assume(~(working & go)),
+        Assume(size <= 1 << SMALL["ADDRESS_BITS"]),
+    ]
+    admitted = dut.done & working & (dut.error == Error.OKAY)
+    operands = dut.command.operands
+    program, pattern = operands.program, operands.stream.pattern
+
+    element: Value = Const(0)
+    for fmt in (INT8, *BUILT, BINARY32):
+        element = Mux(pattern.format == fmt.code, fmt.bits // 8, element)
+    place: Value = pattern.base
+    inside: Value = Const(1)
+    for dimension in range(DIMENSIONS):
+        turn = h.fixed(f"turn_{dimension}", SMALL["COUNT_BITS"])
+        place = place + turn * pattern[f"stride_{dimension}"]
+        inside = inside & (turn < pattern[f"count_{dimension}"])
+    end, last = Signal(WIDE), Signal(WIDE)
+    h.m.d.comb += [
+        end.eq(place + Mux(pattern.single, element, element * LANES)),
+        last.eq(program.source + program.count * INSTRUCTION_BYTES),
+    ]
+    streams = admitted & (dut.command.opcode == Opcode.STREAM.value)
+    programs = admitted & (dut.command.opcode == Opcode.PROGRAM.value)
+    h.check(end <= size, when=streams & inside)
+    h.check(element != 0, when=streams)
+    h.check(last <= size, program.start + program.count <= PROGRAM_WORDS, when=programs)
+    h.check(
+        operands.run.start < PROGRAM_WORDS,
+        operands.run.rows <= ROWS,
+        when=admitted & (dut.command.opcode == Opcode.RUN.value),
+    )
+    return h
