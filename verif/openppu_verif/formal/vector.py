@@ -64,14 +64,14 @@ def checks() -> Harness:
         end.eq(place + Mux(pattern.single, element, element * LANES)),
         last.eq(program.source + program.count * INSTRUCTION_BYTES),
     ]
-    streams = admitted & (dut.command.opcode == Opcode.STREAM.value)
-    programs = admitted & (dut.command.opcode == Opcode.PROGRAM.value)
+    streams = admitted & (dut.command.opcode == Opcode.STREAM)
+    programs = admitted & (dut.command.opcode == Opcode.PROGRAM)
     h.check(end <= size, when=streams & inside)
     h.check(element != 0, when=streams)
     h.check(last <= size, program.start + program.count <= PROGRAM_WORDS, when=programs)
     h.check(
         operands.run.start < PROGRAM_WORDS,
         operands.run.rows <= ROWS,
-        when=admitted & (dut.command.opcode == Opcode.RUN.value),
+        when=admitted & (dut.command.opcode == Opcode.RUN),
     )
     return h
