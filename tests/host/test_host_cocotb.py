@@ -54,6 +54,6 @@ def test_a_whole_chip_multiplies_for_a_host(tmp_path: Path, build_root: Path) ->
         test_module="openppu_verif.host.test_host_chip",
         build_root=build_root,
         parameters={"rate": 0.7, "build_root": str(build_root)},
-        control=control(module_ports(path.read_text())),
+        control=control(module_ports(path.read_text()), "chip"),
     )
     assert result.status == "passed"
