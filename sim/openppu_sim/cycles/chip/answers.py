@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from openppu.noc.plan import Plan
 
-from openppu_sim.cycles.chip.events import PACKETS, Events
+from openppu_sim.cycles.chip.events import PACKETS, Alarm, Events
 from openppu_sim.cycles.chip.routers import Flit, Routers
-from openppu_sim.cycles.turns import Packets, RoundRobin
+from openppu_sim.cycles.turns import NEVER, Packets, RoundRobin
 
 Clock = Callable[[int], None]
 """Told of a clock."""
@@ -65,14 +65,14 @@ class Answers:
     """
 
     def __init__(self, events: Events, plan: Plan) -> None:
-        self.events, self.planes = events, plan.noc.planes
+        self.planes = plan.noc.planes
         places, initiators = plan.target_places, plan.initiator_places
         self.sources = [_Source() for _ in places]
         self.routers = [
             Routers(plan.noc, places[plane :: self.planes], initiators, whole=False) for plane in range(self.planes)
         ]
         self.turns = [Packets(self.planes, whole=False) for _ in initiators]
-        self._due = -1
+        self._alarm = Alarm(events, self._step, PACKETS)
 
     def read(self, target: int, words: int, answer: Answer) -> None:
         """Words for an initiator, the first from a clock on."""
@@ -80,22 +80,14 @@ class Answers:
             Answer(answer.at, answer.to, answer.end and left == 1, answer.went, answer.came)
             for left in range(words, 0, -1)
         )
-        self._wake(answer.at)
+        self._alarm.set(answer.at)
 
     def acknowledge(self, target: int, answer: Answer) -> None:
         """An acknowledge for an initiator."""
         self.sources[target].acknowledges.append(answer)
-        self._wake(answer.at)
+        self._alarm.set(answer.at)
 
-    def _wake(self, clock: int) -> None:
-        clock = max(clock, self.events.now)
-        if self._due < 0 or clock < self._due:
-            self._due = clock
-            self.events.at(clock, lambda: self._step(clock), PACKETS)
-
-    def _step(self, clock: int) -> None:
-        if clock != self._due:
-            return  # another one came before
+    def _step(self, clock: int) -> int:
         reached: list[dict[int, Flit]] = []
         for plane, routers in enumerate(self.routers):
             offers = {}
@@ -119,9 +111,7 @@ class Answers:
                 self.sources[number * self.planes + plane].go(clock)
         for answer in came:
             answer.came(clock)
-        self._due = -1
         times = [queue[0].at for source in self.sources for queue in (source.words, source.acknowledges) if queue]
         if any(routers.busy for routers in self.routers):
             times.append(clock + 1)
-        if times:
-            self._wake(max(clock + 1, min(times)))
+        return max(clock + 1, min(times, default=NEVER))

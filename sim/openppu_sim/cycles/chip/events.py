@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from heapq import heappop, heappush
 
+from openppu_sim.cycles.turns import NEVER
+
 EARLY, NORMAL, PACKETS, LATE, TURNS, LAST = range(6)
 """Turns within a clock: what comes from registers; what depends on it; which packets the network takes; what looks at
 all that happened; whose requests the scratchpads take; what follows from that."""
@@ -29,3 +31,35 @@ class Events:
             self.now = clock
             do()
         self.now = max(self.now, until)
+
+
+class Alarm:
+    """Does something in the earliest of the clocks for which it is set; once, whatever is set for that clock then.
+
+    Parameters
+    ----------
+    events : Events
+    do : callable
+        Given the clock; returns the next one for which it is set, later than that, or `NEVER`.
+    turn : int
+        Within a clock.
+    """
+
+    def __init__(self, events: Events, do: Callable[[int], int], turn: int) -> None:
+        self._events, self._do, self._turn = events, do, turn
+        self._due = NEVER
+
+    def set(self, clock: int) -> None:
+        """Go off in a clock that is not over yet, if not before."""
+        clock = max(clock, self._events.now)
+        if clock < self._due:
+            self._due = clock
+            self._events.at(clock, lambda: self._go(clock), self._turn)
+
+    def _go(self, clock: int) -> None:
+        if clock != self._due:
+            return  # another one came before
+        due = self._do(clock)
+        self._due = NEVER
+        if due < NEVER:
+            self.set(due)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from openppu.chip.compute_unit import PORTS
 from openppu.scratchpad.config import ScratchpadConfig
 
-from openppu_sim.cycles.chip.events import TURNS, Events
-from openppu_sim.cycles.turns import NEVER, Ask, Turns
+from openppu_sim.cycles.chip.events import TURNS, Alarm, Events
+from openppu_sim.cycles.turns import Ask, Turns
 
 MATMUL, VECTOR, LOAD, STORE, OUTSIDE = 0, 4, 7, 8, PORTS - 1
 """The first port of each engine, and that of the rest of the chip."""
@@ -27,7 +27,7 @@ class Pad:
         self.bank_bytes = config.bank_words * config.word_bytes
         self.turns = Turns(config.banks, [Ask() for _ in range(PORTS)], begin=events.now + config.bank_words)
         self._settle: dict[Ask, Callable[[], None]] = {}
-        self._due = NEVER
+        self._alarm = Alarm(events, self._step, TURNS)
 
     def join(self, port: int, asks: Sequence[Ask], settle: Callable[[], None]) -> None:
         """An engine's ports from ``port`` on; ``settle`` is called when some of its requests have been taken."""
@@ -36,18 +36,10 @@ class Pad:
 
     def look(self) -> None:
         """Something may have begun to ask."""
-        clock = max(self.turns.next, self.events.now)
-        if clock < self._due:
-            self._due = clock
-            self.events.at(clock, lambda: self._step(clock), TURNS)
+        self._alarm.set(self.turns.next)
 
-    def _step(self, clock: int) -> None:
-        if clock != self._due:
-            return  # another one came before
+    def _step(self, clock: int) -> int:
         settles = {self._settle[ask] for ask in self.turns.step(clock)}
         for settle in settles:
             settle()
-        self._due = max(self.turns.next, clock + 1)
-        if self._due < NEVER:
-            due = self._due
-            self.events.at(due, lambda: self._step(due), TURNS)
+        return max(self.turns.next, clock + 1)

@@ -7,8 +7,9 @@ from typing import Protocol
 
 from openppu.noc.plan import Plan
 
-from openppu_sim.cycles.chip.events import PACKETS, Events
+from openppu_sim.cycles.chip.events import PACKETS, Alarm, Events
 from openppu_sim.cycles.chip.routers import Routers
+from openppu_sim.cycles.turns import NEVER
 
 
 @dataclass
@@ -72,30 +73,22 @@ class Requests:
     """
 
     def __init__(self, events: Events, plan: Plan, targets: Sequence[Target]) -> None:
-        self.events, self.targets, self.planes = events, targets, plan.noc.planes
+        self.targets, self.planes = targets, plan.noc.planes
         places = plan.target_places
         self.waiting: list[deque[_Flit]] = [deque() for _ in plan.initiator_places]
         self.routers = [
             Routers(plan.noc, plan.initiator_places, places[plane :: self.planes], whole=True)
             for plane in range(self.planes)
         ]
-        self._due = -1
+        self._alarm = Alarm(events, self._step, PACKETS)
 
     def send(self, packet: Packet, at: int) -> None:
         """An initiator offers a packet from a clock on."""
         to = packet.target // self.planes
         self.waiting[packet.initiator].extend(_Flit(at, to, place, packet) for place in range(packet.flits))
-        self._wake(at)
+        self._alarm.set(at)
 
-    def _wake(self, clock: int) -> None:
-        clock = max(clock, self.events.now)
-        if self._due < 0 or clock < self._due:
-            self._due = clock
-            self.events.at(clock, lambda: self._step(clock), PACKETS)
-
-    def _step(self, clock: int) -> None:
-        if clock != self._due:
-            return  # another one came before
+    def _step(self, clock: int) -> int:
         gone: list[_Flit] = []
         for plane, routers in enumerate(self.routers):
             offers = {
@@ -116,9 +109,7 @@ class Requests:
                 self.waiting[number].popleft()
         for flit in gone:
             flit.packet.gone(clock)
-        self._due = -1
         times = [queue[0].at for queue in self.waiting if queue]
         if any(routers.busy for routers in self.routers):
             times.append(clock + 1)
-        if times:
-            self._wake(max(clock + 1, min(times)))
+        return max(clock + 1, min(times, default=NEVER))
