@@ -9,14 +9,14 @@ from openppu.link.config import LinkConfig
 class SerdesSignature(wiring.Signature):
     """A port's lanes as words, seen from the port. Bit 0 of a word is the first on the line.
 
+    The lanes sent are in ``sync``, the link clock. Those received are in the domain ``rx`` with
+    ``recovered_clock``, else in ``sync``.
+
     Parameters
     ----------
     config : LinkConfig
     bits : int, optional
         Of a word; those of ``lane_bits`` by default.
-
-    The lanes sent are in ``sync``, the link clock. Those received are in the domain ``rx`` with
-    ``recovered_clock``, else in ``sync``.
 
     Members
     -------

@@ -14,9 +14,7 @@ def read_text(path: Path) -> str:
         If the file cannot be read, or is none of UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+        return read_bytes(path).decode("utf-8")
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text of UTF-8") from None
 
