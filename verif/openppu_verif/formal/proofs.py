@@ -12,6 +12,7 @@ from openppu_verif.formal.hbm_proofs import HBM_PROOFS
 from openppu_verif.formal.link_fec_proofs import LINK_FEC_PROOFS
 from openppu_verif.formal.link_layer_proofs import LINK_LAYER_PROOFS
 from openppu_verif.formal.link_router_proofs import LINK_ROUTER_PROOFS
+from openppu_verif.formal.link_unit_proofs import LINK_UNIT_PROOFS
 from openppu_verif.formal.matmul_proofs import MATMUL_PROOFS
 from openppu_verif.formal.noc_proofs import NOC_PROOFS
 from openppu_verif.formal.proof import Method, Proof
@@ -178,6 +179,7 @@ PROOFS = (
     *LINK_FEC_PROOFS,
     *LINK_LAYER_PROOFS,
     *LINK_ROUTER_PROOFS,
+    *LINK_UNIT_PROOFS,
     *COMMAND_PROOFS,
     *SCRATCHPAD_PROOFS,
     *NOC_PROOFS,
