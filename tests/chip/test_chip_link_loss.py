@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from openppu.command.instructions import instructions
 from openppu.config import load
 from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.plan import Job
 from openppu.link.collective.wiring import pair
+from openppu.link.registers import TIMEOUT
 from openppu_sim.device.device import Cluster
 from openppu_sim.kernels.collective import collective_programs
 from openppu_sim.program.command import Command
@@ -111,3 +113,24 @@ def test_a_collective_over_a_lost_link_ends_on_both_chips_and_goes_again_afterwa
     cluster.wait(1_000_000)
     for device in cluster.devices:
         assert (device.read(0x10000, count, np.float32) == arrays[0] + arrays[1]).all()
+
+
+@pytest.mark.parametrize("timeout", [2_000, pytest.param(TIMEOUT, marks=pytest.mark.slow)])
+def test_a_send_to_a_chip_that_is_not_there_ends_and_the_next_one_arrives(build_root, timeout):
+    data = np.random.default_rng(6).integers(0, 256, SIZE, dtype=np.uint8)
+    send = {"source": 0x10000, "target": 0x40000, "bytes": SIZE, "chip": 5}
+    with Cluster(TINY, build_root=build_root) as cluster:
+        backend, registers = cluster[0].backend, cluster[0].registers
+        assert registers["link.timeout"] == TIMEOUT, "after a reset"
+        registers["link.timeout"] = timeout
+        cluster[0].write(0x10000, data)
+        # The driver would refuse it.
+        backend.submit(0, "link", [Command(name="SEND", fields=send).encode(instructions())])
+        begun = backend.hardware.now
+        assert stopped(cluster, 0, 3 * timeout + 10_000) == 6, "LINK"
+        assert timeout <= backend.hardware.now - begun
+        registers["link.reopen"] = 1
+        backend.restart(0, "link")
+        cluster[0].submit("link", [Command(name="SEND", fields=send | {"chip": 1})])
+        cluster.wait(200_000)
+        assert (cluster[1].read(0x40000, SIZE, np.uint8) == data).all()

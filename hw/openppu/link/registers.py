@@ -33,6 +33,9 @@ ADDRESS_BITS = 16
 IDENTITY = 0x4C4E4B31
 """What register ``identity`` reads: "LNK1" in ASCII."""
 
+TIMEOUT = 1 << 20
+"""Link clocks within which a transaction must be answered, after a reset: longer than ports train."""
+
 _CHIP, _ROUTE, _SETTINGS, _ROUTER, _INITIATOR = 0x010, 0x060, 0x100, 0x200, 0x300
 _PORT, _CONTROL, _STROBES, _FAILOVER, _STATUS = 0x1000, 0x000, 0x040, 0x080, 0x100
 PULSES = ("retrain", "hot_reset")
@@ -202,7 +205,8 @@ def registers(config: LinkConfig) -> list[Register]:
     ]
     chip = ("chip", "timeout", "period", "look", "memory_bytes")
     own = data.StructLayout({name: control[name].shape for name in chip})
-    found += field_registers(own, ("control",), _CHIP, _MEANING.__getitem__, writable=True)
+    after_reset = {"timeout": TIMEOUT}
+    found += field_registers(own, ("control",), _CHIP, _MEANING.__getitem__, writable=True, reset=after_reset)
     counts = data.StructLayout({name: COUNT_BITS for name in ("requests_to", "answers_to")})
     found += field_registers(counts, ("status",), _CHIP + 0x30, _MEANING.__getitem__)
     route = data.StructLayout({"route": control["route"].shape})
