@@ -77,9 +77,31 @@ def test_it_says_what_ran_and_what_was_waited_for(trace):
     assert {"semaphore 1", "HBM channel 0: words a clock", "HBM channel 0: idle, by cause"} <= counters
 
 
+def test_it_says_what_the_cycles_of_engines_went_to(trace):
+    slices = [event for event in trace["traceEvents"] if event["ph"] == "X"]
+    names = {(each["pid"], each["tid"]): each["args"]["name"] for each in trace["traceEvents"] if each["ph"] == "M"}
+    causes = [each for each in slices if each["cat"] == "cause"]
+    assert {names[each["pid"], each["tid"]] for each in causes} == {"load: cycles", "store: cycles"}
+    for queue in ("load", "store"):
+        mine = [each for each in causes if names[each["pid"], each["tid"]].startswith(queue) and each["pid"] == 0]
+        commands = [each for each in slices if each["cat"] == "command" and each["name"] == queue.upper()]
+        begun = min(each["args"]["begun"] for each in commands if each["pid"] == 0)
+        ended = max(each["args"]["ended"] for each in commands if each["pid"] == 0)
+        # A queue says that a command begins when the engine has checked it.
+        assert begun - 8 <= min(each["args"]["begun"] for each in mine) <= begun
+        assert max(each["args"]["ended"] for each in mine) == ended + 1
+        moved = sum(each["args"]["ended"] - each["args"]["begun"] for each in mine if each["name"] == "move")
+        assert moved == (4 * 2 + 2 if queue == "load" else 8)
+
+
 def test_a_product_without_a_program(tmp_path, capsys):
     assert main(["trace", "--matmul", "8x8x8", "-o", str(tmp_path / "trace.json")]) == 0
-    assert "commands in" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "commands in" in said
+    (matmul,) = [line.split() for line in said.splitlines() if " matmul " in line]
+    assert "compute" in matmul
+    shares = [float(word.strip(",")) for word in matmul[2:] if word[0].isdigit()]
+    assert 99.5 < sum(shares) < 100.5
     events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
     assert {"LOAD", "MATMUL", "STORE"} <= {event["name"] for event in events}
 

@@ -31,7 +31,9 @@ def check(model: Path, case: Case, *, exact: bool = True, **how) -> None:
         model_of = VectorCycles(CHIP)
         predicted = model_of.predict(commands, case.memory)
         assert outcome.causes["COMPUTE"] == model_of.rows
-        assert sum(outcome.causes.values()) == outcome.cycles
+        assert {name.lower(): count for name, count in outcome.causes.items()} == model_of.account.counts(
+            outcome.cycles
+        )
         assert [(end.taken, end.finished) for end in outcome.ends] == predicted
 
 

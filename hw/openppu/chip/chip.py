@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from openppu.chip.borders import Borders
 from openppu.chip.compute_unit import ENGINES, ComputeUnit
+from openppu.chip.engine_counters import EngineCounters
 from openppu.command.instructions import instructions
 from openppu.command.processor import CommandProcessor
 from openppu.common.axi import AxiLiteSignature, AxiSignature
@@ -116,15 +117,15 @@ class Chip(wiring.Component):
         borders = Borders(m, part)
         processor = part("command_processor", CommandProcessor(config.command, instructions(), queues))
         window = part("window", Window(tags=WINDOW_TAGS, id_bits=WINDOW_ID_BITS))
-        units = [part(f"unit_{number}", ComputeUnit(config)) for number in range(config.compute_units)]
+        units = [part(f"unit_{number}", self._unit()) for number in range(config.compute_units)]
         wiring.connect(m, wiring.flipped(self.window), window.axi)
         m.d.comb += self.interrupts.eq(processor.interrupts)
 
         # Commands.
         engines = [(unit.commands[n], unit.finished[n]) for unit in units for n in range(len(ENGINES))]
         for number, (commands, finished) in enumerate(engines):
-            wiring.connect(m, processor.issue[number], commands)
-            wiring.connect(m, finished, processor.finished[number])
+            self._join(m, f"issue_{number}", processor.issue[number], commands)
+            self._join(m, f"finished_{number}", finished, processor.finished[number])
         for unit in units:
             m.d.comb += [unit.hbm_bytes.eq(config.hbm.capacity), unit.scrub_interval.eq(SCRUB_INTERVAL)]
         link = self._link(m, part, borders, processor) if config.link.ports else None
@@ -140,6 +141,14 @@ class Chip(wiring.Component):
         controllers = self._memory(m, part, borders, users, units)
         self._registers(m, part, borders, queues, processor, units, controllers, link)
         return m
+
+    def _unit(self):
+        """A compute unit."""
+        return ComputeUnit(self.config)
+
+    def _join(self, m, name, source, target):
+        """A stream between a queue and its engine."""
+        wiring.connect(m, source, target)
 
     def _link(self, m, part, borders, processor):
         """The link, with its commands, signals and lanes; its queue is the last."""
@@ -222,7 +231,9 @@ class Chip(wiring.Component):
         wiring.connect(m, port.requests, identity.requests)
         wiring.connect(m, identity.responses, port.responses)
         parts = {"chip": (port.axi, "sync"), "command": (processor.axi, "sync")}
-        parts |= {"scratchpad": (self._logs(m, part, units), "sync")}
+        counters = part("engine_counters", EngineCounters(units=len(units)))
+        m.d.comb += [mine.eq(unit.counts) for mine, unit in zip(counters.counts, units, strict=True)]
+        parts |= {"scratchpad": (self._logs(m, part, units), "sync"), "engines": (counters.axi, "sync")}
         if link is not None:
             parts |= {"link": (link.axi, domains["link"]), "collective": (link.collective_axi, domains["link"])}
         parts |= {f"hbm{number}": (each.control, domains["hbm"]) for number, each in enumerate(controllers)}

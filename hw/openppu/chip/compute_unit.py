@@ -4,6 +4,7 @@ from amaranth import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from openppu.chip.engine_registers import counts_layout
 from openppu.command.error import finished_layout
 from openppu.command.layouts import issue_layout
 from openppu.common.memory import ADDRESS_BITS, MemorySignature
@@ -52,6 +53,8 @@ class ComputeUnit(wiring.Component):
     clear_log : In(1)
     filling : Out(1)
         The scratchpad is not zero yet.
+    counts : Out(counts_layout())
+        Where the engines' cycles went.
     """
 
     def __init__(self, config: ChipConfig):
@@ -69,6 +72,7 @@ class ComputeUnit(wiring.Component):
                 "log": Out(error_log_layout(pad)),
                 "clear_log": In(1),
                 "filling": Out(1),
+                "counts": Out(counts_layout()),
             }
         )
 
@@ -91,8 +95,8 @@ class ComputeUnit(wiring.Component):
             *(*vector.inputs, vector.output),
             *(load.scratchpad, store.scratchpad),
         ]
-        for user, port in zip(users, pad.port, strict=False):
-            wiring.connect(m, user, port)
+        for number, user in enumerate(users):
+            self._join(m, number, user, pad.port[number])
         wiring.connect(m, wiring.flipped(self.pad), pad.port[PORTS - 1])
         m.d.comb += [
             pad.scrub_interval.eq(self.scrub_interval),
@@ -104,12 +108,13 @@ class ComputeUnit(wiring.Component):
         memories = [*load.memory, *store.memory]
         for mine, outside in zip(memories, self.memory, strict=True):
             wiring.connect(m, mine, wiring.flipped(outside))
-        for number, engine in enumerate(engines.values()):
+        for number, (name, engine) in enumerate(engines.items()):
             given, taken = self.commands[number], engine.commands
             m.d.comb += [
                 taken.valid.eq(given.valid),
                 given.ready.eq(taken.ready),
                 engine.scratchpad_bytes.eq(config.scratchpad.capacity),
+                self.counts[name].eq(engine.counters),
             ]
             wiring.connect(m, engine.finished, wiring.flipped(self.finished[number]))
         for engine, number in ((load, 0), (store, 1)):
@@ -121,3 +126,7 @@ class ComputeUnit(wiring.Component):
         m.d.comb += MATMUL.connect(self.commands[2].payload.operands, matmul.commands.payload)
         connect_vector(self.commands[3].payload, vector.commands.payload, m)
         return m
+
+    def _join(self, m, number, user, port):
+        """A user of the scratchpad and its port."""
+        wiring.connect(m, user, port)

@@ -27,6 +27,8 @@ class Arrivals(wiring.Component):
     responses : In(stream of response_layout)
         Always ready.
     words : Out(stream of word_layout)
+    waits : Out(1)
+        Words are on their way, and the next is not there.
     """
 
     LATENCY = 2
@@ -41,6 +43,7 @@ class Arrivals(wiring.Component):
                 "enter": In(1),
                 "responses": In(stream.Signature(response_layout(config.tags))),
                 "words": Out(stream.Signature(word_layout(WORD_BYTES))),
+                "waits": Out(1),
             }
         )
 
@@ -99,6 +102,7 @@ class Arrivals(wiring.Component):
         m.d.comb += [
             self.words.valid.eq(there.bit_select(first, 1)),
             self.words.payload.eq(read.data),
+            self.waits.eq((free != depth) & ~self.words.valid),
             takes.eq(self.words.valid & self.words.ready),
             following.eq(first + takes),
             read.addr.eq(following),

@@ -29,6 +29,8 @@ class Fetch(wiring.Component):
     words : Out(stream of word_layout)
     requests : Out(stream of request_layout)
     responses : In(stream of response_layout)
+    waits : Out(1)
+        For memory: a request is not taken, or the next word has not come.
     """
 
     def __init__(self, config: DmaConfig):
@@ -40,6 +42,7 @@ class Fetch(wiring.Component):
                 "words": Out(stream.Signature(word_layout(WORD_BYTES))),
                 "requests": Out(stream.Signature(request_layout(config.tags))),
                 "responses": In(stream.Signature(response_layout(config.tags))),
+                "waits": Out(1),
             }
         )
 
@@ -86,6 +89,7 @@ class Fetch(wiring.Component):
             self.requests.valid.eq(reads & arrivals.room & (begun | self.described.ready)),
             goes.eq(self.requests.valid & self.requests.ready),
             arrivals.enter.eq(goes),
+            self.waits.eq(arrivals.waits | (self.requests.valid & ~self.requests.ready)),
             self.described.payload.eq(source),
             self.described.valid.eq(Mux(reads, goes & ~begun, self.sources.valid)),
             self.sources.ready.eq(Mux(reads, goes & last, self.described.ready)),

@@ -5,9 +5,12 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from openppu.command.error import finished_layout
+from openppu.common.counters import counters_layout
 from openppu.common.memory import ADDRESS_BITS, WORD_BYTES, MemorySignature
 from openppu.common.shared import shared
 from openppu.config import ChipConfig
+from openppu.dma.account import Account
+from openppu.dma.cause import Cause
 from openppu.dma.deal import Deal
 from openppu.dma.fetch import Fetch
 from openppu.dma.front import Front
@@ -36,6 +39,10 @@ class LoadEngine(wiring.Component):
     scratchpad : Out(ScratchpadPort)
     hbm_bytes : In(40)
     scratchpad_bytes : In(25)
+    cause : Out(Cause)
+        What this cycle goes to.
+    counters : Out
+        Cycles by cause, of `openppu.common.counters.Counters`.
     """
 
     def __init__(self, config: ChipConfig):
@@ -51,6 +58,8 @@ class LoadEngine(wiring.Component):
                 "scratchpad": Out(ScratchpadPort(address_bits=self.address_bits, word_bytes=self.word_bytes)),
                 "hbm_bytes": In(ADDRESS_BITS),
                 "scratchpad_bytes": In(SCRATCHPAD_BITS + 1),
+                "cause": Out(Cause),
+                "counters": Out(counters_layout(Cause)),
             }
         )
 
@@ -77,7 +86,7 @@ class LoadEngine(wiring.Component):
         wiring.connect(m, finished.o, wiring.flipped(self.finished))
         m.d.comb += [front.hbm_bytes.eq(self.hbm_bytes), front.scratchpad_bytes.eq(self.scratchpad_bytes)]
 
-        placed = []
+        placed, fetches = [], []
         for channel in range(channels):
             fetch = Fetch(self.dma)
             lane = Lane(
@@ -101,6 +110,7 @@ class LoadEngine(wiring.Component):
             wiring.connect(m, wiring.flipped(memory.responses), fetch.responses)
             m.d.comb += memory.acknowledges.ready.eq(1)
             placed.append(lane.placed)
+            fetches.append(fetch)
 
         # What is placed is written, unless nothing of a word is; the ends of a command wait for each other.
         over = Signal()
@@ -135,4 +145,14 @@ class LoadEngine(wiring.Component):
             front.reads.ready.eq(index.ready),
         ]
         wiring.connect(m, share.results[channels], front.results)
+
+        account = Account()
+        m.submodules.account = shared(account, platform)
+        m.d.comb += [
+            *account.watch(self.commands, self.finished, self.scratchpad.requests),
+            account.moves.eq(Cat(each.valid & each.ready for each in share.requests[:channels]).any()),
+            account.waits.eq(Cat(fetch.waits for fetch in fetches).any()),
+            self.cause.eq(account.cause),
+            self.counters.eq(account.counters),
+        ]
         return m

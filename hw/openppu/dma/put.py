@@ -33,6 +33,10 @@ class Put(wiring.Component):
         Always ready.
     ends : Out(stream of Error)
         One for each command, in order.
+    moves : Out(1)
+        A word is written.
+    waits : Out(1)
+        For memory: a request or a word does not go, or a command's end has come before its acknowledges.
     """
 
     def __init__(self, config: DmaConfig):
@@ -44,6 +48,8 @@ class Put(wiring.Component):
                 "written": Out(stream.Signature(write_word_layout())),
                 "acknowledges": In(stream.Signature(acknowledge_layout(config.tags))),
                 "ends": Out(stream.Signature(Error)),
+                "moves": Out(1),
+                "waits": Out(1),
             }
         )
 
@@ -106,6 +112,14 @@ class Put(wiring.Component):
             self.written.valid.eq(store.o.valid & (owed != 0)),
             sends.eq(self.written.valid & self.written.ready),
             store.o.ready.eq(sends),
+        ]
+        m.d.comb += [
+            self.moves.eq(sends),
+            self.waits.eq(
+                (queue.o.valid & ~head.end & ~goes)
+                | (self.written.valid & ~self.written.ready)
+                | (ends.o.valid & ~self.ends.valid)
+            ),
         ]
         m.d.sync += owed.eq(owed + Mux(goes, head.last + 1, 0) - sends)
         with m.If(ends.i.valid & ends.i.ready):

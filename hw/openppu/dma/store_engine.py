@@ -5,9 +5,12 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from openppu.command.error import finished_layout
+from openppu.common.counters import counters_layout
 from openppu.common.memory import ADDRESS_BITS, WORD_BYTES, MemorySignature
 from openppu.common.shared import shared
 from openppu.config import ChipConfig
+from openppu.dma.account import Account
+from openppu.dma.cause import Cause
 from openppu.dma.deal import Deal
 from openppu.dma.expand import BLOCK_ROWS
 from openppu.dma.front import Front
@@ -36,6 +39,10 @@ class StoreEngine(wiring.Component):
     scratchpad : Out(ScratchpadPort)
     hbm_bytes : In(40)
     scratchpad_bytes : In(25)
+    cause : Out(Cause)
+        What this cycle goes to.
+    counters : Out
+        Cycles by cause, of `openppu.common.counters.Counters`.
     """
 
     def __init__(self, config: ChipConfig):
@@ -51,6 +58,8 @@ class StoreEngine(wiring.Component):
                 "scratchpad": Out(ScratchpadPort(address_bits=self.address_bits, word_bytes=self.word_bytes)),
                 "hbm_bytes": In(ADDRESS_BITS),
                 "scratchpad_bytes": In(SCRATCHPAD_BITS + 1),
+                "cause": Out(Cause),
+                "counters": Out(counters_layout(Cause)),
             }
         )
 
@@ -77,7 +86,7 @@ class StoreEngine(wiring.Component):
         wiring.connect(m, finished.o, wiring.flipped(self.finished))
         m.d.comb += [front.hbm_bytes.eq(self.hbm_bytes), front.scratchpad_bytes.eq(self.scratchpad_bytes)]
 
-        ends = []
+        puts = []
         for channel in range(channels):
             read = Read(**sizes)
             lane = Lane(
@@ -105,9 +114,10 @@ class StoreEngine(wiring.Component):
             wiring.connect(m, wiring.flipped(memory.acknowledges), put.acknowledges)
             m.d.comb += memory.responses.ready.eq(1)
             self._read(m, share, channel, read.reads, read.results)
-            ends.append(put.ends)
+            puts.append(put)
         self._read(m, share, channels, front.reads, front.results)
 
+        ends = [put.ends for put in puts]
         over = Signal()
         errors = Signal(8)
         # All channels have the same error of the command; of their own, they have but one.
@@ -122,6 +132,16 @@ class StoreEngine(wiring.Component):
             front.over.eq(over),
         ]
         m.d.comb += [each.ready.eq(over) for each in ends]
+
+        account = Account()
+        m.submodules.account = shared(account, platform)
+        m.d.comb += [
+            *account.watch(self.commands, self.finished, self.scratchpad.requests),
+            account.moves.eq(Cat(put.moves for put in puts).any()),
+            account.waits.eq(Cat(put.waits for put in puts).any()),
+            self.cause.eq(account.cause),
+            self.counters.eq(account.counters),
+        ]
         return m
 
     def _read(self, m, share, user, reads, results):

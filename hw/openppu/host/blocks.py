@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from openppu.chip import engine_registers
 from openppu.command import registers as command_registers
 from openppu.common.register_map import Register, c_header, markdown_row
 from openppu.config import PRESET_FOLDER, ChipConfig, ConfigError, load
@@ -24,7 +25,7 @@ SLOT_BITS = 16
 ADDRESS_BITS = 22
 """Of an address in bytes."""
 
-COMMAND_SLOT, LINK_SLOT, COLLECTIVE_SLOT, SCRATCHPAD_SLOT, HBM_SLOT = 1, 2, 3, 4, 16
+COMMAND_SLOT, LINK_SLOT, COLLECTIVE_SLOT, SCRATCHPAD_SLOT, ENGINE_SLOT, HBM_SLOT = 1, 2, 3, 4, 5, 16
 CHIP_BITS = 8
 IDENTITY = 0x50505531
 """What the first register reads: "PPU1" in ASCII."""
@@ -118,6 +119,13 @@ def _blocks(chip: ChipConfig, queues: Sequence[str]) -> Iterator[Block]:
         registers=scratchpad_registers.registers(chip.scratchpad, chip.compute_units),
         meaning="what was wrong with words of the scratchpads",
     )
+    yield Block(
+        name="engines",
+        slot=ENGINE_SLOT,
+        address_bits=engine_registers.ADDRESS_BITS,
+        registers=engine_registers.registers(chip.compute_units),
+        meaning="where the cycles of compute units go",
+    )
     for number in range(chip.hbm.stacks * chip.hbm.channels):
         yield Block(
             name=f"hbm{number}",
@@ -148,7 +156,7 @@ def page(chip: ChipConfig, queues: Sequence[str] = command_registers.QUEUES) -> 
         where = f"[{kind}]({pages[kind]})" if kind in pages else "below"
         lines.append(f"| {block.base:#08x} | `{block.name}` | {block.meaning} | {where} |")
     for block in blocks(chip, queues):
-        if block.name in ("collective", "scratchpad"):
+        if block.name in ("collective", "scratchpad", "engines"):
             lines += [
                 "",
                 f"## {block.name}",

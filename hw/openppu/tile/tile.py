@@ -4,6 +4,7 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from openppu.common.counters import Counters
 from openppu.common.delay_line import DelayLine
 from openppu.common.delayed import delayed
 from openppu.common.shared import shared
@@ -12,7 +13,7 @@ from openppu.formats.spec import FORMATS
 from openppu.tile.accumulator import Accumulator
 from openppu.tile.array import Array
 from openppu.tile.command import Addend, Cause, command_layout
-from openppu.tile.counters import COUNTERS, Counters
+from openppu.tile.counters import COUNTERS, EVENTS
 from openppu.tile.drain import Drain
 from openppu.tile.edge import Edge
 from openppu.tile.fetch import ActivationFetch, WeightFetch
@@ -83,7 +84,7 @@ class Tile(wiring.Component):
         activation_fetch = ActivationFetch(config)
         issue = Issue(config)
         array = Array(config)
-        counters = Counters()
+        counters = Counters(Cause, EVENTS)
         m.submodules.weight_fetch = shared(weight_fetch, platform)
         m.submodules.activation_fetch = shared(activation_fetch, platform)
         m.submodules.issue = shared(issue, platform)

@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from openppu.command.error import Error, finished_layout
+from openppu.common.counters import Counters, counters_layout
 from openppu.common.shared import shared
 from openppu.config import ChipConfig, ConfigError
 from openppu.formats.operand import formats_named
@@ -49,6 +50,8 @@ class VectorEngine(wiring.Component):
         Of the scratchpad: commands that would go beyond are refused.
     cause : Out(Cause)
         What this cycle goes to.
+    counters : Out
+        Cycles by cause, of `openppu.common.counters.Counters`.
 
     Raises
     ------
@@ -74,6 +77,7 @@ class VectorEngine(wiring.Component):
                 "output": Out(port),
                 "scratchpad_bytes": In(SIZE_BITS),
                 "cause": Out(Cause),
+                "counters": Out(counters_layout(Cause)),
             }
         )
 
@@ -95,6 +99,8 @@ class VectorEngine(wiring.Component):
         m.submodules.datapath = shared(datapath, platform)
         m.submodules.output_port = shared(output, platform)
         m.submodules.loader = shared(loader, platform)
+        counters = Counters(Cause)
+        m.submodules.counting = shared(counters, platform)
 
         command = Signal(command_layout())
         run, pattern = command.operands.run, command.operands.stream.pattern
@@ -169,7 +175,7 @@ class VectorEngine(wiring.Component):
             output.row.eq(datapath.result),
         ]
 
-        m.d.comb += self.cause.eq(Cause.COMMAND)
+        m.d.comb += [self.cause.eq(Cause.COMMAND), counters.cause.eq(self.cause), self.counters.eq(counters.counts)]
         error = Signal(Error)
         m.d.comb += self.finished.payload.error.eq(error)
         with m.FSM():

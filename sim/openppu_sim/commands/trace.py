@@ -18,6 +18,7 @@ from openppu_sim.errors import SimulationError, UserError
 from openppu_sim.kernels.matmul import MatmulJob, Operand, matmul_programs
 from openppu_sim.program.files import read_text
 from openppu_sim.program.sections import Sections, parse_sections
+from openppu_sim.report.cycles import print_cycles
 from openppu_sim.report.json_report import writable
 from openppu_sim.report.trace import write_trace
 
@@ -28,7 +29,8 @@ MATRICES = 0x10_0000
 
 DESCRIPTION = """\
 Run programs on chips and write a trace of the run for https://ui.perfetto.dev or chrome://tracing (JSON of the
-trace-event format): the commands of every queue, what queues wait for, semaphores, memory and link.
+trace-event format): the commands of every queue, what queues wait for, what engines' cycles go to, semaphores, memory
+and link. A table says where all cycles went.
 
 PROGRAM is a text: a line [QUEUE], or [chip1.QUEUE], says whose the commands are that follow it, one a line, as
 docs/command-processor.md describes them. Memory is zero at the beginning. Instead of it, --matmul traces a product of
@@ -92,6 +94,8 @@ def run(args: argparse.Namespace) -> int:
     if any(len(chip_run.ran) == watched.most for chip_run in runs):
         print(f"Of each chip, only the last {watched.most:,} commands are kept.")
     print(f"Wrote {args.output}: {events:,} events")
+    if cycles:
+        print_cycles([chip_run.cycles for chip_run in runs], cycles)
     if failed:
         raise SimulationError(failed)
     return 0

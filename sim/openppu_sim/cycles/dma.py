@@ -361,6 +361,8 @@ class Memory:
         self.waiting: deque[tuple[int, int, int]] = deque()
         self.there: deque[int] = deque()
         self.gone = 0
+        self.refused = False
+        """A request was not taken in this cycle."""
 
     def send(self, now: int, word: int, count: int, tag: int) -> bool:
         """A request goes, if it is taken."""
@@ -374,6 +376,10 @@ class Memory:
             self.arrive(now, tag, last=left == 1)
             if left > 1:
                 self.waiting.appendleft((due, left - 1, tag))
+
+    def waits(self, now: int) -> bool:
+        """Words are on their way, and the next is not there."""
+        return self.free != self.dma.outstanding and not (self.there and self.there[0] <= now)
 
     def arrive(self, now: int, tag: int, *, last: bool) -> None:
         """A word is here; its place shows it two cycles later."""
@@ -391,6 +397,7 @@ class Memory:
         if free < count or queued[tag] == self.dma.tag_requests or not (self.gone or described_room):
             return False, False
         if not self.send(now, address, count, tag):
+            self.refused = True
             return False, False
         self.free -= count
         self.queued[tag] += 1

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from openppu.common.memory import WORD_BYTES
 from openppu.config import ChipConfig
+from openppu.dma.cause import Cause
 from openppu.scratchpad.config import CODE_BYTES
 
 from openppu_sim.cycles.dma import BLOCK, SOURCES, Front, Job, Lane, Memory, PadRead, Port, Queue, jobs_of
@@ -34,8 +35,8 @@ class Put:
         self.sending: deque[list[int]] = deque()
         self.acknowledges: deque[tuple[int, int, int]] = deque()
         self.masked = False
-        self.moved = False
-        """Something moved in the last cycle."""
+        self.moved = self.sent = self.waits = False
+        """Something moved in the last cycle; a word went; something waited for memory."""
 
     def send(self, now: int, word: int, count: int, tag: int, command: int, masked: bool) -> bool:
         """A request goes, if it is taken; ``masked``: some byte of its words is not written."""
@@ -71,6 +72,7 @@ class Put:
         burst = self.dma.burst_words
         self.moved = lane.word is not None or self.asked.out is not None or self.words.out is not None
         pending, owed, queued = list(self.pending), self.owed, list(self.queued)
+        self.waits = self.ends.out is not None and pending[self.ends.out] != 0
         over = self.ends.out is not None and pending[self.ends.out] == 0 and finished.room
         if over:
             self.ends.out = None
@@ -86,9 +88,14 @@ class Put:
                 self.owed += count
                 self.queued[tag] += 1
                 self.pending[self.command] += 1
-        if self.words.out is not None and owed and self.send_word(now):
+            else:
+                self.waits = True
+        self.sent = self.words.out is not None and owed != 0 and self.send_word(now)
+        if self.sent:
             self.words.out = None
             self.owed -= 1
+        elif self.words.out is not None and owed:
+            self.waits = True
         self.answer(now)
         word, request = None, None
         if lane.word is not None and self.words.room and self.asked.room:
@@ -116,6 +123,8 @@ class _Engine:
         self.sources, self.finished = Queue(SOURCES), Queue(FINISHED)
         self.moved = 0
         """The last cycle in which something was seen to move."""
+        self.cause = Cause.IDLE
+        """What the last cycle went to, if a command was there."""
 
     @property
     def tells(self) -> bool:
@@ -149,6 +158,14 @@ class _Engine:
     def rests(self) -> bool:
         """Nothing moves, and nothing will, unless a word, an acknowledge or a command comes."""
         return not (self._checks or self.lane.on_the_way or self.finished.out or self.finished.stored)
+
+    def _account(self, *, moves: bool, refused: bool, waits: bool) -> None:
+        if moves:
+            self.cause = Cause.MOVE
+        elif refused:
+            self.cause = Cause.SCRATCHPAD
+        else:
+            self.cause = Cause.MEMORY if waits else Cause.WORK
 
     def _walk(self, now: int, *, user: int | None, over: bool) -> None:
         """The end of a cycle: what the front gives."""
@@ -190,6 +207,7 @@ class LoadCycles(_Engine):
         for queue in (sources, finished, front.read.queue, front.offsets):
             queue.begin()
         credit, queued = memory.free, list(memory.queued)
+        waits, asked, memory.refused = memory.waits(now), self.wanted is not None, False
         over = lane.word is not None and lane.word[0] == "end" and finished.room
         user = self.port.choose((lane.word is not None and lane.word[0] != "end", front.wants()), free)
         if over or user == 0:
@@ -214,6 +232,7 @@ class LoadCycles(_Engine):
             if goes:
                 self.moved = now
         lane.sources.end(described)
+        self._account(moves=user == 0, refused=asked and not free, waits=waits or memory.refused)
         self._walk(now, user=user, over=over)
         memory.answer(now)
         memory.free += used
@@ -248,6 +267,7 @@ class StoreCycles(_Engine):
         self.put.begin()
         for queue in (sources, finished, read.queue, front.read.queue, front.offsets):
             queue.begin()
+        asked = self.wanted is not None
         over = self.put.cycle(now, lane, finished)
         finished.end(True if over else None)
         lane.pack()
@@ -267,6 +287,7 @@ class StoreCycles(_Engine):
                 sources.out = None
         read.end(now, asked=user == 0, taken=used)
         lane.sources.end(described)
+        self._account(moves=self.put.sent, refused=asked and not free, waits=self.put.waits)
         self._walk(now, user=user, over=over)
         if used or described is not None or self.put.moved:
             self.moved = now

@@ -4,8 +4,9 @@ The rules are those of `openppu_sim.cycles.matmul_engine`, which is quicker wher
 process that goes on as far as is known when its requests to the scratchpad were taken.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 
 from openppu.config import ChipConfig
@@ -18,7 +19,8 @@ from openppu.scratchpad.config import CODE_BYTES
 
 from openppu_sim.cycles.lines import Process, Processes
 from openppu_sim.cycles.matmul_engine import ADDENDS, BLOCKS, CHECK, LEAST_ROWS, NESTS
-from openppu_sim.cycles.turns import Ask
+from openppu_sim.cycles.tile_account import Issued, TileAccount
+from openppu_sim.cycles.turns import NEVER, Ask
 from openppu_sim.lowering.matmul import Addend, MatmulCommand, Result
 
 _BITS = {fmt.code: fmt.bits for fmt in (*FORMATS.values(), INT8)}
@@ -85,9 +87,15 @@ class MatmulPorts:
         Cycles from a read to its result.
     hears : bool
         An end that is told is taken at once; else in the cycle that `hear` is called with.
+    begin : int
+        The first cycle.
+    now : callable
+        As of `openppu_sim.cycles.account.Account`.
 
     Members
     -------
+    account : TileAccount
+        Where the tile's cycles went.
     asks : tuple of Ask
     dispatched : Line
         Of each command the first cycle in which the next one can be taken.
@@ -95,7 +103,15 @@ class MatmulPorts:
         Of each command the cycle in which its end is told.
     """
 
-    def __init__(self, chip: ChipConfig, latency: int = 4, *, hears: bool = True) -> None:
+    def __init__(
+        self,
+        chip: ChipConfig,
+        latency: int = 4,
+        *,
+        hears: bool = True,
+        begin: int = 0,
+        now: Callable[[], int] = lambda: NEVER,
+    ) -> None:
         self.config, self.latency, self.hears = chip.tile, latency, hears
         self.bank_bytes = chip.scratchpad.bank_words * chip.scratchpad.word_bytes
         self.processes = processes = Processes()
@@ -119,10 +135,14 @@ class MatmulPorts:
         self.writes_ended = line()
         self.dispatched, self.popped, self.finished, self.heard = line(), line(), line(), line()
         self.free: list[int | None] = [0] * tile.accumulators
+        self.issued = line()
+        """Of each row of activations all that decided when it was issued: `Issued`."""
+        self._head: Callable[..., Issued] = partial(Issued, 0, 0)
         processes.begin(self._dispatch(), self._finish(), self._add(), self._issue(), self._load())
         processes.begin(self._drain(), self._hand(), self._write())
         for operand in (self.a, self.b):
             processes.begin(self._fetch(operand), self._read(operand), self._ask(operand))
+        self.account = TileAccount(self, begin=begin, now=now)
         processes.run()
 
     def take(self, command: MatmulCommand, refused: bool, clock: int) -> None:
@@ -210,6 +230,10 @@ class MatmulPorts:
             last = popped
             self.popped.put(popped)
             self.finished.put(popped + 1)
+
+    def coming(self) -> Issued:
+        """Of the row that is issued next what is known."""
+        return self._head()
 
     # Operands: from the scratchpad to the ring, and out of it.
 
@@ -375,9 +399,10 @@ class MatmulPorts:
 
     def _issue(self) -> Process:
         """Rows of activations go through the tile."""
-        a, works, last, addend = self.a, 0, -1, 0
+        a, works, last, addend, back = self.a, 0, -1, 0, 0
         accumulators = self.config.accumulators
         while True:
+            self._head = partial(Issued, self.results.count, back)
             while self.runs.count <= works:
                 yield self.runs
             work: _Work = self.runs[works]
@@ -388,12 +413,14 @@ class MatmulPorts:
                 adds = k == 0 and command.addend == Addend.SCRATCHPAD
                 writes = k == k_blocks - 1 and command.result != Result.NONE
                 for row in range(command.m):
+                    place = (command.accumulator + n * command.m + row) % accumulators
+                    adds_at = addend if adds else None
+                    self._head = partial(self._known, work.go, last, back, self.swaps.count - (row > 0), adds_at, place)
                     yield from self._offer(a)
                     while self.loaded.count <= self.swaps.count - (row > 0):
                         yield self.loaded
                     clock = max(a.offered[a.offered.count - 1], a.asked[a.taken.count] + 1, last + 1)
                     clock = max(clock, self.loaded[self.swaps.count - (row > 0)])
-                    place = (command.accumulator + n * command.m + row) % accumulators
                     while self.free[place] is None:
                         yield self.drained
                     clock = max(clock, self.free[place] or 0)
@@ -403,13 +430,34 @@ class MatmulPorts:
                         clock = max(clock, self.addends[addend])
                         addend += 1
                         self.addends_used.put(clock)
+                    self.issued.put(self._head(issued=clock))
                     if row == 0:
                         self.swaps.put(clock)
                     last = a.took = clock
                     a.taken.put(clock)
                     self.free[place] = None if writes else clock + self.returned
+                    back = back if writes else clock + self.returned
                     if writes:
                         self.results.put((clock, place))
+
+    def _known(
+        self, come: int, last: int, back: int, block: int, addend: int | None, place: int, *, issued: int = NEVER
+    ) -> Issued:
+        """Of a row, behind the one that was issued last."""
+        number, asked, offered = self.a.taken.count, self.a.asked, self.a.offered
+        is_there = min(asked.count, offered.count) > number
+        free = self.free[place]
+        return Issued(
+            results=self.results.count,
+            back=back,
+            come=come,
+            asked=asked[number] if asked.count > number else NEVER,
+            there=max(offered[number], asked[number] + 1, last + 1) if is_there else NEVER,
+            loaded=self.loaded[block] if self.loaded.count > block else NEVER,
+            addend=0 if addend is None else self.addends[addend] if self.addends.count > addend else NEVER,
+            free=NEVER if free is None else free,
+            issued=issued,
+        )
 
     # Addends and results.
 

@@ -5,7 +5,7 @@ can be read, its stream's element is there, and there is room for what it writes
 taken, so the unit is driven by who knows: `Turns` where others use the scratchpad, `VectorCycles.predict` alone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +17,7 @@ from openppu.vector.command import ADDRESS_BITS
 from openppu.vector.instruction import COUNTS, INPUTS, INSTRUCTION_BYTES, PACKED_ROWS, STRIP, Kind, Source, Target
 
 from openppu_sim.cycles.turns import NEVER, Ask, Turns
+from openppu_sim.cycles.vector_account import Cause, VectorAccount
 from openppu_sim.kernels.vector.assembly import OF_REGISTERS, Instruction, instructions
 from openppu_sim.kernels.vector.commands import Command, LoadProgram, Run, SetStream, fields_of
 from openppu_sim.reference.dma import SIZES
@@ -157,9 +158,25 @@ class VectorCycles:
     chip : ChipConfig
     latency : int
         Cycles from a read that the scratchpad takes to its result.
+    begin : int
+        The first cycle.
+    now : callable
+        As of `openppu_sim.cycles.account.Account`.
+
+    Members
+    -------
+    account : VectorAccount
+        Where the cycles went.
     """
 
-    def __init__(self, chip: ChipConfig, *, latency: int = Scratchpad.LATENCY):
+    def __init__(
+        self,
+        chip: ChipConfig,
+        *,
+        latency: int = Scratchpad.LATENCY,
+        begin: int = 0,
+        now: Callable[[], int] = lambda: NEVER,
+    ):
         self.config = config = chip.vector
         self.pad = chip.scratchpad
         self.lanes = chip.scratchpad.word_bytes // 4
@@ -169,10 +186,9 @@ class VectorCycles:
         self.patterns: dict[int, dict[str, int]] = {}
         self.asks = tuple(Ask() for _ in range(READ_PORTS + 1))
         self.ports = [_InputPort(ask, latency) for ask in self.asks[:READ_PORTS]]
-        self.refused = ADMISSION
-        """Cycles from a command to its end, if it is refused."""
         self.rows = 0
         """Issued by all runs so far."""
+        self.account = VectorAccount(begin=begin, now=now)
         self.end: int | None = None
         """The cycle in which the present command's end is offered, once that is known."""
         self._work: Iterator[None] = iter(())
@@ -215,12 +231,14 @@ class VectorCycles:
                             ask.given(clock)
                 self.settle()
             times.append((start, self.end))
+            self.told(self.end)
             start = self.end + 1
         return times
 
     def begin(self, command: Command, memory: NDArray[np.uint8], start: int) -> None:
         """Begin with a command that is not refused."""
         self.end = None
+        self.account.begin(start)
         if isinstance(command, LoadProgram):
             at = command.source
             found = instructions(memory[at : at + command.count * INSTRUCTION_BYTES])
@@ -234,6 +252,15 @@ class VectorCycles:
             if isinstance(command, SetStream):
                 self.patterns[command.stream] = fields_of(command)
             self.end = start + ADMISSION
+
+    def refuse(self, start: int) -> int:
+        """A command is refused: the cycle in which its end is offered."""
+        self.account.begin(start)
+        return start + ADMISSION
+
+    def told(self, clock: int) -> None:
+        """The end of the present command is taken."""
+        self.account.end_command(clock)
 
     def settle(self) -> None:
         """Work out what follows from the requests that were taken."""
@@ -258,6 +285,7 @@ class VectorCycles:
             words.append(word)
         # Admission, one word a cycle in the check, then the streams and the program begin.
         begin = start + ADMISSION + 3 + len(words)
+        self.account.begin_run(begin)
         uses = [each for word in words if word.kind == Kind.COMPUTE for each in word.operands]
         streams = {}
         for number in range(INPUTS):
@@ -271,6 +299,7 @@ class VectorCycles:
         timeline = _Timeline(self, run, streams)
         yield from timeline.play(words, begin)
         stopped = timeline.stopped
+        self.account.end_run(stopped)
         self.rows += timeline.rows
         for port in self.ports:
             port.until = stopped + 1
@@ -292,6 +321,7 @@ class _Timeline:
 
     def __init__(self, unit: VectorCycles, run: Run, streams: dict[int, _Stream]):
         self.unit = unit
+        self.account = unit.account
         self.streams = streams
         self.strip = run.rows
         values = fields_of(run)
@@ -334,6 +364,7 @@ class _Timeline:
                 else:
                     loops.pop()
             else:
+                self.account.current = Cause.SEQUENCE
                 while len(self.written) < len(self.outputs):
                     yield from self._wait()
                 written = self.written[-1] + 1 if self.written else 0
@@ -362,6 +393,8 @@ class _Timeline:
         lanes = self.unit.lanes
         count = {STRIP: self.strip, PACKED_ROWS: -(-self.strip // lanes)}.get(word.rows, word.rows)
         first = max(first, self.last + 1)
+        account = self.account
+        account.add(Cause.SEQUENCE, first)
         self.rows += count
         rows = np.arange(count)
         operands = [each for each in word.operands if each.kind in OF_REGISTERS]
@@ -380,6 +413,7 @@ class _Timeline:
         if not streams and not output and not itself:
             times = rows + np.maximum.accumulate(np.maximum(ready - rows, first))
             self.last = int(times[-1])
+            account.rows(times)
         else:
             times = np.empty(count, np.int64)
             time, from_when = first - 1, ready.tolist()
@@ -389,17 +423,23 @@ class _Timeline:
                 time = max(time + 1, from_when[row])
                 if itself:
                     time = max(time, *(int(self.readable[number, places[row]]) for number, places in reads))
+                account.add(Cause.DEPENDENCE, time)
+                account.current = Cause.INPUT
                 for stream in streams:
                     while len(stream.there) <= len(stream.pops):
                         yield from self._wait()
                     time = max(time, stream.there[len(stream.pops)])
+                account.add(Cause.INPUT, time)
+                account.current = Cause.OUTPUT
                 if output:
                     number = len(self.outputs) - QUEUED_ROWS
                     while len(self.written) <= number:
                         yield from self._wait()
                     if number >= 0:
                         time = max(time, self.written[number] + 1)
+                        account.add(Cause.OUTPUT, time)
                     self.outputs.append((time + WRITTEN, next(self.targets[word.stream])))
+                account.add(Cause.COMPUTE, time + 1)
                 for stream in streams:
                     stream.pops.append(time)
                 times[row] = time

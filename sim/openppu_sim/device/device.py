@@ -116,9 +116,8 @@ class Device:
         UserError
             If there is no such unit or byte.
         """
+        self._unit(unit)
         size = self.config.scratchpad.capacity
-        if not 0 <= whole("unit", unit) < self.config.compute_units:
-            raise UserError(f"unit {unit}: give 0 to {self.config.compute_units - 1}")
         if not 0 <= whole("address", address) < size:
             raise UserError(f"address {address:#x} of a scratchpad: give 0 to {size - 1:#x}")
         return SCRATCHPAD | unit << UNIT_BITS | address
@@ -153,6 +152,32 @@ class Device:
         except AttributeError:
             raise UserError("registers and records need a backend in which time passes: rtl or model") from None
         return found[self.number]
+
+    def counters(self, unit: int = 0) -> dict[str, dict[str, int]]:
+        """Where the cycles of a compute unit went, from the reset on: of each engine the cycles of each cause, and the
+        tile's events; modulo 2**32.
+
+        All are taken in one clock, so the causes of each engine add up to the same number.
+
+        Raises
+        ------
+        UserError
+            If there is no such unit, or the backend has no registers.
+        """
+        registers = self.registers
+        registers["engines.unit"] = self._unit(unit)
+        registers["engines.freeze"] = 1
+        found: dict[str, dict[str, int]] = {}
+        for name in registers.names():
+            block, engine, *cause = name.split(".")
+            if block == "engines" and cause:
+                found.setdefault(engine, {})[cause[0]] = registers[name]
+        return found
+
+    def _unit(self, unit: int) -> int:
+        if not 0 <= whole("unit", unit) < self.config.compute_units:
+            raise UserError(f"unit {unit}: give 0 to {self.config.compute_units - 1}")
+        return unit
 
     def semaphore(self, number: int) -> int:
         """What a semaphore has: how far queues have come."""

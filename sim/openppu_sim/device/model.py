@@ -26,6 +26,12 @@ REGISTER_CLOCKS = 6
 READ, WRITTEN = 3, 4
 """Clocks from an access's beginning to when a register is read; to when it holds what was written."""
 
+COUNTED = 2
+"""Clocks from the last one that is counted to when counters are taken."""
+
+BEGUN = RESET
+"""The first clock that is counted."""
+
 ACKNOWLEDGE_CLOCKS = 1
 """From memory's acknowledge to the end of a write through the window; a read ends with its last word."""
 
@@ -66,6 +72,8 @@ class ModelHardware:
                 self._names[block.base + register.offset] = (whole, low)
                 self._resets[whole] = self._resets.get(whole, 0) | register.reset << low
         self._values: list[dict[str, int]] = [{} for _ in range(count)]
+        self._taken: list[dict[str, int]] = [{} for _ in range(count)]
+        """Of each chip, the counters of a compute unit, by the names of their registers, as they were taken."""
 
     @property
     def now(self) -> int:
@@ -134,6 +142,18 @@ class ModelHardware:
         link = self.chips[chip].link
         return tuple(link.busy) if link is not None else ()
 
+    def watch_causes(self, chip: int, *, on: bool) -> None:
+        """Remember from now on, or no longer, what each cycle of the engines goes to."""
+        for engines in self.chips[chip].accounts:
+            for account in engines.values():
+                account.watch(self.now if on else None)
+
+    def causes(self, chip: int, unit: int, engine: str) -> list[tuple[int, int, int]]:
+        """What was remembered of an engine: spans, each a cause, its first clock since the reset, as records count, and
+        the one behind its last."""
+        spans = self.chips[chip].accounts[unit][engine].spans(self.now)
+        return [(cause, begin - RESET, end - RESET) for cause, begin, end in spans]
+
     def close(self) -> None:
         """Nothing is left to end."""
 
@@ -142,6 +162,9 @@ class ModelHardware:
         part, _, field = rest.partition(".")
         if block.startswith("hbm") and rest == "freeze":
             chip.network.channels[int(block.removeprefix("hbm"))].freeze(self.events.now)
+        if block == "engines" and rest == "freeze" and value:
+            unit = self._values[chip.number].get("engines.unit", 0)
+            self._taken[chip.number] = _engine_counters(chip, unit, self.events.now - COUNTED)
         if block != "command":
             return
         if part == "records":
@@ -170,6 +193,8 @@ class ModelHardware:
         part, _, field = rest.partition(".")
         if block == "link" and field == "physical_state":
             return ACTIVE
+        if name in self._taken[number]:
+            return self._taken[number][name]
         if rest == "records.count":
             return chip.records.count
         if found := re.fullmatch(r"hbm(\d+)\.pc(\d)\.(\w+)", name):
@@ -207,6 +232,14 @@ def _counter(chip: ChipCycles, channel: int, pc: int, name: str) -> int:
     if name == "row":
         return accounts.idle["activation"] + accounts.idle["bank"]
     return accounts.events.get(name, accounts.idle.get(name, 0))
+
+
+def _engine_counters(chip: ChipCycles, unit: int, now: int) -> dict[str, int]:
+    """The counters of a compute unit's engines, before a clock."""
+    found = {"engines.clocks": now - BEGUN}
+    for engine, account in chip.accounts[unit].items():
+        found |= {f"engines.{engine}.{name}": count for name, count in account.counts(now).items()}
+    return {name: count & 0xFFFF_FFFF for name, count in found.items()}
 
 
 def open_model(chip: ChipConfig, topology: Topology | None, build_root: Path) -> Driver:

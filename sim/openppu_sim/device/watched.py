@@ -1,10 +1,14 @@
 """Chips that are watched while they run: what a trace is made of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from openppu.chip.chip import queues_of
+from openppu.chip.engine_registers import CAUSES
 from openppu.command.instructions import instructions
+from openppu.common.counters import COUNTER_BITS
+from openppu.config import ChipConfig
 
 from openppu_sim.device.device import Device
 from openppu_sim.device.driver import Driver
@@ -12,11 +16,17 @@ from openppu_sim.device.records import LOG2, read_records, set_records
 from openppu_sim.errors import UserError
 from openppu_sim.program.command import Command
 from openppu_sim.program.text import print_command
-from openppu_sim.report.trace import CAUSES, MOVED, ChipRun, Ran, Sample
+from openppu_sim.report.trace import MEMORY_CAUSES, MOVED, ChipRun, Ran, Sample
+
+_causes: Any = CAUSES
+NAMES = {engine: {each.value: each.name.lower() for each in causes} for engine, causes in _causes.items()}
+"""Of each engine of a compute unit the causes of its cycles, by their codes."""
 
 
 class Watched:
     """Lets every command that does something write a record, and looks at counters while the chips run.
+
+    What each cycle of an engine goes to is looked at without the chip, and takes no time.
 
     Reading counters takes registers of the chip some clocks, in which nothing else is held up.
 
@@ -40,8 +50,10 @@ class Watched:
             raise UserError("a trace needs a backend in which time passes: rtl or model")
         self.rings = backend
         self.samples: list[list[Sample]] = [[] for _ in devices]
-        for device in devices:
+        self.before = [cycles_of(device) for device in devices]
+        for number, device in enumerate(devices):
             set_records(device)
+            backend.hardware.watch_causes(number, on=True)
         backend.watch = self._look
         self._look()
 
@@ -74,8 +86,27 @@ class Watched:
                 else:
                     ran.append(Ran(record=record))
             flows = getattr(self.rings.hardware, "flows", lambda chip: ())(number)
-            runs.append(ChipRun(queues=self.rings.queues, ran=ran, samples=self.samples[number], flows=flows))
+            runs.append(
+                ChipRun(
+                    queues=self.rings.queues,
+                    ran=ran,
+                    samples=self.samples[number],
+                    flows=flows,
+                    causes=self._causes(number),
+                    cycles=cycles_between(self.before[number], cycles_of(device)),
+                )
+            )
         return runs
+
+    def _causes(self, chip: int) -> dict[str, list[tuple[str, int, int]]]:
+        """Of each engine's queue what its cycles went to; then it is looked at no longer."""
+        hardware = self.rings.hardware
+        found = {}
+        for unit, engine, queue in engines_of(self.rings.chip):
+            spans = hardware.causes(chip, unit, engine)
+            found[queue] = [(NAMES[engine][cause], begin, end) for cause, begin, end in spans]
+        hardware.watch_causes(chip, on=False)
+        return found
 
     def _look(self) -> None:
         """Take the counters of all chips."""
@@ -89,11 +120,38 @@ class Watched:
                 channels.append(
                     {
                         name: sum(registers[f"hbm{channel}.pc{pc}.{name}"] for pc in (0, 1))
-                        for name in ("clocks", *MOVED, *CAUSES)
+                        for name in ("clocks", *MOVED, *MEMORY_CAUSES)
                     }
                 )
             flits = tuple(registers[f"link.port{port}.link_counts_new"] for port in range(config.link.ports))
             self.samples[number].append(Sample(clock=clock, channels=tuple(channels), flits=flits))
+
+
+def engines_of(config: ChipConfig) -> list[tuple[int, str, str]]:
+    """The engines of all compute units: unit, engine, the name of its queue."""
+    queues = [queue for queue in queues_of(config) if queue[1] in NAMES]
+    return [(place // len(NAMES), engine, name) for place, (name, engine) in enumerate(queues)]
+
+
+Cycles = Mapping[str, Mapping[str, int]]
+"""By the names of queues: cycles by cause."""
+
+
+def cycles_of(device: Device) -> Cycles:
+    """What the cycles of a chip's engines went to, since the reset."""
+    units = [device.counters(unit) for unit in range(device.config.compute_units)]
+    return {
+        queue: {name: units[unit][engine][name] for name in NAMES[engine].values()}
+        for unit, engine, queue in engines_of(device.config)
+    }
+
+
+def cycles_between(before: Cycles, after: Cycles) -> Cycles:
+    """From one time to a later one; counters wrap."""
+    return {
+        queue: {cause: (count - before[queue][cause]) % (1 << COUNTER_BITS) for cause, count in causes.items()}
+        for queue, causes in after.items()
+    }
 
 
 def _engine(known: Any, command: Command) -> str:

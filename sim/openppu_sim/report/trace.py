@@ -1,13 +1,13 @@
 """A run of chips as a trace: a JSON file of Chrome's trace-event format, which https://ui.perfetto.dev shows.
 
 Each chip is a process. A queue's commands are slices, on as many tracks as are under way at once; what a queue waits
-for is on a track of its own. Semaphores, memory and link are counters, or, of the model's link, slices. Times are in
-microseconds of the chip's clock.
+for is on a track of its own, and so is what its engine's cycles went to. Semaphores, memory and link are counters, or,
+of the model's link, slices. Times are in microseconds of the chip's clock.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,11 @@ COMMAND_CLOCKS = 4
 LANES = 16
 """Tracks of a queue, at most."""
 
-CAUSES = ("no_request", "hold", "refresh", "turnaround", "bank_group", "row")
+MEMORY_CAUSES = ("no_request", "hold", "refresh", "turnaround", "bank_group", "row")
 """Why a pseudo-channel moves no data in a clock, as its counters have it."""
+
+IDLE = "idle"
+"""The cause of an engine's cycles that has nothing to do."""
 
 MOVED = ("reads", "writes", "row_hits")
 
@@ -64,6 +67,11 @@ class ChipRun:
     samples: Sequence[Sample] = ()
     flows: Sequence[tuple[int, int, int, int]] = ()
     """Port, first and last clock, and bytes of what went to others, where that is known."""
+    causes: Mapping[str, Sequence[tuple[str, int, int]]] = field(default_factory=dict)
+    """Of the queues of compute units' engines, what the cycles of these went to: spans, each a cause, its first clock,
+    and the one behind its last."""
+    cycles: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """The same in all, by cause."""
 
 
 def trace_events(chips: Sequence[ChipRun], clock_mhz: float) -> list[dict[str, Any]]:
@@ -77,6 +85,7 @@ def trace_events(chips: Sequence[ChipRun], clock_mhz: float) -> list[dict[str, A
             ran = [each for each in chip.ran if each.record.queue == queue]
             events += _commands(number, place, queue, ran, clock_mhz)
             events += _waits(number, place, queue, ran, values, clock_mhz, start=start)
+            events += _causes(number, place, queue, chip.causes.get(queue, ()), clock_mhz)
         for semaphore, steps in sorted(values.get(number, {}).items()):
             total = 0
             for clock, step in sorted(steps):
@@ -181,6 +190,21 @@ def _waits(
         yield _slice(chip, track, f"semaphore {semaphore}", "wait", since, until, mhz, {"value": value})
 
 
+def _causes(
+    chip: int, place: int, queue: str, spans: Iterable[tuple[str, int, int]], mhz: float
+) -> Iterator[dict[str, Any]]:
+    """A track for an engine; where it is idle there is nothing."""
+    track = (2 * LANES) * (place + 1) + LANES + 1
+    named = False
+    for cause, begun, ended in spans:
+        if cause == IDLE:
+            continue
+        if not named:
+            named = True
+            yield from _named("thread_name", chip, track, f"{queue}: cycles")
+        yield _slice(chip, track, cause, "cause", begun, ended, mhz, {})
+
+
 def _semaphores(chips: Sequence[ChipRun]) -> dict[int, dict[int, list[tuple[int, int]]]]:
     """Of each chip and semaphore, the clocks in which it changes, and by how much."""
     values: dict[int, dict[int, list[tuple[int, int]]]] = {}
@@ -204,7 +228,7 @@ def _memory(chip: int, samples: Sequence[Sample], mhz: float) -> Iterator[dict[s
             if not clocks:
                 continue
             moved = {key: 2 * counted[key] / clocks for key in MOVED}
-            lost = {key: counted[key] / clocks for key in CAUSES}
+            lost = {key: counted[key] / clocks for key in MEMORY_CAUSES}
             yield _counter(chip, f"{name}: words a clock", first.clock, moved, mhz)
             yield _counter(chip, f"{name}: idle, by cause", first.clock, lost, mhz)
 

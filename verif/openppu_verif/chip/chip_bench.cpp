@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <sstream>
 #include <stdexcept>
@@ -20,6 +21,8 @@
 #include "../hbm/faults.h"
 #include "../hbm/phy_bus.h"
 #include "../link/channel.h"
+#include "causes.h"
+#include "host.h"
 #include "model.h"
 
 namespace chip {
@@ -27,25 +30,13 @@ namespace chip {
 namespace {
 
 constexpr uint64_t RESET = 4;
-constexpr uint64_t PATIENCE = 1'000'000;  // clocks that an access may take
-constexpr int BEAT = 32;                  // bytes
-constexpr int MOST_BEATS = 128;           // of a burst: 4 KiB
 
-using Bytes = std::vector<uint8_t>;
-
-// Of the host's window: a burst, a beat that is written, and one that is read or an answer.
-struct Burst {
-  uint64_t address;
-  uint32_t id, length, size, kind;
-};
-struct Given {
-  uint8_t data[BEAT];
-  uint32_t strobes;
-};
-struct Found {
-  uint32_t id, response, last;
-  uint8_t data[BEAT];
-};
+template <class Item>
+std::vector<Item> items(const Bytes& bytes) {
+  std::vector<Item> found(bytes.size() / sizeof(Item));
+  if (!found.empty()) std::memcpy(found.data(), bytes.data(), found.size() * sizeof(Item));
+  return found;
+}
 
 // Adds a port's bytes to a digest.
 void add(uint64_t& sum, const native::Pin& pin) {
@@ -147,12 +138,12 @@ struct Port {
 };
 
 struct Chip {
-  explicit Chip(const native::Factory& factory) : model(factory()), interrupt(model.port("interrupts")) {}
-
-  native::Pin registers(const char* name) const { return model.port(std::string("registers.") + name); }
-  native::Pin window(const char* name) const { return model.port(std::string("window.") + name); }
+  Chip(const native::Factory& factory, const std::function<void()>& clock, const std::function<bool()>& pausing)
+      : model(factory()), host(model, clock, pausing), causes(model), interrupt(model.port("interrupts")) {}
 
   native::Model model;
+  Host host;
+  Causes causes;
   native::Pin interrupt;
   std::vector<std::vector<native::Pin>> clocks;  // of each `Clock`
   std::vector<native::Pin> resets;
@@ -192,7 +183,8 @@ class Bench {
     }
     reset_ = RESET * ((slowest + clocks_.at(0).period - 1) / clocks_[0].period);
     for (int number = 0; number < count; ++number) {
-      chips_.push_back(std::make_unique<Chip>(factory));
+      chips_.push_back(std::make_unique<Chip>(
+          factory, [this] { clock(); }, [this] { return pausing(); }));
       Chip& chip = *chips_.back();
       join(chip);
       for (int channel = 0; channel < given.number("channels"); ++channel)
@@ -226,6 +218,7 @@ class Bench {
     limit_ = static_cast<uint64_t>(given.number("limit"));
     for (uint64_t cycle = 0; cycle < reset_; ++cycle) clock();
     in_reset_ = false;
+    for (const auto& chip : chips_) chip->causes.restart(now_);
   }
 
   uint64_t now() const { return now_; }
@@ -305,6 +298,7 @@ class Bench {
     chip(number).in_reset = true;
     for (uint64_t cycle = 0; cycle < reset_; ++cycle) clock();
     chip(number).in_reset = false;
+    chip(number).causes.restart(now_);
   }
 
   // Turns over bits of a memory of the model, of a word: those of the mask.
@@ -323,215 +317,11 @@ class Bench {
   // Of so many thousandths of the clocks the host is not there, on each of its streams.
   void set_pauses(uint64_t rate) { pauses_ = rate; }
 
-  // An access to a register; the response that AXI gives.
-  int access(uint32_t number, uint32_t address, bool write, uint32_t& value) {
-    Chip& it = chip(number);
-    if (!write) {
-      it.registers("araddr").set(address);
-      hand_over(it.registers("arvalid"), it.registers("arready"));
-      await(it.registers("rvalid"), it.registers("rready"));
-      value = static_cast<uint32_t>(it.registers("rdata").number());
-      return static_cast<int>(it.registers("rresp").number());
-    }
-    it.registers("awaddr").set(address);
-    it.registers("wdata").set(value);
-    it.registers("wstrb").set(15);
-    it.registers("awvalid").set(1);
-    it.registers("wvalid").set(1);
-    bool asked = false, given = false;
-    for (uint64_t wait = 0; !(asked && given); ++wait) {
-      if (wait == PATIENCE) throw std::runtime_error("a write of a register is not taken");
-      clock();
-      asked |= it.registers("awvalid").number() && it.registers("awready").number();
-      given |= it.registers("wvalid").number() && it.registers("wready").number();
-      if (asked) it.registers("awvalid").set(0);
-      if (given) it.registers("wvalid").set(0);
-    }
-    await(it.registers("bvalid"), it.registers("bready"));
-    return static_cast<int>(it.registers("bresp").number());
-  }
-
-  // Bytes of the chip's memory through its window: bursts of up to 4 KiB, one after the other.
-  int write(uint32_t number, uint64_t address, const Bytes& bytes) {
-    Chip& it = chip(number);
-    int response = 0;
-    for (size_t done = 0; done < bytes.size();) {
-      const size_t count = burst(address + done, bytes.size() - done);
-      begin(it, "aw", address + done, count);
-      const uint64_t first = (address + done) / BEAT * BEAT;
-      const int beats = static_cast<int>((address + done + count - 1) / BEAT - first / BEAT) + 1;
-      for (int beat = 0; beat < beats; ++beat) {
-        uint64_t strobes = 0;
-        uint8_t data[BEAT] = {};
-        for (int byte = 0; byte < BEAT; ++byte) {
-          const uint64_t at = first + static_cast<uint64_t>(beat) * BEAT + static_cast<uint64_t>(byte);
-          if (at < address + done || at >= address + done + count) continue;
-          data[byte] = bytes[at - address];
-          strobes |= uint64_t{1} << byte;
-        }
-        std::memcpy(it.window("wdata").at, data, BEAT);
-        it.window("wstrb").set(strobes);
-        it.window("wlast").set(beat == beats - 1);
-        hand_over(it.window("wvalid"), it.window("wready"));
-      }
-      await(it.window("bvalid"), it.window("bready"));
-      response |= static_cast<int>(it.window("bresp").number());
-      done += count;
-    }
-    return response;
-  }
-
-  int read(uint32_t number, uint64_t address, Bytes& bytes) {
-    Chip& it = chip(number);
-    int response = 0;
-    for (size_t done = 0; done < bytes.size();) {
-      const size_t count = burst(address + done, bytes.size() - done);
-      begin(it, "ar", address + done, count);
-      const uint64_t first = (address + done) / BEAT * BEAT;
-      const int beats = static_cast<int>((address + done + count - 1) / BEAT - first / BEAT) + 1;
-      for (int beat = 0; beat < beats; ++beat) {
-        await(it.window("rvalid"), it.window("rready"));
-        response |= static_cast<int>(it.window("rresp").number());
-        for (int byte = 0; byte < BEAT; ++byte) {
-          const uint64_t at = first + static_cast<uint64_t>(beat) * BEAT + static_cast<uint64_t>(byte);
-          if (at >= address + done && at < address + done + count) bytes[at - address] = it.window("rdata").at[byte];
-        }
-      }
-      done += count;
-    }
-    return response;
-  }
-
-  // Bursts, all of which are asked for as soon as the chip takes them. Their beats as they come.
-  std::vector<Found> read_bursts(uint32_t number, const Bytes& bytes) {
-    Chip& it = chip(number);
-    const auto bursts = items<Burst>(bytes);
-    size_t asked = 0, left = 0;
-    for (const Burst& each : bursts) left += each.length + 1;
-    std::vector<Found> found;
-    for (uint64_t wait = 0; left > 0; ++wait) {
-      if (wait == PATIENCE) throw std::runtime_error("the chip does not answer a burst");
-      if (asked < bursts.size()) ask(it, "ar", bursts[asked]);
-      it.window("arvalid").set(asked < bursts.size());
-      it.window("rready").set(!pausing());
-      clock();
-      asked += it.window("arvalid").number() && it.window("arready").number();
-      if (!it.window("rvalid").number() || !it.window("rready").number()) continue;
-      found.push_back(answered(it, "r"));
-      found.back().last = static_cast<uint32_t>(it.window("rlast").number());
-      std::memcpy(found.back().data, it.window("rdata").at, BEAT);
-      --left;
-    }
-    it.window("rready").set(0);
-    clock();
-    return found;
-  }
-
-  // The same of writes, each of whose beats follow it; their answers as they come.
-  std::vector<Found> write_bursts(uint32_t number, const Bytes& bytes, const Bytes& beats) {
-    Chip& it = chip(number);
-    const auto bursts = items<Burst>(bytes);
-    const auto given = items<Given>(beats);
-    size_t asked = 0, burst = 0, beat = 0, place = 0;
-    std::vector<Found> found;
-    for (uint64_t wait = 0; found.size() < bursts.size(); ++wait) {
-      if (wait == PATIENCE) throw std::runtime_error("the chip does not answer a burst");
-      if (asked < bursts.size()) ask(it, "aw", bursts[asked]);
-      it.window("awvalid").set(asked < bursts.size());
-      // A beat that has been offered stays.
-      const bool offered = it.window("wvalid").number() || (burst < asked && !pausing());
-      it.window("wvalid").set(offered);
-      if (offered) {
-        std::memcpy(it.window("wdata").at, given.at(place).data, BEAT);
-        it.window("wstrb").set(given[place].strobes);
-        it.window("wlast").set(beat == bursts[burst].length);
-      }
-      it.window("bready").set(!pausing());
-      clock();
-      asked += it.window("awvalid").number() && it.window("awready").number();
-      if (offered && it.window("wready").number()) {
-        it.window("wvalid").set(0);
-        ++place;
-        const bool last = beat == bursts[burst].length;
-        burst += last;
-        beat = last ? 0 : beat + 1;
-      }
-      if (it.window("bvalid").number() && it.window("bready").number()) found.push_back(answered(it, "b"));
-    }
-    it.window("bready").set(0);
-    clock();
-    return found;
-  }
-
  private:
-  template <class Item>
-  static std::vector<Item> items(const Bytes& bytes) {
-    std::vector<Item> found(bytes.size() / sizeof(Item));
-    if (!found.empty()) std::memcpy(found.data(), bytes.data(), found.size() * sizeof(Item));
-    return found;
-  }
-
-  static void ask(Chip& it, const std::string& channel, const Burst& burst) {
-    it.window((channel + "addr").c_str()).set(burst.address);
-    it.window((channel + "id").c_str()).set(burst.id);
-    it.window((channel + "len").c_str()).set(burst.length);
-    it.window((channel + "size").c_str()).set(burst.size);
-    it.window((channel + "burst").c_str()).set(burst.kind);
-  }
-
-  static Found answered(Chip& it, const std::string& channel) {
-    Found found{};
-    found.id = static_cast<uint32_t>(it.window((channel + "id").c_str()).number());
-    found.response = static_cast<uint32_t>(it.window((channel + "resp").c_str()).number());
-    return found;
-  }
-
   bool pausing() { return pauses_ && random_.below(1000) < pauses_; }
 
   hbm::Device& device_at(uint32_t number, const Place& place) {
     return chip(number).memories.at(place.channel)->device();
-  }
-
-  // Bytes up to the next 4 KiB.
-  static size_t burst(uint64_t address, size_t left) {
-    const size_t room = BEAT * MOST_BEATS - address % (BEAT * MOST_BEATS);
-    return left < room ? left : room;
-  }
-
-  void begin(Chip& it, const std::string& channel, uint64_t address, size_t count) {
-    const uint64_t beats = (address + count - 1) / BEAT - address / BEAT + 1;
-    it.window((channel + "addr").c_str()).set(address / BEAT * BEAT);
-    it.window((channel + "id").c_str()).set(0);
-    it.window((channel + "len").c_str()).set(beats - 1);
-    it.window((channel + "size").c_str()).set(5);
-    it.window((channel + "burst").c_str()).set(1);
-    hand_over(it.window((channel + "valid").c_str()), it.window((channel + "ready").c_str()));
-  }
-
-  void pause() {
-    while (pausing()) clock();
-  }
-
-  void hand_over(native::Pin valid, native::Pin ready) {
-    pause();
-    valid.set(1);
-    uint64_t wait = 0;
-    do {
-      if (wait++ == PATIENCE) throw std::runtime_error("the chip does not take an access");
-      clock();
-    } while (!ready.number());
-    valid.set(0);
-  }
-
-  void await(native::Pin valid, native::Pin ready) {
-    pause();
-    ready.set(1);
-    uint64_t wait = 0;
-    do {
-      if (wait++ == PATIENCE) throw std::runtime_error("the chip does not answer an access");
-      clock();
-    } while (!valid.number());
-    ready.set(0);
   }
 
   // Finds the pins of each clock, and of all resets. What is received in a recovered clock comes with the lanes.
@@ -557,6 +347,7 @@ class Bench {
     for (size_t number = 1; number < clocks_.size(); ++number)
       while (clocks_[number].next < edge) step(clocks_[number].next);
     step(edge);
+    for (const auto& chip : chips_) chip->causes.look(now_);
     ++now_;
   }
 
@@ -640,9 +431,10 @@ void answer(Number value) {
   std::fwrite(&value, sizeof(value), 1, stdout);
 }
 
-void answers(const std::vector<Found>& found) {
-  answer<uint8_t>(0), answer<uint32_t>(static_cast<uint32_t>(found.size() * sizeof(Found)));
-  std::fwrite(found.data(), sizeof(Found), found.size(), stdout);
+template <class Item>
+void answers(const std::vector<Item>& found) {
+  answer<uint8_t>(0), answer<uint32_t>(static_cast<uint32_t>(found.size() * sizeof(Item)));
+  std::fwrite(found.data(), sizeof(Item), found.size(), stdout);
 }
 
 void serve(Bench& bench) {
@@ -653,14 +445,14 @@ void serve(Bench& bench) {
         const auto chip = number<uint32_t>();
         const auto address = number<uint32_t>();
         auto value = request == 'w' ? number<uint32_t>() : 0;
-        const int response = bench.access(chip, address, request == 'w', value);
+        const int response = bench.chip(chip).host.access(address, request == 'w', value);
         answer<uint8_t>(0), answer<uint32_t>(static_cast<uint32_t>(response)), answer(value);
         break;
       }
       case 'W': {
         const auto chip = number<uint32_t>();
         const auto address = number<uint64_t>();
-        const int response = bench.write(chip, address, bytes_of());
+        const int response = bench.chip(chip).host.write(address, bytes_of());
         answer<uint8_t>(0), answer<uint32_t>(static_cast<uint32_t>(response));
         break;
       }
@@ -668,7 +460,7 @@ void serve(Bench& bench) {
         const auto chip = number<uint32_t>();
         const auto address = number<uint64_t>();
         Bytes bytes(number<uint32_t>());
-        const int response = bench.read(chip, address, bytes);
+        const int response = bench.chip(chip).host.read(address, bytes);
         answer<uint8_t>(0), answer<uint32_t>(static_cast<uint32_t>(response));
         std::fwrite(bytes.data(), 1, bytes.size(), stdout);
         break;
@@ -732,13 +524,24 @@ void serve(Bench& bench) {
       }
       case 'A': {
         const auto chip = number<uint32_t>();
-        answers(bench.read_bursts(chip, bytes_of()));
+        answers(bench.chip(chip).host.read_bursts(items<Burst>(bytes_of())));
         break;
       }
       case 'a': {
         const auto chip = number<uint32_t>();
-        const Bytes bursts = bytes_of();
-        answers(bench.write_bursts(chip, bursts, bytes_of()));
+        const auto bursts = items<Burst>(bytes_of());
+        answers(bench.chip(chip).host.write_bursts(bursts, items<Given>(bytes_of())));
+        break;
+      }
+      case 'c': {
+        const auto chip = number<uint32_t>();
+        bench.chip(chip).causes.watch(number<uint32_t>() != 0);
+        answer<uint8_t>(0);
+        break;
+      }
+      case 'C': {
+        const auto chip = number<uint32_t>();
+        answers(bench.chip(chip).causes.spans(number<uint32_t>()));
         break;
       }
       default:

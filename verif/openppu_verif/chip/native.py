@@ -14,7 +14,10 @@ from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
+from amaranth import Shape
 from openppu.chip.chip import Chip
+from openppu.chip.compute_unit import ENGINES
+from openppu.chip.engine_registers import CAUSES
 from openppu.common.memory import WORD_BYTES
 from openppu.common.secded import DATA_BITS
 from openppu.config import ChipConfig
@@ -29,11 +32,12 @@ from openppu_sim.reference.memory_code import encode
 
 from openppu_verif.chip.limited_chip import LimitedChip
 from openppu_verif.hbm.memory_file import memory_lines
-from openppu_verif.native.model import Cells, build_bench, build_model
+from openppu_verif.native.model import Cells, Probe, build_bench, build_model
 
 FOLDER = Path(__file__).parent
 SOURCES = (
     FOLDER / "chip_bench.cpp",
+    FOLDER / "host.cpp",
     FOLDER.parent / "hbm" / "device.cpp",
     FOLDER.parent / "hbm" / "checker.cpp",
     FOLDER.parent / "hbm" / "faults.cpp",
@@ -42,6 +46,8 @@ SOURCES = (
 HEADERS = tuple(
     FOLDER.parent / part / f"{name}.h"
     for part, name in (
+        ("chip", "host"),
+        ("chip", "causes"),
         ("hbm", "device"),
         ("hbm", "checker"),
         ("hbm", "faults"),
@@ -111,7 +117,16 @@ def build_chip(
     clocks = CLOCKS if chip.clocks.separate else {}
     cells = cells_of(chip)
     return build_model(
-        make, TOP, key, build_root, clocks=clocks, waves=waves, netlist=netlist, groups=GROUPS, cells=cells
+        make,
+        TOP,
+        key,
+        build_root,
+        clocks=clocks,
+        waves=waves,
+        netlist=netlist,
+        groups=GROUPS,
+        cells=cells,
+        probes=probes_of(chip),
     )
 
 
@@ -124,6 +139,9 @@ BURST = np.dtype([("address", "<u8"), *((name, "<u4") for name in ("id", "length
 GIVEN = np.dtype([("data", "u1", WORD_BYTES), ("strobes", "<u4")])
 FOUND = np.dtype([*((name, "<u4") for name in ("id", "response", "last")), ("data", "u1", WORD_BYTES)])
 """Of the host's window: a burst by AXI's names, a beat that is written, and a beat that is read or an answer."""
+
+SPAN = np.dtype([(name, "<u8") for name in ("cause", "begin", "end")])
+"""Of an engine: a cause, its first clock, and the one behind its last."""
 
 CHUNK = 1 << 18
 """Words that are loaded or dumped at a time."""
@@ -155,6 +173,15 @@ def cells_of(chip: ChipConfig) -> list[Cells]:
         Cells(f"unit_{unit}.scratchpad.bank_{bank}.sram.cells", pad.bank_words, bits)
         for unit in range(chip.compute_units)
         for bank in range(pad.banks)
+    ]
+
+
+def probes_of(chip: ChipConfig) -> list[Probe]:
+    """What each engine's cycle goes to: engine after engine, compute unit after compute unit."""
+    return [
+        Probe(f"unit_{unit}.{engine}.cause", Shape.cast(CAUSES[engine]).width)
+        for unit in range(chip.compute_units)
+        for engine in ENGINES
     ]
 
 
@@ -309,6 +336,17 @@ class Session:
         """Let so many clocks pass, or fewer: until a chip of the mask ``until`` interrupts. A bit a chip that does."""
         _, interrupts, _ = self._ask("g", struct.pack("<QQ", clocks, until), "<QQQ")
         return int(interrupts)
+
+    def watch_causes(self, chip: int, *, on: bool) -> None:
+        """Remember from now on, or no longer, what each cycle of the engines goes to."""
+        self._ask("c", struct.pack("<II", chip, on), "<")
+
+    def causes(self, chip: int, unit: int, engine: str) -> list[tuple[int, int, int]]:
+        """What was remembered of an engine: spans, each a cause, its first clock since the reset, as records count, and
+        the one behind its last."""
+        number = unit * len(ENGINES) + ENGINES.index(engine)
+        (count,) = self._ask("C", struct.pack("<II", chip, number), "<I")
+        return [tuple(each) for each in np.frombuffer(self._take(count), SPAN).tolist()]
 
     def pages(self, chip: int) -> int:
         """Rows of a chip's memory that were ever written."""

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 from openppu.command.error import Error
+from openppu.common.counters import Counters
 from openppu.common.memory import WORD_BYTES
 from openppu.config import ChipConfig
+from openppu.dma.cause import Cause
 from openppu.dma.load_engine import LoadEngine
 from openppu.dma.store_engine import StoreEngine
 from openppu.formats.operand import formats_named
@@ -49,6 +51,7 @@ def exercise(
 ) -> Run:
     """Run commands on an engine and on the reference, and compare.
 
+    Its counters must have counted the cause of every cycle.
     Without faults, both must agree byte for byte, and the engine may read no word and write no byte that the reference
     does not name. With faults, a byte may also be what it was before.
     """
@@ -65,6 +68,7 @@ def exercise(
     asks, ends = Put(dut.commands, chance, timing.rate), Take(dut.finished, chance, timing.rate)
     asks.waiting.extend(encode(name, of) for name, of in commands)
     result = Run()
+    causes: list[Cause] = []
 
     def step(ctx: Any, cycle: int) -> bool:
         ctx.set(dut.hbm_bytes, len(memories.hbm))
@@ -76,11 +80,18 @@ def exercise(
         for model in models:
             model.sample(ctx, cycle)
         asks.sample(ctx)
+        causes.append(ctx.get(dut.cause))
         ended = ends.sample(ctx)
         if ended is not None:
             result.errors.append(ended.error)
             result.cycles.append(cycle)
-        return len(result.errors) == len(commands)
+        if len(result.errors) < len(commands):
+            return False
+        counted = causes[: -Counters.LATENCY]
+        all_causes: Any = Cause
+        for each in all_causes:
+            assert ctx.get(dut.counters[each.name.lower()]) == counted.count(each), each
+        return True
 
     def disturb(ctx: Any, cycle: int) -> None:
         """Work that a reset cuts off, on memories that nobody looks at."""

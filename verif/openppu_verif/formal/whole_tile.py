@@ -1,10 +1,10 @@
 """Proofs on the whole tile, of which only the array is cut out: commands, handshakes, streams, counters."""
 
 from amaranth import Cat, Module, Signal, Value
+from openppu.common.counters import COUNTER_BITS
 from openppu.formats.spec import FORMATS
 from openppu.tile.array import Array
 from openppu.tile.command import Addend
-from openppu.tile.counters import COUNTER_BITS
 from openppu.tile.tile import Tile
 from openppu_sim.cycles.tile import Cause
 

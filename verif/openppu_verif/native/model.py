@@ -58,6 +58,14 @@ class Cells:
 
 
 @dataclass(frozen=True)
+class Probe:
+    """A signal within a model, which a bench sees as ``probe.<number>``: names of instances with dots, its bits."""
+
+    path: str
+    bits: int
+
+
+@dataclass(frozen=True)
 class Port:
     """A port in the text of a module; ``bits`` as it is written there, such as ``[7:0]``."""
 
@@ -88,6 +96,7 @@ def build_model(
     flat: bool = False,
     groups: int = 0,
     cells: Sequence[Cells] = (),
+    probes: Sequence[Probe] = (),
 ) -> Path:
     """The executable for a component, from an earlier build if there is one.
 
@@ -114,6 +123,8 @@ def build_model(
     cells : sequence of Cells
         Memories of one width. The model has ports more: while ``flip.valid`` is high, ``flip.bits`` are turned over of
         word ``flip.address`` of the memory of number ``flip.memory``.
+    probes : sequence of Probe
+        Signals that the bench sees.
 
     Raises
     ------
@@ -124,8 +135,9 @@ def build_model(
     with tempfile.TemporaryDirectory() as folder:
         wrapper, header = Path(folder) / f"{top}_bench.v", Path(folder) / "model_ports.h"
         modules = module_ports(verilog.read_text(encoding="ascii"))
-        wrapper.write_text(_wrapper(top, modules[top], clocks, cells), encoding="ascii")
-        header.write_text(_ports_header([*modules[top], *_flip_ports(cells)]), encoding="utf-8")
+        wrapper.write_text(_wrapper(top, modules[top], clocks, cells, probes), encoding="ascii")
+        ports = [*modules[top], *_flip_ports(cells), *_probe_ports(probes)]
+        header.write_text(_ports_header(ports), encoding="utf-8")
         return build(
             [verilog, wrapper],
             f"{top}_bench",
@@ -201,6 +213,11 @@ def _flip_ports(cells: Sequence[Cells]) -> list[Port]:
     return [Port("input", f"[{bits - 1}:0]", f"flip__{name}") for name, bits in widths.items()]
 
 
+def _probe_ports(probes: Sequence[Probe]) -> list[Port]:
+    """What shows signals within."""
+    return [Port("output", f"[{each.bits - 1}:0]", f"probe__{number}") for number, each in enumerate(probes)]
+
+
 def _flips(cells: Sequence[Cells]) -> list[str]:
     """Statements that turn over bits of memories."""
     lines = ["  always @(posedge clk) if (flip__valid__held[0]) case (flip__memory__held)"] if cells else []
@@ -210,9 +227,15 @@ def _flips(cells: Sequence[Cells]) -> list[str]:
     return [*lines, "    default: ;", "  endcase"] if cells else []
 
 
-def _wrapper(top: str, inner: list[Port], clocks: Mapping[str, Sequence[str]], cells: Sequence[Cells] = ()) -> str:
+def _wrapper(
+    top: str,
+    inner: list[Port],
+    clocks: Mapping[str, Sequence[str]],
+    cells: Sequence[Cells] = (),
+    probes: Sequence[Probe] = (),
+) -> str:
     """The component behind registers; the ports are named as its own."""
-    ports = [*inner, *_flip_ports(cells)]
+    ports = [*inner, *_flip_ports(cells), *_probe_ports(probes)]
     held = {
         port.name: f"{port.name}__held"
         for port in ports
@@ -233,6 +256,7 @@ def _wrapper(top: str, inner: list[Port], clocks: Mapping[str, Sequence[str]], c
             ",\n".join(f"    .{port.name}({held.get(port.name, port.name)})" for port in inner),
             "  );",
             *_flips(cells),
+            *(f"  assign probe__{number} = inner.{each.path};" for number, each in enumerate(probes)),
             "endmodule",
             "",
         ]

@@ -10,6 +10,7 @@ from openppu.config import ChipConfig
 from openppu.link.collective.config import CollectiveConfig
 from openppu.link.topology import Topology
 
+from openppu_sim.cycles.account import Account
 from openppu_sim.cycles.chip.computers import Calculator, Multiplier
 from openppu_sim.cycles.chip.copiers import Copier
 from openppu_sim.cycles.chip.events import Events
@@ -21,6 +22,7 @@ from openppu_sim.cycles.chip.queue import Engine, QueueCycles
 from openppu_sim.cycles.chip.records import RecordsCycles
 from openppu_sim.cycles.chip.semaphores import SemaphoreCycles
 from openppu_sim.cycles.chip.share import Share
+from openppu_sim.cycles.tile_account import TileAccount
 from openppu_sim.device.reference import CollectivePart, ReferenceChip
 from openppu_sim.program.command import Command
 from openppu_sim.reference import dma as reference
@@ -94,6 +96,8 @@ class ChipCycles:
         self._judged: dict[tuple[bytes, str], tuple[int, Command]] = {}
         engines = self.memory.engines()
         self.queues: list[QueueCycles] = []
+        self.accounts: list[dict[str, Account | TileAccount]] = [{} for _ in range(units)]
+        """Of each compute unit, by its engines, where their cycles went."""
         for place, (name, kind) in enumerate(self.memory.queues):
             unit = place // 4
             first = 2 + unit * per_unit
@@ -102,17 +106,21 @@ class ChipCycles:
 
     def _engine(self, kind: str, unit: int, initiators: list[Initiator], does: Any) -> Engine:
         config, memory = self.config, self.memory
+        if kind == "link":
+            self.link = LinkCycles(config, self.events, does)
+            return self.link
+        engine: Copier | Multiplier | Calculator
         if kind in ("load", "store"):
             store = kind == "store"
             memories = reference.Memories(memory.memory, memory.pads[unit], memory.pads)
             own = initiators[config.dma.channels if store else 0]
-            return Copier(config, self.events, own, memories, self.pads[unit], store=store)
-        if kind == "matmul":
-            return Multiplier(config, self.events, does, self.pads[unit])
-        if kind == "vector":
-            return Calculator(config, self.events, does, self.pads[unit], memory.pads[unit])
-        self.link = LinkCycles(config, self.events, does)
-        return self.link
+            engine = Copier(config, self.events, own, memories, self.pads[unit], store=store)
+        elif kind == "matmul":
+            engine = Multiplier(config, self.events, does, self.pads[unit])
+        else:
+            engine = Calculator(config, self.events, does, self.pads[unit], memory.pads[unit])
+        self.accounts[unit][kind] = engine.account
+        return engine
 
     def image(self, address: int, count: int) -> bytes:
         """Bytes of memory as they are now."""

@@ -36,7 +36,8 @@ class Multiplier:
 
     def __init__(self, config: ChipConfig, events: Events, does: Does, pad: Pad) -> None:
         self.events, self.does, self.pad = events, does, pad
-        self.engine = MatmulPorts(config, hears=False)
+        self.engine = MatmulPorts(config, hears=False, begin=events.now, now=lambda: events.now)
+        self.account = self.engine.account
         self.offered: Offer | None = None
         self.errors: deque[int] = deque()
         self.told = 0
@@ -92,7 +93,8 @@ class Calculator:
 
     def __init__(self, config: ChipConfig, events: Events, does: Does, pad: Pad, words: NDArray[np.uint8]) -> None:
         self.events, self.does, self.pad, self.words = events, does, pad, words
-        self.engine = VectorCycles(config)
+        self.engine = VectorCycles(config, begin=events.now, now=lambda: events.now)
+        self.account = self.engine.account
         self.offered: Offer | None = None
         self.busy = self.ends = False
         self.free_at = 0
@@ -107,6 +109,7 @@ class Calculator:
     def heard(self) -> None:
         """As of `openppu_sim.cycles.chip.queue.Engine`."""
         self.busy, self.free_at = False, self.events.now + 1
+        self.engine.told(self.events.now)
         self._look()
 
     def _look(self) -> None:
@@ -120,7 +123,7 @@ class Calculator:
         error = self.does(name, fields)
         self.busy, self.ends = True, False
         if error:
-            self._end(now + self.engine.refused, error)
+            self._end(self.engine.refuse(now), error)
         else:
             self.engine.begin(from_fields(name, fields), self.words, now)
             self.pad.look()

@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from openppu.config import ChipConfig
+from openppu.dma.cause import Cause
 
 from openppu_sim.cycles import dma
+from openppu_sim.cycles.account import Account
 from openppu_sim.cycles.chip.events import EARLY, LAST, LATE, Events
 from openppu_sim.cycles.chip.network import Initiator
 from openppu_sim.cycles.chip.pad import LOAD, STORE, Pad
@@ -20,11 +22,9 @@ class _Reads(dma.Memory):
         super().__init__(config)
         self.initiator, self.wake = initiator, wake
         self.events = initiator.network.events
-        self.refused = False
 
     def send(self, now: int, word: int, count: int, tag: int) -> bool:
-        self.refused = not self.initiator.free
-        if self.refused:
+        if not self.initiator.free:
             return False
         pieces = deque([count])
 
@@ -113,6 +113,10 @@ class Copier:
         else:
             engine = LoadCycles(config, [], _Reads(config, initiator, self._wake))
         self.engine = engine
+        idle = Cause.IDLE.value  # type: ignore[attr-defined]
+        self.account = Account(Cause, idle, begin=events.now, now=lambda: events.now)
+        self.inside = 0
+        """Commands that are offered, or whose end is not taken yet."""
         self.jobs = engine.front.jobs
         self.errors: deque[int] = deque()
         self.tells = False
@@ -125,6 +129,7 @@ class Copier:
         (job,) = dma.jobs_of(self.config, [(name, fields)], self.memories, store=self.store)
         self.errors.append(job.error)
         self.jobs.append(job)
+        self.inside += 1
         self.taken = taken
         self.engine.moved = self.events.now
         self._wake(self.events.now)
@@ -132,7 +137,12 @@ class Copier:
     def heard(self) -> None:
         """As of `openppu_sim.cycles.chip.queue.Engine`."""
         self.tells = False
+        self.events.at(self.events.now + 1, self._leave, EARLY)
         self.engine.told()
+        self._wake(self.events.now)
+
+    def _leave(self) -> None:
+        self.inside -= 1
         self._wake(self.events.now)
 
     def _wake(self, clock: int) -> None:
@@ -169,6 +179,10 @@ class Copier:
         waits = self.ask.at < NEVER
         self.ask.at = NEVER
         engine.cycle(clock, free=self.free)
+        cause: Any = engine.cause if self.inside else Cause.IDLE
+        self.account.add(self.account.current, clock)
+        self.account.add(cause.value, clock + 1)
+        self.account.current = cause.value
         if self.taken is not None and not self.jobs:
             taken, self.taken = self.taken, None
             taken()
