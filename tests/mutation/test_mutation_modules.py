@@ -12,6 +12,7 @@ from openppu.verilog import Emission
 from openppu_verif.mutation.equivalence import Equivalence
 from openppu_verif.mutation.hierarchy import instances_of, module_alone, module_ports, with_control
 from openppu_verif.mutation.netlist import CONTROL, Area, Mutation, mutate, run_yosys
+from openppu_verif.mutation.scopes import Scopes, settle
 from openppu_verif.native.model import Port
 from openppu_verif.native.model import module_ports as verilog_ports
 
@@ -100,15 +101,26 @@ def test_a_module_alone_has_the_ports_of_what_it_used(broken: tuple[Path, tuple[
     assert not any(CONTROL in name for name in alone[TOP] if name.startswith("cut"))
 
 
-def test_what_is_proved_of_a_module_is_so_of_the_whole(broken: tuple[Path, tuple[Mutation, ...]]) -> None:
+def test_a_proof_is_about_a_module_then_about_those_that_use_it(broken: tuple[Path, tuple[Mutation, ...]]) -> None:
+    text = settle(broken[0], TOP)
+    scopes = Scopes(text, most=len(text))
+    alone, above = ("pair_adder", frozenset()), ("pair", frozenset({"pair_adder"}))
+    assert [scopes.of("pair_adder", level) for level in range(4)] == [[alone], [alone], [above], []]
+    assert Scopes(text, most=100).of("pair_adder", 2) == []
+
+
+@pytest.mark.parametrize("level", [0, 2])
+def test_what_is_proved_of_a_module_is_so_of_the_whole(broken: tuple[Path, tuple[Mutation, ...]], level: int) -> None:
     folder, found = broken
-    alone = Equivalence(top="pair_adder", folder=folder, alone=True)
+    text = settle(folder, TOP)
+    ((top, kept),) = Scopes(text, most=len(text)).of("pair_adder", level)
+    alone = Equivalence(top=top, folder=folder, alone=True, kept=kept)
     assert alone.prove(0) == "the same gates"
     proved = {each.number for each in found if alone.prove(each.number, seconds=2)}
     assert proved
     assert proved < {each.number for each in found}
     flat = folder / "flat"
-    flat.mkdir()
+    flat.mkdir(exist_ok=True)
     (flat / "whole.il").write_bytes((folder / "mutated.il").read_bytes())
     run_yosys(FLATTEN, flat)
     whole = Equivalence(top=TOP, folder=flat)

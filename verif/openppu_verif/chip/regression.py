@@ -31,15 +31,20 @@ from openppu_sim.program.command import Command
 
 from openppu_verif.chip import random_programs
 from openppu_verif.chip.addressing import skip, through_registers
+from openppu_verif.chip.boundaries import refuse_at_boundaries
 from openppu_verif.chip.collective_mix import collect
 from openppu_verif.chip.conversions import convert_all
 from openppu_verif.chip.far_copies import copy_far
+from openppu_verif.chip.far_strides import stride_far
 from openppu_verif.chip.native import Session
+from openppu_verif.chip.network_users import load_from_both, write_while_collecting
 from openppu_verif.chip.queue_order import fence, restart
 from openppu_verif.chip.random_programs import Stress
+from openppu_verif.chip.record_times import record_late
 from openppu_verif.chip.refusals import record, refuse_addresses, refuse_commands, refuse_words
 from openppu_verif.chip.register_walk import walk
 from openppu_verif.chip.vector_constants import compute_with_constants
+from openppu_verif.chip.vector_streams import combine_streams, meet_wrong_rows
 from openppu_verif.chip.window_bursts import burst_all
 from openppu_verif.chip.wrong_bits import meet
 from openppu_verif.dma.commands import copy
@@ -118,6 +123,7 @@ def cases() -> list[Case]:
     return [
         Case(label="products", run=_same("products", _products(PRODUCTS)), clocks=25_000),
         Case(label="narrow products", run=_same("narrow products", _products(NARROW)), clocks=25_000, about=sums),
+        Case(label="ties", run=_same("ties", _products(TIES)), clocks=25_000, about=sums),
         Case(label="large products", run=_same("large products", _products(LARGE)), clocks=60_000, about=sums),
         *(
             Case(
@@ -129,6 +135,8 @@ def cases() -> list[Case]:
             for name in JOBS
         ),
         Case(label="constants", run=compute_with_constants, clocks=20_000, about=("vector",)),
+        Case(label="streams", run=combine_streams, clocks=30_000, about=("vector", "scratchpad", "shared")),
+        Case(label="wrong rows", run=meet_wrong_rows, clocks=90_000, about=("vector", "scratchpad")),
         *(_random(*each) for each in RANDOM),
         _random_of("load", 2, 24, about=dma),
         _random_of("store", 2, 24, about=dma),
@@ -136,6 +144,8 @@ def cases() -> list[Case]:
         _random_of("vector", 6, 2, about=vector),
         _random_of("", 6, 1, about=ENGINES, spoil=True),
         Case(label="far copies", run=copy_far, clocks=150_000, about=dma),
+        Case(label="far strides", run=stride_far, clocks=70_000, about=("dma", "command")),
+        Case(label="both memories", run=load_from_both, clocks=20_000, about=("dma", *MEMORY)),
         Case(label="conversions", run=_same("conversions", convert_all), clocks=60_000, about=dma),
         *(
             Case(label=f"addresses from {index:#x}", run=_addresses(index), clocks=40_000, about=about)
@@ -144,15 +154,26 @@ def cases() -> list[Case]:
         Case(label="refused words", run=refuse_words, clocks=120_000, about=("command",)),
         Case(label="refused addresses", run=refuse_addresses, clocks=90_000, about=("command", *ENGINES)),
         Case(label="refused commands", run=refuse_commands, clocks=90_000, about=("command", *ENGINES)),
+        Case(
+            label="boundaries", run=refuse_at_boundaries, clocks=200_000, about=("command", *ENGINES, "link", "shared")
+        ),
+        Case(label="late records", run=record_late, clocks=70_000, about=("command",)),
         Case(label="records", run=record, clocks=40_000, about=("command", "shared")),
         Case(label="restarts", run=restart, clocks=40_000, about=("command",)),
         Case(label="fences", run=fence, clocks=40_000, about=("command", *ENGINES)),
         Case(label="registers", run=walk, clocks=20_000, about=("host", "command", "link", "shared")),
         Case(label="bursts", run=burst_all, clocks=60_000, about=("host", "noc", "shared")),
         Case(label="wrong bits", run=meet, clocks=60_000, about=("command", *ENGINES, *MEMORY)),
+        Case(
+            label="writes while collecting",
+            run=write_while_collecting,
+            clocks=60_000,
+            chips=2,
+            about=(*linked, "noc", "shared"),
+        ),
         Case(label="sends", run=_sends, clocks=60_000, chips=2, about=(*linked, "noc", "shared")),
         *(
-            Case(label=label, run=_collectives(label, work), clocks=60_000, chips=2, about=linked)
+            Case(label=label, run=_collectives(label, work), clocks=60_000, chips=2, about=(*linked, "shared"))
             for label, work in (("collectives", _collect), ("collectives at random", collect))
         ),
     ]
@@ -185,6 +206,12 @@ NARROW: tuple[tuple[str, str | None, dict[str, Any]], ...] = (
     ("fp8_e5m2", "fp8_e5m2", {"saturate": True}),
     ("fp8_e4m3", "fp8_e4m3", {"seed": 5}),
 )
+
+TIES: tuple[tuple[str, str | None, dict[str, Any]], ...] = (
+    ("int8", "int8", {"scale": 0x3F00_0000}),
+    ("int8", "int8", {"scale": 0x3C80_0000, "zero_point": 5}),
+)
+"""Half of the sums, and a 64th: many are in the middle between two numbers."""
 
 LARGE: tuple[tuple[str, str | None, dict[str, Any]], ...] = (
     ("int8", None, {"sizes": (13, 50, 19)}),

@@ -98,8 +98,8 @@ class Netlist:
 
     Parameters
     ----------
-    inputs, registers : sequence of (str, int)
-        Name and bit of each.
+    inputs, registers, seen : sequence of (str, int)
+        Name and bit of each input, register and output.
     nexts : sequence of int
         Literals in the file: what each register becomes.
     outputs : sequence of int
@@ -110,6 +110,7 @@ class Netlist:
 
     inputs: Sequence[tuple[str, int]]
     registers: Sequence[tuple[str, int]]
+    seen: Sequence[tuple[str, int]]
     nexts: Sequence[int]
     outputs: Sequence[int]
     gates: Sequence[tuple[int, int]]
@@ -150,7 +151,7 @@ def read_netlist(aiger: Path, names: Path) -> Netlist:
     for gate in range(gates):
         high = 2 * (inputs + registers + gate + 1) - delta()
         pairs.append((high, high - delta()))
-    known: dict[str, dict[int, tuple[str, int]]] = {"input": {}, "latch": {}}
+    known: dict[str, dict[int, tuple[str, int]]] = {"input": {}, "latch": {}, "output": {}}
     for line in names.read_text(encoding="utf-8").splitlines():
         kind, index, *rest = line.split(maxsplit=3)
         if kind in known:
@@ -158,6 +159,7 @@ def read_netlist(aiger: Path, names: Path) -> Netlist:
     return Netlist(
         inputs=[known["input"].get(index, ("", 0)) for index in range(inputs)],
         registers=[known["latch"].get(index, ("", 0)) for index in range(registers)],
+        seen=[known["output"].get(index, ("", 0)) for index in range(bads or outputs)],
         nexts=nexts,
         outputs=seen[outputs:] if bads else seen,
         gates=pairs,

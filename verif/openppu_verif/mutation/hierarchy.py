@@ -6,9 +6,8 @@ changes nothing is about one module alone.
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from pathlib import Path
 
-from openppu_verif.mutation.netlist import CONTROL, CONTROL_BITS, run_yosys
+from openppu_verif.mutation.netlist import CONTROL, CONTROL_BITS
 
 MODULE = re.compile(r"^(?:attribute [^\n]*\n)*module \\(\S+)\n(.*?)^end\n", re.MULTILINE | re.DOTALL)
 INSTANCE = re.compile(r"^  cell \\(\S+) (\S+)\n(.*?)^  end\n", re.MULTILINE | re.DOTALL)
@@ -146,23 +145,3 @@ def module_alone(rtlil: str, name: str) -> str:
         return "".join(wires(kind, dict(re.findall(r"^    connect \\(\S+) (.*)$", given, re.MULTILINE))))
 
     return f"autoidx 100000000\nmodule \\{name}\n{INSTANCE.sub(instead, body)}end\n"
-
-
-FLATTEN = """\
-read_rtlil mutated.il
-hierarchy -top {top}
-setattr -mod -unset keep_hierarchy *
-flatten
-opt_clean
-write_rtlil flat.il
-"""
-
-
-def without_others(folder: Path, module: str, *, deep: bool = False) -> str:
-    """Write ``alone.il`` beside ``mutated.il``: that module alone, or with all that it uses but boxes; its name."""
-    if deep:
-        (folder / "flat.il").unlink(missing_ok=True)
-        run_yosys(FLATTEN.format(top=module), folder)
-    whole = (folder / ("flat.il" if deep else "mutated.il")).read_text(encoding="ascii")
-    (folder / "alone.il").write_text(module_alone(whole, module), encoding="ascii")
-    return "alone.il"

@@ -12,7 +12,19 @@ from openppu_verif.formal.harness import Harness
 from openppu_verif.mutation.claims import Claim
 from openppu_verif.mutation.equivalence import Equivalence
 from openppu_verif.mutation.netlist import Area, Mutation, mutate
+from openppu_verif.mutation.scopes import Scope, Scopes, settle
 from openppu_verif.mutation.solver import SolverError
+
+LEVELS = (
+    "",
+    ", with all that its module uses",
+    ", with all of what uses its module",
+    ", with all of what uses what uses its module",
+)
+"""Of `openppu_verif.mutation.scopes.Scopes`, in words."""
+
+MOST_CHARACTERS = 1_500_000
+"""Of the RTLIL that a proof is about."""
 
 Notice = Callable[[int], str | None]
 """What the tests complain of with a mutation, by its number; None if they pass. 0 is the netlist as it was."""
@@ -44,7 +56,8 @@ class Subject:
     cut : bool
         Its memories are too large for proofs that nothing changes: as in `openppu_verif.mutation.equivalence`.
     alone : bool
-        Those proofs are about the module that is broken, first without those that it uses, for designs of many modules.
+        Those proofs are about the module that is broken, for designs of many modules: without those that it uses, with
+        them, then about all that use it (`LEVELS`).
     """
 
     top: str
@@ -175,8 +188,6 @@ def measure(subject: Subject, *, count: int, seed: int, folder: Path, build_root
             _ask_claim(name, harness, subject, folder, outcomes)
     with step("looking for proofs that the others change nothing"):
         _prove(subject, folder, outcomes)
-        if subject.alone:
-            _prove(subject, folder, outcomes, deep=True)
     return Score(list(outcomes.values()))
 
 
@@ -194,25 +205,46 @@ def _ask_claim(
             pass  # Nothing is known, so nothing is noticed.
 
 
-def _prove(subject: Subject, folder: Path, outcomes: dict[int, Outcome], *, deep: bool = False) -> None:
+def _prove(subject: Subject, folder: Path, outcomes: dict[int, Outcome]) -> None:
     """What no proof comes to an end of stays a survivor, and says so."""
-    by_module: dict[str, list[Mutation]] = {}
-    for mutation in _left(outcomes):
-        by_module.setdefault(mutation.module if subject.alone else subject.top, []).append(mutation)
-    for module, left in by_module.items():
+    if not subject.alone:
+        _prove_each(_left(outcomes), [(subject.top, frozenset())], "", subject, folder, outcomes)
+        return
+    scopes = Scopes(settle(folder, subject.top), most=MOST_CHARACTERS)
+    for level, which in enumerate(LEVELS):
+        by_module: dict[str, list[Mutation]] = {}
+        for mutation in _left(outcomes):
+            by_module.setdefault(mutation.module, []).append(mutation)
+        for module, left in by_module.items():
+            _prove_each(left, scopes.of(module, level), which, subject, folder, outcomes)
+
+
+def _prove_each(
+    left: list[Mutation],
+    scopes: list[Scope],
+    which: str,
+    subject: Subject,
+    folder: Path,
+    outcomes: dict[int, Outcome],
+) -> None:
+    """What is proved of all scopes is equivalent; ``which`` says what they are."""
+    proved: dict[int, Outcome] = {}
+    for top, kept in scopes:
+        proved = {}
         try:
-            equivalence = Equivalence(top=module, folder=folder, cut=subject.cut, alone=subject.alone, deep=deep)
+            equivalence = Equivalence(top=top, folder=folder, cut=subject.cut, alone=subject.alone, kept=kept)
         except SolverError as error:
             for mutation in left:
                 outcomes[mutation.number] = Outcome(mutation, Verdict.SURVIVED, f"not proved: {error}")
-            continue
+            return
         for mutation in left:
             try:
                 if how := equivalence.prove(mutation.number):
-                    how += ", with all that its module uses" if deep else ""
-                    outcomes[mutation.number] = Outcome(mutation, Verdict.EQUIVALENT, how)
+                    proved[mutation.number] = Outcome(mutation, Verdict.EQUIVALENT, how + which)
             except SolverError as error:
                 outcomes[mutation.number] = Outcome(mutation, Verdict.SURVIVED, f"not proved: {error}")
+        left = [outcome.mutation for outcome in proved.values()]
+    outcomes |= proved
 
 
 def _left(outcomes: Mapping[int, Outcome]) -> list[Mutation]:

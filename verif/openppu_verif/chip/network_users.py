@@ -1,0 +1,86 @@
+"""What one user of the network sends and gets, whatever the others have on their wires."""
+
+from itertools import product
+
+import numpy as np
+from openppu.link.collective.config import CollectiveConfig
+from openppu.link.collective.plan import Job
+from openppu.link.collective.wiring import pair
+from openppu_sim.device.device import Device
+from openppu_sim.device.driver import Driver
+from openppu_sim.errors import SimulationError
+from openppu_sim.kernels.collective import collective_programs
+from openppu_sim.program.command import Command
+from openppu_sim.reference.dma import REMOTE
+
+from openppu_verif.dma.commands import copy
+
+OPERATIONS = ("all_gather", "broadcast", "all_reduce")
+ELEMENTS = 640
+"""Of a collective."""
+
+SOURCE, TARGET, SCRATCH, PLACE = 0x1_0000, 0x2_0000, 0x3_0000, 0x4_0000
+LIMIT = 20_000
+
+COPIES, SIZE = 24, 1024
+"""Loads one after the other, and the bytes of each at most."""
+
+
+def write_while_collecting(backend: Driver) -> None:
+    """Let the host write words while a collective writes others, which are their inverse.
+
+    Raises
+    ------
+    SimulationError
+        If either is not in memory then.
+    """
+    devices = [Device(backend.chip, backend, number=number) for number in range(2)]
+    config = CollectiveConfig(link=backend.chip.link)
+    for operation, value in product(OPERATIONS, (-1, 0)):
+        for device in devices:
+            device.write(SOURCE, np.full(ELEMENTS, value, np.int32))
+        job = Job(
+            operation=operation, format="int32", elements=ELEMENTS, source=SOURCE, target=TARGET, scratch=SCRATCH
+        )  # fmt: skip
+        for device, program in zip(devices, collective_programs(job, pair(), config), strict=True):
+            device.submit("link", program)
+        mine = np.full(ELEMENTS, ~value, np.int32)
+        writes = 0
+        while any(backend.registers[number]["command.link.busy"] for number in range(2)):
+            for device in devices:
+                device.write(PLACE + mine.nbytes * writes, mine)
+            writes += 1
+        backend.wait(LIMIT)
+        for device in devices:
+            written = device.read(PLACE, ELEMENTS * writes, np.int32)
+            collected = device.read(TARGET, ELEMENTS, np.int32)
+            if (written != ~value).any() or (collected != value * (1 + (operation == "all_reduce"))).any():
+                raise SimulationError(f"{operation} of {value}: something else is in memory of chip {device.number}")
+
+
+def load_from_both(backend: Driver) -> None:
+    """Load from memory and, by the network, from the scratchpad, in turns without a pause.
+
+    Raises
+    ------
+    SimulationError
+        If something else arrives.
+    """
+    device, rng = Device(backend.chip, backend), np.random.default_rng(67)
+    data = rng.integers(0, 256, (2, SIZE), dtype=np.uint8)
+    device.write(SOURCE, data[0])
+    device.write(device.scratchpad(), data[1])
+    sizes = rng.integers(1, SIZE // 32 + 1, COPIES) * 32
+    program = [
+        Command(
+            name="LOAD",
+            fields=copy(memory=(SOURCE, REMOTE)[number % 2], scratchpad=SIZE * (2 + number), row=int(size)),
+        )
+        for number, size in enumerate(sizes)
+    ]
+    device.submit("load", program)
+    device.wait(LIMIT)
+    for number, size in enumerate(sizes):
+        found = device.read(device.scratchpad(SIZE * (2 + number)), int(size), np.uint8)
+        if (found != data[number % 2, :size]).any():
+            raise SimulationError(f"load {number} differs")
