@@ -32,6 +32,7 @@ from openppu_sim.program.command import Command
 from openppu_verif.chip import random_programs
 from openppu_verif.chip.addressing import skip, through_registers
 from openppu_verif.chip.boundaries import refuse_at_boundaries
+from openppu_verif.chip.chained_sums import add_in_a_chain
 from openppu_verif.chip.collective_mix import collect
 from openppu_verif.chip.conversions import convert_all
 from openppu_verif.chip.far_copies import copy_far
@@ -171,6 +172,7 @@ def cases() -> list[Case]:
             chips=2,
             about=(*linked, "noc", "shared"),
         ),
+        Case(label="chained sums", run=add_in_a_chain, clocks=20_000, chips=2, about=(*linked, "shared")),
         Case(label="sends", run=_sends, clocks=60_000, chips=2, about=(*linked, "noc", "shared")),
         *(
             Case(label=label, run=_collectives(label, work), clocks=60_000, chips=2, about=(*linked, "shared"))
