@@ -140,8 +140,8 @@ def test_schedules_are_legal(preset, seed):
 def test_a_plan_fits_and_says_so(preset):
     chip = load(preset)
     given = job(512, 512, 512)
-    plan = plan_matmul(chip, given)
-    check(chip, given, plan.schedule, 0)
+    plan = plan_matmul(chip, given, units=[0])
+    check(chip, given, plan.units[0].schedule, 0)
     blocks = -(-512 // chip.tile.columns) * -(-512 // chip.tile.rows)
     assert plan.bound == blocks * 512
     assert plan.bound <= plan.cycles
@@ -159,14 +159,14 @@ def test_slow_memory_is_read_once():
     given = job(128, 128, 128, "int8", result_format="int8")
     plan = plan_matmul(chip, given, bandwidth=Bandwidth(bytes=4, shared=True))
     assert plan.loaded == 2 * 128 * 128
-    words = sum(load_rows(given, each).words for each in plan.schedule.loads)
+    words = sum(load_rows(given, each).words for each in plan.units[0].schedule.loads)
     assert plan.cycles > 8 * words
 
 
 def test_a_prediction_knows_what_is_slow():
     chip = load("demo")
     given = job(256, 256, 256, "int8", result_format="int8")
-    made = plan_matmul(chip, given).schedule
+    made = plan_matmul(chip, given).units[0].schedule
     times = [predict(chip, given, made, Bandwidth(bytes=rate, shared=True)) for rate in (32, 4, 1)]
     assert times == sorted(times)
     moved = sum(each.rows.count * each.columns.count for each in (*made.loads, *made.stores))
@@ -178,7 +178,7 @@ def test_b_is_not_loaded_into_the_bank_that_a_product_reads_in_every_cycle(chip)
     """With one row of A the tile reads B always: any load that meets it there would hold it up."""
     config = load("demo", ["tile.formats=bf16", *chip])
     unit = config.scratchpad.capacity // EIGHTHS
-    made = plan_matmul(config, job(1, 576, 768)).schedule
+    made = plan_matmul(config, job(1, 576, 768)).units[0].schedule
     banks = [product.b // unit for product in made.products]
     ends = [product.loads for product in made.products]
     for number, given in enumerate(made.loads):

@@ -44,7 +44,7 @@ PIECES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) 
 def test_a_job_in_pieces_comes_to_what_it_should(memory, name):
     case = LARGE[name](memory)
     programs = vector_programs(TINY, case.job, code_at=0)
-    assert sum(each.name == "VECTOR_RUN" for each in programs.vector) > 1
+    assert sum(each.name == "VECTOR_RUN" for each in programs.queues["vector"]) > 1
     run(memory, case)
     case.check()
 
@@ -59,10 +59,10 @@ def test_how_a_job_is_cut_can_be_printed(project_root):
 
 def test_semaphores_are_zero_again_and_others_are_waited_for_and_raised(memory):
     case = SMALL["add"](memory)
-    programs = vector_programs(TINY, case.job, code_at=0x1_0000, wait=(3, 2), signal=(5, 1), record=True)
-    assert programs.load[0].wait == (3, 2)
-    assert programs.store[-1].signal == (5, 1)
-    assert {each.record for each in programs.vector} == {True}
+    programs = vector_programs(TINY, case.job, code_at=0x1_0000, wait=(4, 2), signal=(5, 1), record=True)
+    assert programs.queues["load"][0].wait == (4, 2)
+    assert programs.queues["store"][-1].signal == (5, 1)
+    assert {each.record for each in programs.queues["vector"]} == {True}
     run(memory, case)
     assert not any(memory.device.semaphore(number) for number in range(TINY.command.semaphores))
 
@@ -114,6 +114,6 @@ def test_larger_chips_take_larger_pieces():
     x = Array(address=0, rows=256, columns=576, format="bf16")
     counts = {}
     for preset in ("tiny", "demo", "ppu810e"):
-        programs = vector_programs(load(preset), jobs.softmax(x, x), code_at=1 << 24)
-        counts[preset] = sum(each.name == "STORE" for each in programs.store)
+        programs = vector_programs(load(preset), jobs.softmax(x, x), code_at=1 << 24, units=[0])
+        counts[preset] = len(programs.pieces[0])
     assert counts["tiny"] > counts["demo"] > counts["ppu810e"] >= 1

@@ -125,5 +125,4 @@ def _product(chip: ChipConfig, sizes: str, name: str) -> Sections:
         b=Operand(address=step, stride=n * size),
         d=Operand(address=2 * step, stride=4 * n),
     )
-    unit = "0" if chip.compute_units > 1 else ""
-    return {(0, queue + unit): tuple(program) for queue, program in matmul_programs(chip, job).items()}
+    return {(0, queue): tuple(program) for queue, program in matmul_programs(chip, job).items()}

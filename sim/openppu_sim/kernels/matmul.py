@@ -1,38 +1,25 @@
-"""Products of matrices in memory, tile by tile through the scratchpad: the queues' programs."""
+"""Products of matrices in memory, tile by tile through the scratchpads: the queues' programs."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import replace
 
 from openppu.config import ChipConfig
 from openppu.formats.spec import FORMATS
 
+from openppu_sim.errors import UserError
+from openppu_sim.kernels.compute_units import FREE, LOADED, READY, STORED, Queues, begin, chosen, end, queue, semaphore
 from openppu_sim.kernels.copy_command import copy_command
-from openppu_sim.kernels.matmul_job import SEMAPHORES, SUM_BYTES, MatmulJob, Operand
-from openppu_sim.kernels.matmul_plan import MatmulPlan, plan_matmul
+from openppu_sim.kernels.matmul_job import SUM_BYTES, MatmulJob, Operand
+from openppu_sim.kernels.matmul_parts import Part, part_of
+from openppu_sim.kernels.matmul_plan import MatmulPlan, UnitPlan, plan_matmul
 from openppu_sim.kernels.matmul_tiling import Load, Product, Schedule, Span, Store
 from openppu_sim.lowering.matmul import Addend, Result
 from openppu_sim.program.command import Command
 
-__all__ = ["MatmulJob", "MatmulPlan", "Operand", "Programs", "matmul_programs", "plan_matmul"]
-
-LOADED, ENDED, READY, STORED = range(SEMAPHORES)
-"""Semaphores: loads that have ended; products; results that are there; stores that have ended."""
+__all__ = ["MatmulJob", "MatmulPlan", "Operand", "matmul_programs", "plan_matmul"]
 
 SEED_STEPS = (0x9E37_79B9, 0x85EB_CA6B)
 """Odd numbers, by which rows and columns move a seed."""
-
-
-@dataclass
-class Programs:
-    """What goes into the queues, by name."""
-
-    load: list[Command] = field(default_factory=list)
-    matmul: list[Command] = field(default_factory=list)
-    store: list[Command] = field(default_factory=list)
-
-    def items(self) -> Iterator[tuple[str, list[Command]]]:
-        """Each queue with its program."""
-        yield from (("load", self.load), ("matmul", self.matmul), ("store", self.store))
 
 
 def matmul_programs(
@@ -40,53 +27,74 @@ def matmul_programs(
     job: MatmulJob,
     plan: MatmulPlan | None = None,
     *,
+    units: Iterable[int] | None = None,
     wait: tuple[int, int] | None = None,
     signal: tuple[int, int] | None = None,
     record: bool = False,
-) -> Programs:
-    """The programs of a compute unit's queues: loads, products and stores overlap.
+) -> Queues:
+    """The programs of the queues, by name: loads, products and stores of each compute unit overlap.
 
-    They use the first four semaphores, which are 0 before and after.
+    They use five semaphores of each unit (`openppu_sim.kernels.compute_units`), which are 0 before and after.
 
     Parameters
     ----------
+    plan : MatmulPlan, optional
+        What each unit does; by default the best plan.
+    units : iterable of int, optional
+        Compute units that may take part; by default all, or those of the plan.
     wait : tuple of (int, int), optional
         Load nothing before this semaphore has this value.
     signal : tuple of (int, int), optional
         Raise this one when all is in memory.
     record : bool
         Let each command of an engine write a record.
+
+    Raises
+    ------
+    UserError
+        As of `plan_matmul`, or if a semaphore is one of the units' own.
     """
-    plan = plan or plan_matmul(chip, job)
-    made = plan.schedule
-    programs = Programs()
-    if wait is not None:
-        programs.load.append(Command(name="NOTHING", wait=wait))
+    if plan is None:
+        plan = plan_matmul(chip, job, units=units)
+    elif units is not None:
+        raise UserError("matmul: the plan says which units take part; give units to plan_matmul")
+    those = chosen(chip, [each.unit for each in plan.units], wait, signal, needed=STORED)
+    queues: Queues = {queue(chip, unit, engine): [] for unit in those for engine in ("load", "matmul", "store")}
+    begin(chip, those, queues, wait)
+    for each in plan.units:
+        _unit(chip, job, each, queues)
+    end(chip, those, queues, signal, idle="vector")
+    if record:
+        for program in queues.values():
+            program[:] = [replace(each, record=each.name != "NOTHING") for each in program]
+    return queues
+
+
+def _unit(chip: ChipConfig, whole: MatmulJob, plan: UnitPlan, queues: Queues) -> None:
+    """Put a unit's commands into its queues; the plan may be of a product elsewhere in memory."""
+    part, made = part_of(whole, plan.part.rows, plan.part.columns), plan.schedule
+    job = part.job
+    loads, products, stores = (queues[queue(chip, plan.unit, engine)] for engine in ("load", "matmul", "store"))
+    own = semaphore(chip, plan.unit, 0)
     ended = 0
     for load in made.loads:
-        programs.load.append(_load(job, made, load, _more(ENDED, load.after, ended)))
+        loads.append(_load(job, made, load, own, _more(own + FREE, load.after, ended)))
         ended = max(ended, load.after)
     loaded = stored = 0
     for product in made.products:
         if product.stores > stored:
-            programs.matmul.append(Command(name="NOTHING", wait=(STORED, product.stores - stored)))
+            products.append(Command(name="NOTHING", wait=(own + STORED, product.stores - stored)))
             stored = product.stores
-        programs.matmul.append(_product(job, made, product, _more(LOADED, product.loads, loaded)))
+        products.append(_product(part, made, product, own, _more(own + LOADED, product.loads, loaded)))
         loaded = max(loaded, product.loads)
         if product.last:
-            programs.matmul.append(Command(name="NOTHING", signal=(READY, 1)))
-    programs.store += [_store(job, made, store) for store in made.stores]
+            products.append(Command(name="NOTHING", signal=(own + READY, 1)))
+    stores += [_store(job, made, store, own) for store in made.stores]
     # What nobody has waited for.
     if len(made.products) > ended:
-        programs.load.append(Command(name="NOTHING", wait=(ENDED, len(made.products) - ended)))
+        loads.append(Command(name="NOTHING", wait=(own + FREE, len(made.products) - ended)))
     if len(made.stores) > stored:
-        programs.matmul.append(Command(name="NOTHING", wait=(STORED, len(made.stores) - stored)))
-    if signal is not None:
-        programs.store.append(Command(name="NOTHING", signal=signal))
-    if record:
-        for queue in (programs.load, programs.matmul, programs.store):
-            queue[:] = [replace(each, record=each.name != "NOTHING") for each in queue]
-    return programs
+        products.append(Command(name="NOTHING", wait=(own + STORED, len(made.stores) - stored)))
 
 
 def _more(semaphore: int, needed: int, had: int) -> tuple[int, int] | None:
@@ -97,7 +105,7 @@ def _at(matrix: Operand, rows: Span, columns: Span, element: int) -> int:
     return matrix.address + rows.first * matrix.stride + columns.first * element
 
 
-def _load(job: MatmulJob, made: Schedule, load: Load, wait: tuple[int, int] | None) -> Command:
+def _load(job: MatmulJob, made: Schedule, load: Load, own: int, wait: tuple[int, int] | None) -> Command:
     if load.matrix == "c":
         assert job.c is not None
         memory, element, strides = job.c, SUM_BYTES, (0, 0)
@@ -113,11 +121,12 @@ def _load(job: MatmulJob, made: Schedule, load: Load, wait: tuple[int, int] | No
         rows=load.rows.count,
         strides=strides,
         wait=wait,
-        signal=(LOADED, 1),
+        signal=(own + LOADED, 1),
     )
 
 
-def _product(job: MatmulJob, made: Schedule, product: Product, wait: tuple[int, int] | None) -> Command:
+def _product(part: Part, made: Schedule, product: Product, own: int, wait: tuple[int, int] | None) -> Command:
+    job = part.job
     last = product.last
     addend = Addend.ACCUMULATORS if not product.first else Addend.ZERO if job.c is None else Addend.SCRATCHPAD
     result = Result.NONE if not last else Result.CONVERTED if job.result_format else Result.SUMS
@@ -137,7 +146,7 @@ def _product(job: MatmulJob, made: Schedule, product: Product, wait: tuple[int, 
         "saturate": int(job.saturate and result is Result.CONVERTED),
         "stochastic": int(job.seed is not None and result is Result.CONVERTED),
         "zero_point": job.zero_point,
-        "scale": job.scale if job.seed is None else _seed(job.seed, product),
+        "scale": job.scale if job.seed is None else _seed(job.seed, part, product),
         "a_address": product.a,
         "a_stride": made.a_stride,
         "b_address": product.b,
@@ -147,15 +156,16 @@ def _product(job: MatmulJob, made: Schedule, product: Product, wait: tuple[int, 
         "d_address": product.d if last else 0,
         "d_stride": made.d_stride if last else 0,
     }
-    return Command(name="MATMUL", fields=fields, wait=wait, signal=(ENDED, 1))
+    return Command(name="MATMUL", fields=fields, wait=wait, signal=(own + FREE, 1))
 
 
-def _seed(seed: int, product: Product) -> int:
+def _seed(seed: int, part: Part, product: Product) -> int:
     """Of a product's results, which are numbered from its own first row and column."""
-    return (seed ^ product.rows.first * SEED_STEPS[0] ^ product.columns.first * SEED_STEPS[1]) & 0xFFFF_FFFF
+    row, column = part.rows.start + product.rows.first, part.columns.start + product.columns.first
+    return (seed ^ row * SEED_STEPS[0] ^ column * SEED_STEPS[1]) & 0xFFFF_FFFF
 
 
-def _store(job: MatmulJob, made: Schedule, store: Store) -> Command:
+def _store(job: MatmulJob, made: Schedule, store: Store, own: int) -> Command:
     return copy_command(
         "STORE",
         memory=_at(job.d, store.rows, store.columns, job.result_bytes),
@@ -163,6 +173,6 @@ def _store(job: MatmulJob, made: Schedule, store: Store) -> Command:
         row=store.columns.count * job.result_bytes,
         rows=store.rows.count,
         strides=(job.d.stride, made.d_stride),
-        wait=(READY, 1),
-        signal=(STORED, 1),
+        wait=(own + READY, 1),
+        signal=(own + STORED, 1),
     )

@@ -11,8 +11,6 @@ from openppu_sim.kernels.memory_range import MemoryRange
 
 SUM_BYTES = 4
 """Of a sum."""
-SEMAPHORES = 4
-"""The first ones, which a product's queues use."""
 MOST_K = (1 << 17) - 1
 """Of int8: so many products of -128 x -128 are less than 2**31."""
 
@@ -54,7 +52,8 @@ class MatmulJob:
     allow_wrap : bool
         Take an int8 product of so large a k that its sums may wrap around.
     seed : int, optional
-        Round results of a float format stochastically; each product of the plan has its own seed, made of this one.
+        Round results of a float format stochastically; each product of the plan has its own seed, made of this one;
+        several units take the products of one unit's plan.
 
     Raises
     ------
@@ -107,8 +106,6 @@ class MatmulJob:
 
     def check(self, chip: ChipConfig) -> None:
         """Raise UserError if a chip lacks a format, or its memory the matrices, or the result lies on another one."""
-        if chip.command.semaphores < SEMAPHORES:
-            raise UserError(f"command.semaphores = {chip.command.semaphores}: products need {SEMAPHORES}")
         for value in (self.format, self.result_format or self.format):
             if value not in chip.tile.formats:
                 raise UserError(f"matmul format {value}: this chip has {', '.join(chip.tile.formats)}")

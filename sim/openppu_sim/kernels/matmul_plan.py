@@ -1,12 +1,14 @@
 """Chooses how a product of matrices is cut."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from openppu.config import ChipConfig
 
 from openppu_sim.errors import UserError
+from openppu_sim.kernels.compute_units import STORED, chosen
 from openppu_sim.kernels.matmul_job import SUM_BYTES, MatmulJob
+from openppu_sim.kernels.matmul_parts import Part, divisions
 from openppu_sim.kernels.matmul_tiling import EIGHTHS, Schedule, Tiling, as_stored, schedule, up
 from openppu_sim.kernels.matmul_timing import (
     ACKNOWLEDGED,
@@ -38,27 +40,42 @@ COMMAND_WEIGHT = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
-class MatmulPlan:
-    """A tiling, its schedule, and what they lead to.
+class UnitPlan:
+    """What a compute unit does of a product: a tiling of its part, its schedule, and what they lead to.
 
     Parameters
     ----------
+    unit : int
+    part : Part
     tiling : Tiling
     schedule : Schedule
     cycles : int
         Predicted, from the first load to the end of the last store.
     bound : int
         Cycles that the tile computes, at least.
-    loaded, stored : int
-        Bytes.
     """
 
+    unit: int
+    part: Part
     tiling: Tiling
     schedule: Schedule
     cycles: int
     bound: int
-    loaded: int
-    stored: int
+
+    @property
+    def loaded(self) -> int:
+        """Bytes."""
+        size = self.part.job.element_bytes
+        return sum(
+            each.rows.count * each.columns.count * (SUM_BYTES if each.matrix == "c" else size)
+            for each in self.schedule.loads
+        )
+
+    @property
+    def stored(self) -> int:
+        """Bytes."""
+        job = self.part.job
+        return job.m * job.n * job.result_bytes
 
     def __str__(self) -> str:
         tiling, found = self.tiling, self.schedule
@@ -74,45 +91,133 @@ class MatmulPlan:
         )
 
 
+@dataclass(frozen=True)
+class MatmulPlan:
+    """What each compute unit does of a product.
+
+    Parameters
+    ----------
+    units : tuple of UnitPlan
+    """
+
+    units: tuple[UnitPlan, ...]
+
+    @property
+    def cycles(self) -> int:
+        """Predicted, from the first load to the end of the last store."""
+        return max(each.cycles for each in self.units)
+
+    @property
+    def bound(self) -> int:
+        """Cycles that the tile with most to do computes, at least."""
+        return max(each.bound for each in self.units)
+
+    @property
+    def loaded(self) -> int:
+        """Bytes."""
+        return sum(each.loaded for each in self.units)
+
+    @property
+    def stored(self) -> int:
+        """Bytes."""
+        return sum(each.stored for each in self.units)
+
+    def __str__(self) -> str:
+        if len(self.units) == 1:
+            return str(self.units[0])
+        lines = [
+            f"{len(self.units)} compute units load {self.loaded:,} bytes and store {self.stored:,}; a tile computes "
+            f"{self.bound:,} cycles at most, {self.cycles:,} are expected in all "
+            f"({100 * self.bound / self.cycles:.1f} %)"
+        ]
+        told: dict[str, int] = {}
+        for each in self.units:
+            rows, columns = each.part.rows, each.part.columns
+            place = f"rows {rows.start} to {rows.stop - 1}, columns {columns.start} to {columns.stop - 1}"
+            first = told.setdefault(str(each), each.unit)
+            lines.append(f"unit {each.unit}: {place}: {each if first == each.unit else f'as unit {first}'}")
+        return "\n".join(lines)
+
+
 def plan_matmul(
-    chip: ChipConfig, job: MatmulJob, *, bandwidth: Bandwidth | None = None, left_alone: int = 0
+    chip: ChipConfig,
+    job: MatmulJob,
+    *,
+    units: Iterable[int] | None = None,
+    bandwidth: Bandwidth | None = None,
+    left_alone: int = 0,
 ) -> MatmulPlan:
-    """The tiles for which the prediction is least.
+    """The parts for compute units, and the tiles of each, for which the prediction is least.
 
     Parameters
     ----------
     chip : ChipConfig
     job : MatmulJob
+    units : iterable of int, optional
+        Compute units that may take part; by default all.
     bandwidth : Bandwidth, optional
-        Of memory; by default what the DMA moves.
+        Of memory, for each unit; by default what the DMA moves, or a unit's share of the channels.
     left_alone : int
-        Bytes at the scratchpad's end that are used otherwise.
+        Bytes at the scratchpads' ends that are used otherwise.
 
     Raises
     ------
     UserError
-        As of `MatmulJob.check`, or if nothing fits the scratchpad.
+        As of `MatmulJob.check`, if there is no such unit, or if nothing fits the scratchpad.
     """
     job.check(chip)
-    bandwidth = bandwidth or Bandwidth.of(chip)
-    best = _best(chip, job, bandwidth, left_alone)
-    if best is None:
+    found = chosen(chip, units, needed=STORED)
+    tiling = None
+    if job.seed is not None and len(found) > 1:
+        # The products of one unit: how results are rounded depends on where these begin.
+        alone = _planned(chip, divisions(chip, job, 1)[0], found, bandwidth, left_alone)
+        tiling = alone.units[0].tiling if alone else None
+    tile = (tiling.rows, tiling.columns) if tiling else None
+    plans = [
+        _planned(chip, parts, found, bandwidth, left_alone, tiling) for parts in divisions(chip, job, len(found), tile)
+    ]
+    fitting = [each for each in plans if each is not None]
+    if not fitting:
         raise UserError(
             f"matmul {job.m} x {job.k} x {job.n}: no tile of it fits a scratchpad of {chip.scratchpad.capacity} bytes; "
             "give smaller sizes, or a chip of more scratchpad.banks or scratchpad.bank_words"
         )
-    cycles, tiling, found = best
-    size = job.element_bytes
-    return MatmulPlan(
-        tiling=tiling,
-        schedule=found,
-        cycles=cycles,
-        bound=_bound(chip, job),
-        loaded=sum(
-            each.rows.count * each.columns.count * (SUM_BYTES if each.matrix == "c" else size) for each in found.loads
-        ),
-        stored=job.m * job.n * job.result_bytes,
-    )
+    return min(fitting, key=lambda plan: (plan.cycles, plan.loaded))
+
+
+def _planned(
+    chip: ChipConfig,
+    parts: Sequence[Part],
+    units: Sequence[int],
+    bandwidth: Bandwidth | None,
+    left_alone: int,
+    tiling: Tiling | None = None,
+) -> MatmulPlan | None:
+    """Of parts that are as large the same plan: with a tiling that is given, or the best one; None if none fits."""
+    bandwidth = bandwidth or Bandwidth.of(chip, len(parts))
+    known: dict[tuple[int, int], tuple | None] = {}
+    plans = []
+    for unit, part in zip(units, parts, strict=False):
+        job = part.job
+        if (job.m, job.n) not in known:
+            known[job.m, job.n] = _tiled(chip, job, bandwidth, left_alone, tiling)
+        best = known[job.m, job.n]
+        if best is None:
+            return None
+        cycles, tiled, made = best
+        bound = _bound(chip, job)
+        plans.append(UnitPlan(unit=unit, part=part, tiling=tiled, schedule=made, cycles=cycles, bound=bound))
+    return MatmulPlan(tuple(plans))
+
+
+def _tiled(
+    chip: ChipConfig, job: MatmulJob, bandwidth: Bandwidth, left_alone: int, tiling: Tiling | None
+) -> tuple | None:
+    """Cycles, tiling and schedule."""
+    if tiling is None:
+        return _best(chip, job, bandwidth, left_alone)
+    made = schedule(chip, job, tiling, left_alone=left_alone)
+    return (predict(chip, job, made, bandwidth), tiling, made) if made else None
 
 
 def _best(chip: ChipConfig, job: MatmulJob, bandwidth: Bandwidth, left_alone: int) -> tuple | None:

@@ -9,20 +9,38 @@ GRANULE = 256
 """Bytes that are on their way as one packet."""
 
 READ_TRIP, WRITE_TRIP = 52, 30
-"""Cycles from a request to its answer; a network that has few slots lets no more requests go meanwhile."""
+"""Cycles from a request to its answer; network and memory let no more requests go meanwhile than they have slots."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bandwidth:
-    """Of memory: bytes a cycle for loads, and for stores; or for both together, if it is ``shared``."""
+    """Of memory: bytes a cycle for loads, and for stores; or for both together, if it is ``shared``.
+
+    ``units`` share memory's slots for requests; what bytes they share is in ``bytes`` already.
+    """
 
     bytes: float
     shared: bool = False
+    units: int = 1
 
     @classmethod
-    def of(cls, chip: ChipConfig) -> "Bandwidth":
-        """What the DMA's ports move, of each engine."""
-        return cls(bytes=MEMORY_WORD * chip.dma.channels)
+    def of(cls, chip: ChipConfig, units: int = 1) -> "Bandwidth":
+        """What the DMA's ports move, of each engine; of several units, or their share of what memory has."""
+        own, share = MEMORY_WORD * chip.dma.channels, cls.of_memory(chip) / units
+        is_shared = units > 1 and share < own
+        return cls(bytes=share if is_shared else own, shared=is_shared, units=units)
+
+    @staticmethod
+    def of_memory(chip: ChipConfig) -> float:
+        """Bytes a cycle of all channels."""
+        rates = chip.clock_rates
+        return MEMORY_WORD * ports_of(chip) * rates.get("hbm_clk", rates["clk"]) / rates["clk"]
+
+
+def ports_of(chip: ChipConfig) -> int:
+    """Of all channels; no more of each than it has pseudo-channels."""
+    hbm = chip.hbm
+    return hbm.stacks * hbm.channels * min(hbm.ports, hbm.organisation.pseudo_channels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +78,11 @@ class MemoryTiming:
         self._channels, self._burst = chip.dma.channels, chip.dma.burst_bytes
         self._word = MEMORY_WORD / bandwidth.bytes
         self._several = self._channels > 1 and not bandwidth.shared
-        self._read, self._write = READ_TRIP / chip.noc.slots, WRITE_TRIP / chip.noc.writes
+        slots, writes = float(chip.noc.slots), float(chip.noc.writes)
+        if bandwidth.units > 1:
+            of_memory = ports_of(chip) * chip.hbm.slots / bandwidth.units
+            slots, writes = min(slots, of_memory), min(writes, of_memory)
+        self._read, self._write = READ_TRIP / slots, WRITE_TRIP / writes
 
     def copy(self, rows: Rows, *, write: bool = False) -> float:
         """Cycles between what comes before and what comes behind."""

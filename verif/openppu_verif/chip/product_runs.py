@@ -141,11 +141,11 @@ class ProductBench:
         if record:
             set_records(device)
         programs = matmul_programs(self.chip, job, plan, record=record)
-        programs.store[-1] = replace(programs.store[-1], interrupt=True)
-        device.submit("matmul", programs.matmul)
-        device.submit("store", programs.store)
+        programs["store"][-1] = replace(programs["store"][-1], interrupt=True)
+        device.submit("matmul", programs["matmul"])
+        device.submit("store", programs["store"])
         self._bells.rung = None
-        device.submit("load", programs.load)
+        device.submit("load", programs["load"])
         begun = self._bells.rung
         assert begun is not None
         more = True

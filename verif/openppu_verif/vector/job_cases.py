@@ -1,6 +1,6 @@
 """Jobs of the vector unit on matrices in a device's memory, with what they should come to in double precision."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,10 +79,10 @@ class Case:
     check: Check
 
 
-def run(memory: Memory, case: Case) -> None:
+def run(memory: Memory, case: Case, units: Iterable[int] | None = None) -> None:
     """Run a job on a device to its end."""
     device = memory.device
-    programs = vector_programs(device.config, case.job, code_at=CODE)
+    programs = vector_programs(device.config, case.job, code_at=CODE, units=units)
     device.write(CODE, programs.code)
     for queue, program in programs.items():
         device.submit(queue, program)

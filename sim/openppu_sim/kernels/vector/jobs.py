@@ -39,8 +39,9 @@ def _list(name: str, x: Array, *, reads: Array | None = None, writes: Array | No
     return Operand(shape=Shape.LIST, reads=reads, writes=writes)
 
 
-def _job(name: str, x: Array, plan: Any, *operands: Operand, whole_rows: bool = False) -> VectorJob:
-    return VectorJob(name=name, rows=x.rows, columns=x.columns, operands=operands, plan=plan, whole_rows=whole_rows)
+def _job(name: str, x: Array, plan: Any, *operands: Operand, whole_rows: bool = False, **more: Any) -> VectorJob:
+    rows, columns = x.rows, x.columns
+    return VectorJob(name=name, rows=rows, columns=columns, operands=operands, plan=plan, whole_rows=whole_rows, **more)
 
 
 def function(name: str, x: Array, result: Array) -> VectorJob:
@@ -202,7 +203,7 @@ def round_stochastically(x: Array, result: Array, *, seed: int) -> VectorJob:
         own = stochastic.hashed(seed, piece.row << 16 ^ piece.column)
         return stochastic.round_stochastically(unit, *at, seed=own)
 
-    return _job("round_stochastically", x, plan, Operand(reads=x), Operand(writes=result))
+    return _job("round_stochastically", x, plan, Operand(reads=x), Operand(writes=result), own_pieces=True)
 
 
 def row_sum(x: Array, result: Array) -> VectorJob:
