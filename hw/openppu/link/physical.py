@@ -208,7 +208,7 @@ class PhysicalLayer(wiring.Component):
                 *(getattr(gather, name).eq(getattr(receiver, name)) for name in _ALIGNED),
             ]
         m.d.comb += [
-            gather.allow.eq(training.allow),
+            gather.allow.eq(training.accept),
             self.receive.eq(gather.beat),
             self.receive_valid.eq(gather.beat_valid),
             self.receiving.eq(gather.running),

@@ -102,13 +102,11 @@ class Training(wiring.Component):
     elsewhere : In(elsewhere_layout())
     state : Out(State)
     epoch, accept : Out
-        To the receiving side. Its report counts once it is of this epoch.
+        To the receiving side: its report counts once it is of this epoch; what it receives is to be used.
     go, fields, active, logical, width : Out
         To the sending side.
     idle : Out(1)
         Send nothing.
-    allow : Out(1)
-        Data received are to be used.
     fresh_far : Out(1)
         The other port's link layer is new, and this one's is not: reset it; for a clock.
     link_reset : Out(1)
@@ -142,7 +140,6 @@ class Training(wiring.Component):
                 "logical": Out(data.ArrayLayout(4, config.lanes)),
                 "width": Out(3),
                 "idle": Out(1),
-                "allow": Out(1),
                 "fresh_far": Out(1),
                 "link_reset": Out(1),
                 "fresh": Out(1),
@@ -172,10 +169,9 @@ class Training(wiring.Component):
         # What the blocks say.
         fresh, answering, settled, echo = Signal(init=1), Signal(), Signal(len(report.heard)), Signal(EPOCH_BITS)
         agreed, dirty, was_fresh = Signal(), Signal(), Signal()
-        is_ready = Signal()
         m.d.comb += [
-            self.fields.heard.eq(Mux(is_ready, settled, Mux(current, report.heard, 0))),
-            self.fields.ready.eq(is_ready),
+            self.fields.heard.eq(Mux(self.accept, settled, Mux(current, report.heard, 0))),
+            self.fields.ready.eq(self.accept),
             self.fields.epoch.eq(self.epoch),
             self.fields.echo.eq(echo),
             self.fields.fresh.eq(fresh),
@@ -184,14 +180,12 @@ class Training(wiring.Component):
             self.fields.sleep.eq(control.sleep),
             self.fields.sleep_agreed.eq(agreed),
             self.fields.word.eq((config.lane_bits // 16).bit_length() - 1),
-            is_ready.eq(self.accept),
             self.accept.eq(
                 (self.state == State.WIDTH)
                 | (self.state == State.START)
                 | (self.state == State.ACTIVE)
                 | (self.state == State.DEGRADED)
             ),
-            self.allow.eq(self.accept),
             self.go.eq(self.accept & (self.state != State.WIDTH)),
             self.idle.eq((self.state == State.DISABLED) | (self.state == State.SLEEP) | (self.state == State.FAILED)),
             self.active.eq(choice.active),
@@ -234,7 +228,7 @@ class Training(wiring.Component):
         m.d.sync += silence.eq(silence + 1)
         with m.If(~up | self.flit_good | self.flit_bad):
             m.d.sync += silence.eq(0)
-        with m.If(~self.allow | self.flit_good):
+        with m.If(~self.accept | self.flit_good):
             m.d.sync += bad.eq(0)
         with m.Elif(self.flit_bad):
             m.d.sync += bad.eq(bad + 1)

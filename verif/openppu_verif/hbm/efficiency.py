@@ -5,7 +5,6 @@ ports; queues of 64 reads and 64 writes a pseudo-channel. A run that breaks a ru
 gives no figure but an error. Peers are simulators, measured with the same timing.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.device import BURST
 from openppu.hbm.settings import Mapping, Page, Settings
+from openppu_sim.cli import Parser, guarded
 from openppu_sim.progress import step
 from openppu_sim.report.benchmark_table import table
 from openppu_sim.report.json_report import benchmark_json, make_folder
@@ -175,10 +175,10 @@ def _latency(build_root: Path) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def main() -> int:
     """Print the table of the rows that are named, or of all, and keep them as ``bench/hbm.json``."""
     names = [*(case.name for case in CASES), LATENCY]
-    parser = argparse.ArgumentParser(prog=COMMAND, description=main.__doc__)
+    parser = Parser(prog=COMMAND, description=main.__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {'; '.join(names)}")
     parser.add_argument("--build-dir", type=Path, default=Path("build"), help="default: build")
     args = parser.parse_args()
@@ -190,7 +190,8 @@ def main() -> None:
         folder = args.build_dir / "bench"
         make_folder(folder)
         print(f"\nWrote {benchmark_json('hbm', rows, folder=folder)}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

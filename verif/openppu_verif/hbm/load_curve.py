@@ -5,13 +5,13 @@ more than the channel can do. HBM2E_3200, 8-high, refresh and ECC on, queues of 
 as in ``efficiency``; the device model, the golden memory and the checker watch every run.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from openppu.hbm.config import ChannelConfig
+from openppu_sim.cli import Parser, guarded
 from openppu_sim.progress import step
 from openppu_sim.report.benchmark_table import table
 from openppu_sim.report.json_report import benchmark_json, make_folder
@@ -77,9 +77,9 @@ def _row(share: float, pause: int, measured: Measurement) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def main() -> int:
     """Print the latency of reads under rising load, and keep the figures as ``bench/hbm_load.json``."""
-    parser = argparse.ArgumentParser(prog=COMMAND, description=main.__doc__)
+    parser = Parser(prog=COMMAND, description=main.__doc__)
     parser.add_argument("--build-dir", type=Path, default=Path("build"), help="default: build")
     args = parser.parse_args()
     folder = args.build_dir / "bench"
@@ -87,7 +87,8 @@ def main() -> None:
     rows = run(args.build_dir)
     print_table(*table(sys.modules[__name__], rows))
     print(f"\nWrote {benchmark_json('hbm_load', rows, folder=folder)}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

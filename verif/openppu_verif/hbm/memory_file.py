@@ -2,7 +2,7 @@
 the channel needs to know of it, as macros.
 """
 
-import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from openppu.hbm.layouts import request_layout, response_layout
 from openppu.hbm.phy import DATA_BITS
 from openppu.hbm.settings import Settings, settings_layout
 from openppu.section import ConfigError
+from openppu_sim.cli import Parser, guarded
 
 from openppu_verif.hbm.constraints import COMMANDS, checker_table
 from openppu_verif.hbm.mode_rules import Driven
@@ -96,9 +97,9 @@ def _codes(commands: Any) -> str:
     return " ".join(str(COMMANDS.index(each.name)) for each in commands)
 
 
-def main() -> None:
+def main() -> int:
     """Write the files that hbm_device.v needs to a folder."""
-    parser = argparse.ArgumentParser(prog="python -m openppu_verif.hbm.memory_file", description=main.__doc__)
+    parser = Parser(prog="python -m openppu_verif.hbm.memory_file", description=main.__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--device", choices=DEVICES, default=DEVICES[0], help=f"default: {DEVICES[0]}")
     parser.add_argument("--height", type=int, default=8, help="of the stack, in dies (default: 8)")
@@ -111,7 +112,8 @@ def main() -> None:
         parser.error(str(error))
     except OSError as error:
         parser.error(f"{error.filename}: cannot be written: {error.strerror}; give a folder that is there")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

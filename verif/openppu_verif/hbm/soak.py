@@ -7,7 +7,7 @@ Each run is made from one number, which a failure names. What the runs reached i
 case that must be there is a failure, too: silence of a checker says little about what was never tried.
 """
 
-import argparse
+import sys
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ from typing import Any
 
 from openppu.hbm.config import ChannelConfig
 from openppu.hbm.device import DEVICES
+from openppu_sim.cli import Parser, guarded
 from openppu_sim.errors import SimulationError
 from openppu_sim.report.table import print_table
 
@@ -155,9 +156,9 @@ def soak(
     return tally
 
 
-def main() -> None:
+def main() -> int:
     """Run a channel at random and say what was reached; exit code 1 on a failure or a missing case."""
-    parser = argparse.ArgumentParser(prog=COMMAND, description=main.__doc__)
+    parser = Parser(prog=COMMAND, description=main.__doc__)
     parser.add_argument("--config", choices=CONFIGS, default="small", help="default: small")
     parser.add_argument("--first", type=int, default=0, help="number of the first run (default: 0)")
     parser.add_argument("--runs", type=int, default=500, help="default: 500")
@@ -165,10 +166,7 @@ def main() -> None:
     parser.add_argument("--build-dir", type=Path, default=Path("build"), help="default: build")
     args = parser.parse_args()
     runs = range(args.first, args.first + args.runs)
-    try:
-        tally = soak(CONFIGS[args.config], args.build_dir, runs=runs, clocks=args.clocks, name=args.config)
-    except SimulationError as error:
-        raise SystemExit(str(error)) from None
+    tally = soak(CONFIGS[args.config], args.build_dir, runs=runs, clocks=args.clocks, name=args.config)
     print(f"{tally.runs} runs, {tally.clocks:,} clocks, {tally.read:,} accesses read, {tally.written:,} written")
     print(f"{tally.refused:,} requests beyond the capacity refused")
     print("rules met at their limit:", ", ".join(f"{name} {count:,}" for name, count in sorted(tally.at_limit.items())))
@@ -180,7 +178,8 @@ def main() -> None:
         raise SystemExit(f"never came: {', '.join(missing)}")
     if share < GOAL:
         raise SystemExit(f"never hit: {'; '.join(' / '.join(each) for each in uncovered)}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

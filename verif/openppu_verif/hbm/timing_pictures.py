@@ -4,9 +4,9 @@ A column is a memory clock (CK). Where nothing happens for long, the columns bet
 picture names is measured in the run, and held against the rule beside it.
 """
 
-import argparse
 import json
 import re
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from openppu.hbm.config import ChannelConfig
 from openppu.hbm.device import BURST
 from openppu.hbm.settings import Settings
 from openppu.verilog import emit
+from openppu_sim.cli import Parser, guarded
 from openppu_sim.report.json_report import make_folder
 from openppu_sim.simulator.cocotb_runner import simulate
 
@@ -262,9 +263,9 @@ def draw(source: dict[str, Any]) -> str:
     return shapes + end + rest + "\n"
 
 
-def main() -> None:
+def main() -> int:
     """Play the scenes on the RTL, and write the pictures and their WaveJSON sources."""
-    parser = argparse.ArgumentParser(prog=COMMAND, description=main.__doc__)
+    parser = Parser(prog=COMMAND, description=main.__doc__)
     parser.add_argument("--build-dir", type=Path, default=Path("build"), help="default: build")
     parser.add_argument("--output", type=Path, default=FOLDER, help=f"default: {FOLDER}")
     args = parser.parse_args()
@@ -275,7 +276,8 @@ def main() -> None:
         path.with_suffix(".json").write_text(json.dumps(source, indent=1) + "\n", encoding="utf-8")
         path.with_suffix(".svg").write_text(draw(source), encoding="utf-8")
         print(f"Wrote {path}.json and {path}.svg")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))

@@ -6,10 +6,10 @@ the file was written, and that it was then found right by the other checks. Whoe
 does what writes it anew, by this module's command.
 """
 
-import argparse
+import sys
 from pathlib import Path
 
-from openppu_sim.errors import SimulationError
+from openppu_sim.cli import Parser, guarded
 
 from openppu_verif.hbm.native import Measurement, build_channel
 from openppu_verif.hbm.regression import CHANNEL, play, runs
@@ -42,17 +42,14 @@ def record(build_root: Path) -> Locked:
     return {each.label: play(executable, each).digests for each in runs()}
 
 
-def main() -> None:
+def main() -> int:
     """Write the digests of the channel as it is now, and say which runs changed."""
-    parser = argparse.ArgumentParser(prog=COMMAND, description=main.__doc__)
+    parser = Parser(prog=COMMAND, description=main.__doc__)
     parser.add_argument("--build-dir", type=Path, default=Path("build"), help="default: build")
     args = parser.parse_args()
-    try:
-        digests = record(args.build_dir)
-    except SimulationError as error:
-        raise SystemExit(f"nothing written: {error}") from None
-    lock.write(FILE, digests)
+    lock.write(FILE, record(args.build_dir))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded(main))
