@@ -46,6 +46,9 @@ def of_both(store: bool) -> list[tuple[str, Mapping[str, int]]]:
     name, indexed = ("STORE", "SCATTER") if store else ("LOAD", "GATHER")
     return [
         (name, copy(memory=64, scratchpad=128, row=512)),
+        (name, copy(memory=7048, scratchpad=8, row=16, dimensions=[(21, 16, 24)])),
+        (name, copy(memory=7400, scratchpad=8, row=20, dimensions=[(9, 12, 24)])),
+        (name, copy(memory=7700, scratchpad=0, row=8, dimensions=[(5, -8, 8), (3, 64, 80)])),
         (name, copy(memory=0, scratchpad=31, row=1)),
         (name, copy(memory=1067, scratchpad=133, row=45, dimensions=[(3, 100, 50), (2, -1000, 600), (2, 7, 170)])),
         (name, copy(memory=2, scratchpad=4, row=46, dimensions=[(21, 80, 80)], source=BF16, target=BF16, transpose=1)),
@@ -92,6 +95,17 @@ def test_every_command_does_what_the_reference_does_when_the_model_says(store: b
     run = exercise(config, commands, found, store=store, timing=Timing(latency=20))
     assert set(run.errors) == {Error.OKAY}
     assert run.cycles == expected
+
+
+def test_rows_that_share_words_of_memory_write_each_once() -> None:
+    found = memories()
+    config = chip()
+    together = exercise(
+        config, [("STORE", copy(memory=32, scratchpad=0, row=1024))], found, store=True, timing=Timing()
+    )
+    apart = copy(memory=32, scratchpad=0, row=16, dimensions=[(64, 16, 16)])
+    rows = exercise(config, [("STORE", apart)], found, store=True, timing=Timing())
+    assert rows.writes == together.writes
 
 
 WRONG: list[tuple[str, Mapping[str, int], int]] = [

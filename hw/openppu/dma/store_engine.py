@@ -14,6 +14,7 @@ from openppu.dma.cause import Cause
 from openppu.dma.deal import Deal
 from openppu.dma.expand import BLOCK_ROWS
 from openppu.dma.front import Front
+from openppu.dma.join import Join
 from openppu.dma.lane import Lane
 from openppu.dma.layouts import SCRATCHPAD_BITS, command_layout, source_layout
 from openppu.dma.load_engine import FINISHED
@@ -96,10 +97,12 @@ class StoreEngine(wiring.Component):
                 depth=2 * BLOCK_ROWS,
                 formats=formats,
             )
+            join = Join(address_bits=WORD_ADDRESS_BITS)
             put = Put(self.dma)
             queue = WordQueue(source_layout(), depth=2)
             m.submodules[f"read_{channel}"] = shared(read, platform)
             m.submodules[f"lane_{channel}"] = shared(lane, platform)
+            m.submodules[f"join_{channel}"] = shared(join, platform)
             m.submodules[f"put_{channel}"] = shared(put, platform)
             m.submodules[f"sources_{channel}"] = queue
             memory = self.memory[channel]
@@ -108,7 +111,8 @@ class StoreEngine(wiring.Component):
             wiring.connect(m, queue.o, read.sources)
             wiring.connect(m, read.described, lane.sources)
             wiring.connect(m, read.words, lane.words)
-            wiring.connect(m, lane.placed, put.words)
+            wiring.connect(m, lane.placed, join.words)
+            wiring.connect(m, join.joined, put.words)
             wiring.connect(m, put.requests, wiring.flipped(memory.requests))
             wiring.connect(m, put.written, wiring.flipped(memory.words))
             wiring.connect(m, wiring.flipped(memory.acknowledges), put.acknowledges)

@@ -22,12 +22,56 @@ SETTLED = 5
 """Cycles in which nothing is seen to move, after which nothing does until something comes from outside."""
 
 
+class Join:
+    """Words of memory; what several targets write of one becomes one."""
+
+    def __init__(self) -> None:
+        self.held: tuple[str, int, int] | None = None
+        """``"data"``, ``"last"`` or ``"end"``, the word's number, a bit a byte that is written."""
+
+    @property
+    def moves(self) -> bool:
+        """An end is on its way, which waits for nobody."""
+        return self.held is not None and self.held[0] == "end"
+
+    def cycle(self, lane: Lane, *, room: bool) -> tuple[str, int, bool] | None:
+        """What goes on in this cycle: kind, number, and whether some byte is not written."""
+        held, word = self.held, lane.word
+        if held is None:
+            self.held = self._take(lane)
+            return None
+        kind, number, mask = held
+        if kind != "end":
+            if word is None:
+                return None
+            if word[0] != "end" and word[1] == number:
+                after = self._take(lane)
+                assert after is not None
+                self.held = after[0], number, mask | after[2]
+                return None
+            if word[0] != "end" and word[1] == number + 1:
+                kind = "data"
+        if not room:
+            return None
+        self.held = self._take(lane)
+        return kind, number, mask != (1 << WORD_BYTES) - 1
+
+    @staticmethod
+    def _take(lane: Lane) -> tuple[str, int, int] | None:
+        word, lane.word = lane.word, None
+        if word is None:
+            return None
+        kind, number, first, after = word
+        return kind, number, (1 << after) - (1 << first)
+
+
 class Put:
     """Words into requests, requests into acknowledges."""
 
     def __init__(self, config: ChipConfig, latency: int = 0) -> None:
         self.dma, self.latency = config.dma, latency
         burst = config.dma.burst_words
+        self.join = Join()
         self.words, self.asked, self.ends = Queue(2 * burst), Queue(2 * burst), Queue(ENDS)
         self.count = self.owed = self.command = 0
         self.queued = [0] * config.dma.tags
@@ -70,7 +114,9 @@ class Put:
     def cycle(self, now: int, lane: Lane, finished: Queue) -> bool:
         """Whether a command is over in this cycle."""
         burst = self.dma.burst_words
-        self.moved = lane.word is not None or self.asked.out is not None or self.words.out is not None
+        self.moved = (
+            lane.word is not None or self.join.moves or self.asked.out is not None or self.words.out is not None
+        )
         pending, owed, queued = list(self.pending), self.owed, list(self.queued)
         self.waits = self.ends.out is not None and pending[self.ends.out] != 0
         over = self.ends.out is not None and pending[self.ends.out] == 0 and finished.room
@@ -98,10 +144,10 @@ class Put:
             self.waits = True
         self.answer(now)
         word, request = None, None
-        if lane.word is not None and self.words.room and self.asked.room:
-            kind, number, first, after = lane.word
-            lane.word = None
-            self.masked |= kind != "end" and after - first < WORD_BYTES
+        joined = self.join.cycle(lane, room=self.words.room and self.asked.room)
+        if joined is not None:
+            kind, number, masked = joined
+            self.masked |= kind != "end" and masked
             word = None if kind == "end" else True
             if kind != "data" or number % burst == burst - 1:
                 request = (kind, number - self.count, self.count + 1, self.masked)

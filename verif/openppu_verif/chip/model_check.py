@@ -138,9 +138,9 @@ def vector(device: Device, name: str) -> int:
     return clocks
 
 
-def copy(device: Device, name: str, row: int, rows: int) -> int:
-    """A load or a store of rows that lie behind each other."""
-    fields = {"memory": 0x10_0000, "row": row, "memory_stride_0": row, "scratchpad_stride_0": row}
+def copy(device: Device, name: str, row: int, rows: int, pitch: int = 0) -> int:
+    """A load or a store of rows that lie behind each other, or ``pitch`` bytes apart in memory."""
+    fields = {"memory": 0x10_0000, "row": row, "memory_stride_0": pitch or row, "scratchpad_stride_0": row}
     counts = {"count_0": rows, "count_1": 1, "count_2": 1, "count_3": 1}
     set_records(device)
     device.submit(name.lower(), [Command(name=name, fields=fields | counts, record=True)])
@@ -172,9 +172,10 @@ PRODUCTS = (
 MESH_PRODUCTS = (21, 37, 11), (1, 96, 96), (64, 64, 64)
 COPIES = (
     *(("tiny", (), *each) for each in (("STORE", 16, 24), ("STORE", 16, 120), ("LOAD", 16, 120))),
-    *(("tiny", (), *each) for each in (("STORE", 40, 48), ("LOAD", 40, 48))),
+    *(("tiny", (), *each) for each in (("STORE", 40, 48), ("LOAD", 40, 48), ("STORE", 16, 120, 48))),
     *(("tiny", MESH, name, row, 120) for name in ("STORE", "LOAD") for row in (16, 40)),
-    *(("demo", (), *each) for each in (("STORE", 16, 120), ("STORE", 16, 360), ("STORE", 40, 360))),
+    ("tiny", MESH, "STORE", 16, 120, 48),
+    *(("demo", (), *each) for each in (("STORE", 16, 120), ("STORE", 16, 360, 48), ("STORE", 40, 360))),
     *(("demo", (), "LOAD", row, 360) for row in (32, 40)),
 )
 DIGITS = (
@@ -201,10 +202,10 @@ def programs() -> list[Program]:
     return found
 
 
-def _copy(preset: str, changes: tuple[str, ...], name: str, row: int, rows: int) -> Program:
-    where = "a mesh: " if changes else ""
-    label = f"{where}{name.lower()} of {rows} rows of {row} bytes"
-    return Program(label, preset, changes, partial(copy, name=name, row=row, rows=rows))
+def _copy(preset: str, changes: tuple[str, ...], name: str, row: int, rows: int, pitch: int = 0) -> Program:
+    where, apart = "a mesh: " if changes else "", f", {pitch} apart" if pitch else ""
+    label = f"{where}{name.lower()} of {rows} rows of {row} bytes{apart}"
+    return Program(label, preset, changes, partial(copy, name=name, row=row, rows=rows, pitch=pitch))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -25,11 +25,12 @@ Command = tuple[str, Mapping[str, int]]
 
 @dataclass
 class Run:
-    """What came of a list of commands: how each ended, in which cycle, and what was touched."""
+    """What came of a list of commands: how each ended, in which cycle, and the words of each write to memory."""
 
     errors: list[int] = field(default_factory=list)
     cycles: list[int] = field(default_factory=list)
     faults: int = 0
+    writes: list[list[int]] = field(default_factory=list)
 
 
 def new_memories(config: ChipConfig, rng: np.random.Generator, *, hbm_bytes: int = 8192) -> reference.Memories:
@@ -63,8 +64,9 @@ def exercise(
 
     dut: Any = (StoreEngine if store else LoadEngine)(config)
     touched = Touched.nothing()
-    models: list[Any] = [MemoryPort(port, memories, timing, chance, touched) for port in dut.memory]
-    models.append(Pad(dut.scratchpad, memories.scratchpad, config.scratchpad.word_bytes, timing, chance, touched))
+    ports = [MemoryPort(port, memories, timing, chance, touched) for port in dut.memory]
+    pad = Pad(dut.scratchpad, memories.scratchpad, config.scratchpad.word_bytes, timing, chance, touched)
+    models: list[Any] = [*ports, pad]
     asks, ends = Put(dut.commands, chance, timing.rate), Take(dut.finished, chance, timing.rate)
     asks.waiting.extend(encode(name, of) for name, of in commands)
     result = Run()
@@ -114,6 +116,7 @@ def exercise(
 
     run(dut, step, most=most, noise=disturb if noise else None)
     result.faults = sum(model.errors for model in models)
+    result.writes = [words for port in ports for words in port.asked]
     _compare(config, before, wanted, memories, outcomes, touched, result)
     return result
 

@@ -63,6 +63,7 @@ class MemoryPort:
         self.acknowledges = Put(port.acknowledges, chance, timing.rate)
         self.reads: list[Read] = []
         self.writes: deque[Any] = deque()
+        self.asked: list[list[int]] = []  # the words of each write
         self.written: list[tuple[int, int]] = []
         self.answering: Read | None = None
         self.acknowledging: list[tuple[int, int]] = []
@@ -112,6 +113,7 @@ class MemoryPort:
             words = [request.address + WORD_BYTES * number for number in range(request.last + 1)]
             if request.write:
                 self.writes.append((words, request.tag, 0))
+                self.asked.append(words)
             else:
                 self.touched.memory_read |= set(words)
                 self.reads.append(Read(request.tag, words, cycle + self.later()))

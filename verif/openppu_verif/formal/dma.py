@@ -9,14 +9,15 @@ from unittest.mock import patch
 
 from amaranth import Const, Module, Mux, Signal, Value, signed
 from amaranth.hdl import Assume
-from amaranth.lib import stream
+from amaranth.lib import data, stream
 from openppu.command.error import Error
 from openppu.common.memory import WORD_BYTES
 from openppu.dma import decode, layouts, prepare, walker
 from openppu.dma.config import DmaConfig
 from openppu.dma.decode import Decode
 from openppu.dma.fetch import Fetch
-from openppu.dma.layouts import Walk
+from openppu.dma.join import Join
+from openppu.dma.layouts import Walk, placed_layout
 from openppu.dma.prepare import Prepare
 from openppu.dma.walker import Walker
 
@@ -96,6 +97,61 @@ def fetches() -> Harness:
     h.check(dut.sources.valid & ~source.fill & ~source.end, gone < words, when=begun)
     h.check(begun == (gone != 0))
     return h
+
+
+def joins() -> Harness:
+    """Each byte of memory gets what it would get from the words as they came, in each command; requests stay whole."""
+    h = Harness()
+    m = h.m
+    address = h.fixed("address", 2)
+    byte = h.fixed("byte", (WORD_BYTES - 1).bit_length())
+    probe = Probe(Join(address_bits=len(address)))
+    m.submodules.dut = probe.fragment
+    dut = probe.part("")
+    h.source("words", dut.words)
+    h.drive(joined_ready=dut.joined.ready)
+    keeps(h, "words", dut.words)
+    came_more, came_next = _rows(h, "came", dut.words)
+    gone_more, gone_next = _rows(h, "gone", dut.joined)
+    word, joined = dut.words.payload, dut.joined.payload
+    m.d.comb += Assume(~came_more | ~dut.words.valid | (~word.end & (word.address == came_next)))
+    h.check(~joined.end, joined.address == gone_next, when=gone_more & dut.joined.valid)
+    h.check_waits("joined", dut.joined)
+
+    came, wrote = _watched(h, "written", dut.words, address, byte)
+    gone, gave = _watched(h, "joined", dut.joined, address, byte)
+    holds = probe.signal("", "holds")
+    held = data.View(placed_layout(len(address), WORD_BYTES), probe.signal("", "held"))
+    has = holds & ~held.end & (held.address == address) & held.mask.bit_select(byte, 1)
+    h.check(wrote == (has | gave))
+    h.check(came == Mux(has, held.data.word_select(byte, 8), gone), when=wrote)
+    # What rows are is in the word that is held.
+    h.check(holds, when=came_more | gone_more)
+    h.check(held.last == ~came_more, when=holds & ~held.end)
+    h.check((held.address + 1)[: len(address)] == came_next, ~held.end, when=came_more)
+    h.check(held.address == gone_next, ~held.end, when=gone_more)
+    return h
+
+
+def _rows(h: Harness, name: str, words: stream.Interface) -> tuple[Signal, Signal]:
+    """Whether the last word was not the last of its row, and the number of the word behind it."""
+    word = words.payload
+    more = Signal(name=f"{name}_more")
+    following = Signal(len(word.address), name=f"{name}_next")
+    with h.m.If(words.valid & words.ready):
+        h.m.d.sync += [more.eq(~word.end & ~word.last), following.eq(word.address + 1)]
+    return more, following
+
+
+def _watched(h: Harness, name: str, words: stream.Interface, address: Value, byte: Value) -> tuple[Signal, Signal]:
+    """A byte of memory as these words have written it, and whether they have."""
+    word = words.payload
+    value = Signal(8, name=f"{name}_byte")
+    written = Signal(name=f"{name}_at_all")
+    here = words.valid & words.ready & ~word.end & (word.address == address) & word.mask.bit_select(byte, 1)
+    with h.m.If(here):
+        h.m.d.sync += [value.eq(word.data.word_select(byte, 8)), written.eq(1)]
+    return value, written
 
 
 def walks() -> Harness:

@@ -14,6 +14,15 @@ DMA_PROOFS = (
         search=6,
     ),
     Proof(
+        name="dma_joins",
+        claim="joined words leave in each byte of memory what the words left as they came; requests stay whole",
+        harness=dma.joins,
+        method=Method.INDUCTION,
+        depth=2,
+        faults={"any words are joined": "dut.joins", "any word follows": "dut.follows"},
+        search=6,
+    ),
+    Proof(
         name="dma_walks",
         claim="each step's addresses are where its turns lead, and no loop goes on beyond its last turn",
         harness=dma.walks,
