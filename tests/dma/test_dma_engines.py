@@ -94,7 +94,7 @@ def test_every_command_does_what_the_reference_does_when_the_model_says(store: b
     expected = predict(config, commands, Memories(found.hbm.copy(), found.scratchpad.copy()), latency=20)
     run = exercise(config, commands, found, store=store, timing=Timing(latency=20))
     assert set(run.errors) == {Error.OKAY}
-    assert run.cycles == expected
+    assert (run.cycles, run.causes) == expected
 
 
 def test_rows_that_share_words_of_memory_write_each_once() -> None:

@@ -7,6 +7,7 @@ then one word a cycle, in order; an acknowledge comes ``latency`` cycles after a
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from openppu.common.memory import WORD_BYTES
 from openppu.config import ChipConfig
@@ -339,22 +340,25 @@ class StoreCycles(_Engine):
             self.moved = now
 
 
-def _predict(engine: LoadCycles | StoreCycles, count: int) -> list[int]:
+def _predict(engine: LoadCycles | StoreCycles, count: int) -> tuple[list[int], list[int]]:
     ends: list[int] = []
-    now = 0
+    causes: list[int] = []
     while len(ends) < count:
+        now = len(causes)
         if engine.tells:
             ends.append(now)
             engine.told()
         engine.cycle(now)
-        now += 1
-    return ends
+        cause: Any = engine.cause
+        causes.append(cause.value)
+    return ends, causes
 
 
 def predict_load(
     config: ChipConfig, commands: Sequence[tuple[str, Mapping[str, int]]], memories: reference.Memories, *, latency: int
-) -> list[int]:
-    """The cycle in which each command's end is told; the memories are changed as the commands do.
+) -> tuple[list[int], list[int]]:
+    """The cycle in which each command's end is told, and what each cycle goes to, up to the last end; the memories are
+    changed as the commands do.
 
     Cycle 0 is the one in which the first command is offered; each other is offered in the cycle after the one before
     was taken.
@@ -365,7 +369,7 @@ def predict_load(
 
 def predict_store(
     config: ChipConfig, commands: Sequence[tuple[str, Mapping[str, int]]], memories: reference.Memories, *, latency: int
-) -> list[int]:
+) -> tuple[list[int], list[int]]:
     """As `predict_load`."""
     jobs = jobs_of(config, commands, memories, store=True)
     return _predict(StoreCycles(config, jobs, Put(config, latency)), len(jobs))

@@ -25,10 +25,12 @@ Command = tuple[str, Mapping[str, int]]
 
 @dataclass
 class Run:
-    """What came of a list of commands: how each ended, in which cycle, and the words of each write to memory."""
+    """What came of commands: how each ended, in which cycle; what each cycle went to; how many words were wrong; the
+    words of each write to memory."""
 
     errors: list[int] = field(default_factory=list)
     cycles: list[int] = field(default_factory=list)
+    causes: list[int] = field(default_factory=list)
     faults: int = 0
     writes: list[list[int]] = field(default_factory=list)
 
@@ -70,7 +72,6 @@ def exercise(
     asks, ends = Put(dut.commands, chance, timing.rate), Take(dut.finished, chance, timing.rate)
     asks.waiting.extend(encode(name, of) for name, of in commands)
     result = Run()
-    causes: list[Cause] = []
 
     def step(ctx: Any, cycle: int) -> bool:
         ctx.set(dut.hbm_bytes, len(memories.hbm))
@@ -82,17 +83,17 @@ def exercise(
         for model in models:
             model.sample(ctx, cycle)
         asks.sample(ctx)
-        causes.append(ctx.get(dut.cause))
+        result.causes.append(ctx.get(dut.cause).value)
         ended = ends.sample(ctx)
         if ended is not None:
             result.errors.append(ended.error)
             result.cycles.append(cycle)
         if len(result.errors) < len(commands):
             return False
-        counted = causes[: -Counters.LATENCY]
+        counted = result.causes[: -Counters.LATENCY]
         all_causes: Any = Cause
         for each in all_causes:
-            assert ctx.get(dut.counters[each.name.lower()]) == counted.count(each), each
+            assert ctx.get(dut.counters[each.name.lower()]) == counted.count(each.value), each
         return True
 
     def disturb(ctx: Any, cycle: int) -> None:
