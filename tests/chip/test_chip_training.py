@@ -29,5 +29,7 @@ def test_two_steps_equal_the_reference(build_root, tmp_path, capsys):
     report(done, TINY, tmp_path)
     told = capsys.readouterr().out
     assert "on both chips equal the numpy reference" in told
+    assert f"Where the {done.elapsed:,} cycles of each engine went" in told
+    assert all(sum(cycles.values()) >= done.elapsed for cycles in done.engines.values())
     assert f"The first step takes {done.first_cycles:,} clocks, of the model {done.predicted:,} (" in told
     assert (tmp_path / "training.png").stat().st_size > 5_000

@@ -19,10 +19,12 @@ from openppu.link.collective.wiring import pair
 from openppu_sim.cli import Parser, guarded
 from openppu_sim.device.device import Cluster
 from openppu_sim.device.records import Record, read_records, set_records
+from openppu_sim.device.watched import Cycles, cycles_of
 from openppu_sim.digits.chip_training import Schedule, Trainer
 from openppu_sim.digits.network import Digits, load_digits
 from openppu_sim.errors import UserError
 from openppu_sim.progress import step as told
+from openppu_sim.report.cycles import print_cycles
 from openppu_sim.report.json_report import add_section, make_folder
 from openppu_sim.report.queue_timeline import draw_training
 from openppu_sim.report.table import print_table
@@ -42,7 +44,9 @@ LIMIT = 400_000
 class Trained:
     """What came of it: the loss of each step, clocks, test accuracy, whether all bits are equal, what ran when.
 
-    ``records`` are those of the first step; ``predicted`` is what the cycle model says that it takes, if it can.
+    ``records`` are those of the first step; ``engines`` says what the cycles of the first chip's engines went to
+    since the reset, ``elapsed`` how many that are; ``predicted`` is what the cycle model says that the first step
+    takes, if it can.
     """
 
     schedule: Schedule
@@ -51,6 +55,8 @@ class Trained:
     accuracy: float
     differences: tuple[str, ...]
     records: tuple[list[Record], ...]
+    elapsed: int
+    engines: Cycles
     predicted: int | None
 
     @property
@@ -95,6 +101,7 @@ def run(cluster: Cluster, digits: Digits, schedule: Schedule, steps: int) -> Tra
         trainer.submit(steps, record=True)
         cluster.wait(LIMIT * steps)
         cycles = cluster[0].cycles - start
+        elapsed, engines = cluster[0].cycles, cycles_of(cluster[0])
         records = tuple(read_records(device) for device in cluster.devices)
         found = trainer.answers()
         differences = [] if (found == answers.result()).all() else ["answers to test images"]
@@ -112,6 +119,8 @@ def run(cluster: Cluster, digits: Digits, schedule: Schedule, steps: int) -> Tra
         accuracy=float((found == digits.test_labels).mean()),
         differences=tuple(differences),
         records=records,
+        elapsed=elapsed,
+        engines=engines,
         predicted=predicted,
     )
 
@@ -155,6 +164,7 @@ def report(done: Trained, config: ChipConfig, output: Path) -> None:
         f"{len(losses)} steps of {done.step_cycles:,.0f} clocks; "
         f"then the chips recognise {100 * done.accuracy:.2f} % of the test images."
     )
+    print_cycles([done.engines], done.elapsed)  # of the first chip: the other's are nearly the same
     if done.predicted is not None:
         off = 100 * (done.predicted / done.first_cycles - 1)
         print(f"The first step takes {done.first_cycles:,} clocks, of the model {done.predicted:,} ({off:+.2f} %).")
