@@ -168,7 +168,7 @@ def test_random_programs_end_right_whatever_the_chip_goes_through(build_root, st
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stress", [Stress.FAULTS, Stress.RESETS, Stress.STALLS])
+@pytest.mark.parametrize("stress", [Stress.FAULTS, Stress.RESETS, Stress.STALLS, Stress.STREAMS])
 def test_many_random_programs_end_right_whatever_the_chip_goes_through(build_root, stress):
     check(TINY, 300, 500, build_root, steps=8, stress=stress)
 

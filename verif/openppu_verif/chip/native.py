@@ -31,6 +31,7 @@ from openppu_sim.errors import SimulationError
 from openppu_sim.reference.memory_code import encode
 
 from openppu_verif.chip.limited_chip import LimitedChip
+from openppu_verif.chip.stalled_chip import StalledChip
 from openppu_verif.hbm.memory_file import memory_lines
 from openppu_verif.native.model import Cells, Probe, build_bench, build_model
 
@@ -80,16 +81,22 @@ class Life(IntEnum):
     NOISE = 3
 
 
-def simulated(chip: ChipConfig, word_cycles: int = 1) -> Chip:
+def simulated(chip: ChipConfig, word_cycles: int = 1, *, stalled: bool = False) -> Chip:
     """A chip as it is simulated: memory is up after a short reset, and is not filled with zeros, which it holds."""
     start = PowerUp(settings=first_settings(chip.hbm), fill=0)
     if word_cycles > 1:
         return LimitedChip(chip, word_cycles, start=start, reset_clocks=RESET_CLOCKS)
-    return Chip(chip, start=start, reset_clocks=RESET_CLOCKS)
+    return (StalledChip if stalled else Chip)(chip, start=start, reset_clocks=RESET_CLOCKS)
 
 
 def build_chip(
-    chip: ChipConfig, build_root: Path, *, waves: bool = False, word_cycles: int = 1, netlist: Path | None = None
+    chip: ChipConfig,
+    build_root: Path,
+    *,
+    waves: bool = False,
+    word_cycles: int = 1,
+    stalled: bool = False,
+    netlist: Path | None = None,
 ) -> Path:
     """The executable for a chip, from an earlier build if there is one.
 
@@ -101,6 +108,8 @@ def build_chip(
         Build with VCD tracing.
     word_cycles : int
         More than one slows the memory down, as `openppu_verif.chip.limited_chip` says.
+    stalled : bool
+        Inner streams stall at random, as `openppu_verif.chip.stalled_chip` says.
     netlist : Path, optional
         As of `openppu_verif.native.model.build_model`.
 
@@ -109,10 +118,10 @@ def build_chip(
     UserError
         If a tool is missing or rejects its input.
     """
-    key = chip.fingerprint() + (f" {word_cycles}" if word_cycles > 1 else "")
+    key = chip.fingerprint() + (f" {word_cycles}" if word_cycles > 1 else "") + (" stalled" if stalled else "")
 
     def make() -> Chip:
-        return simulated(chip, word_cycles)
+        return simulated(chip, word_cycles, stalled=stalled)
 
     clocks = CLOCKS if chip.clocks.separate else {}
     cells = cells_of(chip)
@@ -203,7 +212,7 @@ class Session:
         Bits of a lane's way.
     seed : int
         Of all that is random.
-    word_cycles : int
+    word_cycles, stalled
         As of `build_chip`.
     executable : Path, optional
         Another model of the chip.
@@ -226,6 +235,7 @@ class Session:
         delay: int | None = None,
         seed: int = 1,
         word_cycles: int = 1,
+        stalled: bool = False,
         executable: Path | None = None,
         pins: Sequence[tuple[int, str, int]] = (),
         limit: int = 1 << 62,
@@ -233,7 +243,7 @@ class Session:
     ) -> None:
         self.chip = chip
         self.chips = topology.chips if topology else 1
-        executable = executable or build_chip(chip, build_root, word_cycles=word_cycles)
+        executable = executable or build_chip(chip, build_root, word_cycles=word_cycles, stalled=stalled)
         library = build_bench("chip", SOURCES, HEADERS, build_root)
         link, channels = chip.link, chip.hbm.stacks * chip.hbm.channels
         settings = first_settings(chip.hbm)

@@ -22,12 +22,13 @@ from openppu.config import ChipConfig, load
 from openppu_sim.cli import Parser, guarded
 from openppu_sim.device.backend import Backend
 from openppu_sim.device.device import Device
-from openppu_sim.device.driver import RECORDS, rings_base
+from openppu_sim.device.driver import RECORDS, Driver, rings_base
 from openppu_sim.errors import SimulationError, UserError
 from openppu_sim.program.command import Command
 from openppu_sim.program.text import print_command
 from openppu_sim.reference.command import Interpreter
 
+from openppu_verif.chip import native
 from openppu_verif.chip.broken_commands import BrokenCommands
 from openppu_verif.chip.coverage import all_points, points
 from openppu_verif.chip.native import device_place
@@ -44,6 +45,8 @@ FRESH = 6
 
 RECORDS_LOG2 = 9
 STEP, LIMIT = 300, 200_000
+SLOWER = 5
+"""Times that a chip is slower whose streams stall, at most."""
 EVERY = 1 << len(QUEUES)
 _RECORD = record_layout()
 
@@ -54,6 +57,8 @@ class Stress(StrEnum):
     NOTHING = "nothing"
     STALLS = "stalls"
     """The host is slow on every stream of its ports, and memory wants refreshes at other rates, again and again."""
+    STREAMS = "streams"
+    """Streams within the chip stall: commands and their ends, the scratchpad's ports, those of memory."""
     FAULTS = "faults"
     """Single bits of the scratchpad's SRAM and of memory turn over."""
     RESETS = "resets"
@@ -95,6 +100,9 @@ class Session:
         self.flips = 0
         self.broken = BrokenCommands(self.source)
         self.twin = Twin(chip)
+        if stress == Stress.STREAMS:
+            backend = Driver(native.Session(chip, build_root, stalled=True), chip, None)
+            self.limit *= SLOWER
         self.device = Device(chip, backend or "rtl", build_root=build_root)
         made: Any = self.device.backend
         self.backend = made
