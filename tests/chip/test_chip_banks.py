@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from openppu.config import load
 from openppu.formats.spec import FORMATS
+from openppu.vector.command import ACCUMULATORS
+from openppu.vector.instruction import ACCUMULATOR_STREAMS
 from openppu_sim.device.device import Device
 from openppu_sim.device.records import read_records, set_records
 from openppu_sim.kernels.vector.assembly import image, parse
@@ -64,13 +66,15 @@ HELD = {1: (2,)}
 
 
 def random_stream(chance: random.Random, number: int, rows: int, *, held: bool) -> SetStream:
-    """A pattern anywhere in what may be written."""
+    """A pattern anywhere in what may be written, or in the accumulators."""
     name = chance.choice(["binary32", "binary32", "bf16", "fp8_e4m3"])
+    sums = number in ACCUMULATOR_STREAMS and chance.random() < 0.3
+    first, end = (ACCUMULATORS, ACCUMULATORS + 4 * LANES * TINY.tile.accumulators) if sums else (0, CODE_AT)
     code, size = (7, 4) if name == "binary32" else (FORMATS[name].code, FORMATS[name].bits // 8)
     single = chance.random() < 0.25
     unit = size if single else LANES * size
     counts = (rows, chance.randint(1, 3), chance.randint(1, 3)) if not held else (rows, 1, chance.randint(1, 4))
-    room = CODE_AT // unit - 1
+    room = (end - first) // unit - 1
     strides = []
     for count in counts:
         stride = chance.choice([0, 1, 1, chance.randint(0, 40)])
@@ -79,7 +83,7 @@ def random_stream(chance: random.Random, number: int, rows: int, *, held: bool) 
         strides.append(stride * unit)
     return SetStream(
         stream=number,
-        base=chance.randint(0, room) * unit,
+        base=first + chance.randint(0, room) * unit,
         counts=counts,
         strides=strides,
         format=code,

@@ -15,7 +15,7 @@ TINY = load("tiny")
 
 
 def test_random_programs_do_what_the_references_say(build_root):
-    found = check(TINY, 10, 7, build_root, steps=6)
+    found = check(TINY, 10, 12, build_root, steps=6)
     assert sum(found[f"step {kind}"] for kind in ("loop", "loop in a loop", "relay", "semaphore")) > 0
     assert sum(count for name, count in found.items() if "refuses" in name) > 0
 

@@ -126,7 +126,7 @@ REFUSED = {
     "no columns": (dict(n=0), Ending.FIELD),
     "no products": (dict(k=0), Ending.FIELD),
     "unknown addend": (dict(addend=3), Ending.FIELD),
-    "unknown result": (dict(result=3), Ending.FIELD),
+    "unknown result": (dict(result=4), Ending.FIELD),
     "reserved bits": (dict(reserved=1), Ending.FIELD),
     "unknown format": (dict(format=5), Ending.FORMAT),
     "a format of 4 bits": (dict(format=12), Ending.FORMAT),
@@ -144,6 +144,7 @@ REFUSED = {
     "a stride that wraps": (dict(d_stride=(1 << 24) - 256), Ending.BOUNDS),
     "no such accumulator": (dict(accumulator=64), Ending.BOUNDS),
     "too many accumulators": (dict(m=33, a_stride=8, d_stride=16), Ending.BOUNDS),
+    "too many to be kept": (dict(m=33, k=4, a_stride=8, result=3), Ending.BOUNDS),
     "too many for what was accumulated": (dict(m=33, k=4, a_stride=8, d_stride=16, addend=1), Ending.BOUNDS),
 }
 

@@ -11,7 +11,7 @@ from openppu.formats.spec import FORMATS
 from openppu.matmul.engine import MatmulEngine
 from openppu.scratchpad.scratchpad import Scratchpad
 from openppu_sim.cycles.matmul_engine import predict
-from openppu_sim.lowering.matmul import Ending, MatmulCommand
+from openppu_sim.lowering.matmul import Ending, MatmulCommand, Result
 from openppu_sim.reference.matmul_engine import MatmulEngineReference
 
 CHIP = load(
@@ -25,19 +25,21 @@ BANK = 16 * CHIP.scratchpad.word_bytes
 SIZE = 4 * BANK
 
 
-def test_products_in_banks_of_their_own_take_the_cycles_that_are_predicted():
-    int8 = FORMATS["int8"].code
-    places = dict(a_address=0, a_stride=8, b_address=BANK, b_stride=8, c_address=2 * BANK, c_stride=8)
-    common = dict(format=int8, **places, d_address=3 * BANK)
-    commands = [
-        MatmulCommand(m=6, n=4, k=5, d_stride=16, addend=2, **common),
-        MatmulCommand(m=4, n=6, k=8, d_stride=32, transpose_a=1, transpose_b=1, **common),
-        MatmulCommand(m=1, n=2, k=7, d_stride=8, **common),
-    ]
+INT8 = FORMATS["int8"].code
+PLACES = dict(a_address=0, a_stride=8, b_address=BANK, b_stride=8, c_address=2 * BANK, c_stride=8, d_address=3 * BANK)
+
+
+def check(commands: list[MatmulCommand]) -> None:
+    """Ends, cycles, scratchpad, and the last row of sums, read as soon as its command's end is told."""
     memory = np.random.default_rng(1).integers(0, 256, SIZE).astype(np.uint8)
     reference = MatmulEngineReference(CHIP, memory.copy())
+    last_rows, sums = [], []
     for each in commands:
         assert reference.run(each) == Ending.OKAY
+        blocks = -(-each.n // CHIP.tile.columns)
+        last_rows.append((each.accumulator + blocks * each.m - 1) % CHIP.tile.accumulators)
+        used = each.n - (blocks - 1) * CHIP.tile.columns
+        sums.append(reference.accumulators[last_rows[-1], :used].tolist())
 
     m = Module()
     m.submodules.engine = engine = MatmulEngine(CHIP)
@@ -74,10 +76,16 @@ def test_products_in_banks_of_their_own_take_the_cycles_that_are_predicted():
                 ctx.set(engine.commands.valid, 0)
             if ctx.get(engine.commands.valid) and ctx.get(engine.commands.ready):
                 taken.append(now)
-            if ctx.get(engine.finished.valid):
+            ends = ctx.get(engine.finished.valid)
+            ctx.set(engine.accumulators.read, ends)
+            if ends:
                 assert ctx.get(engine.finished.payload.as_value()) == Ending.OKAY
+                ctx.set(engine.accumulators.row, last_rows[len(finished)])
                 finished.append(now)
             await ctx.tick()
+            if ends and commands[len(finished) - 1].result != Result.NONE:
+                expected = sums[len(finished) - 1]
+                assert [ctx.get(engine.accumulators.sums[n]) for n in range(len(expected))] == expected
             if len(finished) == len(commands):
                 break
         for word in range(SIZE // width):
@@ -92,3 +100,31 @@ def test_products_in_banks_of_their_own_take_the_cycles_that_are_predicted():
     report = predict([(each, False) for each in commands], CHIP, scratchpad_latency=Scratchpad.LATENCY)
     assert tuple(cycle - taken[0] for cycle in taken) == report.taken
     assert tuple(cycle - taken[0] for cycle in finished) == report.finished
+
+
+def test_products_in_banks_of_their_own_take_the_cycles_that_are_predicted():
+    common = dict(format=INT8, **PLACES)
+    check(
+        [
+            MatmulCommand(m=6, n=4, k=5, d_stride=16, addend=2, **common),
+            MatmulCommand(m=4, n=6, k=8, d_stride=32, transpose_a=1, transpose_b=1, accumulator=12, **common),
+            MatmulCommand(m=1, n=2, k=7, d_stride=8, accumulator=24, **common),
+        ]
+    )
+
+
+WRITTEN = {"result": Result.SUMS, "d_address": 3 * BANK + 64}
+
+
+def test_kept_sums_can_be_read_when_their_command_ends():
+    common = dict(format=INT8, result=Result.KEPT, **PLACES)
+    check(
+        [
+            MatmulCommand(m=3, n=4, k=5, **common),
+            MatmulCommand(m=1, n=1, k=1, accumulator=6, **common),
+            MatmulCommand(m=2, n=4, k=4, accumulator=8, addend=2, **common | {"result": Result.NONE}),
+            MatmulCommand(m=2, n=4, k=4, accumulator=8, addend=1, **common),
+            MatmulCommand(m=5, n=3, k=2, accumulator=30, transpose_b=1, after=1, **common),
+            MatmulCommand(m=2, n=4, k=3, accumulator=12, d_stride=16, **common | WRITTEN),
+        ]
+    )

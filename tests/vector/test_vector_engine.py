@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 from openppu.command.error import Error
-from openppu.config import ConfigError, load
+from openppu.config import ChipConfig, ConfigError, load
+from openppu.vector.command import ACCUMULATORS
 from openppu.vector.engine import VectorEngine
 from openppu_sim.cycles.vector import VectorCycles
 from openppu_sim.kernels.vector.assembly import LAYOUT, image, parse, to_word
@@ -17,6 +18,7 @@ from vector_cases import CHIP, requantise, softmax
 
 SLOW = Stalls(offers=30_000, accepts=20_000, reads=30_000, writes=20_000, seed=5)
 BYTES = 4096
+ROWS = CHIP.tile.accumulators
 COUNT_UP = """
 loop 0
   r1 = ADD_INTEGER s0, 1
@@ -38,11 +40,11 @@ def loading(program: str) -> LoadProgram:
     return LoadProgram(source=0, count=len(parse(program)))
 
 
-def check(jobs: list[Job], *, exact: bool = False) -> None:
+def check(jobs: list[Job], *, exact: bool = False, chip: ChipConfig = CHIP) -> None:
     """Every job ends and leaves its scratchpad as the reference says."""
-    unit = VectorReference(CHIP, jobs[0].memory)
-    cycles = VectorCycles(CHIP)
-    for job, run in zip(jobs, simulate(CHIP, jobs), strict=True):
+    cycles = VectorCycles(chip)
+    unit = VectorReference(chip, jobs[0].memory, accumulators=jobs[0].accumulators)
+    for job, run in zip(jobs, simulate(chip, jobs), strict=True):
         unit.memory, unit.wrong = job.memory.copy(), job.wrong
         assert [end.error for end in run.ends] == unit.do_all(job.commands)
         assert np.flatnonzero(run.memory != unit.memory).size == 0
@@ -62,6 +64,32 @@ def test_streams_that_wait_change_nothing_but_time():
     writes = SetStream(stream=4, base=2560, counts=(12, 4), strides=(8, 96), format=0, tail=3, tail_dimension=0)
     commands = [loading(COUNT_UP), reads, writes, Run(rows=12, counts=(4,))]
     check([Job(commands=commands, memory=memory_of(COUNT_UP), stalls=SLOW)])
+
+
+SUMS = """
+loop 0
+  r1 = ADD_INTEGER s0, s1
+  r2 = ADD_INTEGER s2, s3
+  s4 = EXCLUSIVE_OR r1, r2
+end
+stop
+"""
+
+
+@pytest.mark.parametrize("chip", [CHIP, load("tiny")], ids=["for all lanes", "for half of them"])
+def test_streams_from_the_accumulators_meet_those_from_the_scratchpad(chip):
+    word, rows = chip.scratchpad.word_bytes, chip.tile.accumulators
+    sums = np.random.default_rng(6).integers(0, 1 << 32, (rows, chip.tile.columns), dtype=np.uint32)
+    some = SetStream(stream=0, base=ACCUMULATORS, counts=(6, 3), strides=(word, 3 * word), tail=3, fill=9)
+    one = SetStream(stream=2, base=ACCUMULATORS + word * (rows - 18) + 4, counts=(18,), strides=(word,), single=True)
+    others = [SetStream(stream=n, base=word * (40 + n), counts=(5, 2), strides=(word, 0)) for n in (1, 3)]
+    result = SetStream(stream=4, base=64 * word, counts=(18,), strides=(word,))
+    from_pad = dataclasses.replace(one, base=word * 10)
+    run = Run(rows=6, counts=(3,))
+    commands = [loading(SUMS), some, one, *others, result, run, from_pad, run]
+    memory = np.resize(memory_of(SUMS), 128 * word)
+    check([Job(commands=commands, memory=memory, accumulators=sums)], exact=True, chip=chip)
+    check([Job(commands=commands, memory=memory, accumulators=sums, stalls=SLOW)], chip=chip)
 
 
 HELD = """
@@ -98,6 +126,13 @@ def test_what_is_wrong_is_refused_or_ends_alone_and_the_next_command_runs():
         (dataclasses.replace(good, strides=(32, 4)), Error.ALIGNMENT),
         (dataclasses.replace(good, base=BYTES - 96), Error.BOUNDS),
         (dataclasses.replace(good, counts=(65535,) * 4, strides=(0xFFFFE0,) * 4), Error.BOUNDS),
+        (dataclasses.replace(good, base=ACCUMULATORS, counts=(ROWS,)), None),
+        (dataclasses.replace(good, base=ACCUMULATORS, counts=(ROWS + 1,)), Error.BOUNDS),
+        (dataclasses.replace(good, base=ACCUMULATORS + 32 * ROWS), Error.BOUNDS),
+        (dataclasses.replace(good, base=ACCUMULATORS - 32), Error.BOUNDS),
+        (dataclasses.replace(good, base=0, counts=(2,), strides=(ACCUMULATORS,)), Error.BOUNDS),
+        *((dataclasses.replace(good, base=ACCUMULATORS, stream=n), Error.BOUNDS) for n in (1, 3, 4, 7)),
+        (LoadProgram(source=ACCUMULATORS, count=1), Error.BOUNDS),
         (good, None),
         *((each, None) for each in outputs),
         (Run(rows=4), None),

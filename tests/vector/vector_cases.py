@@ -17,9 +17,9 @@ from openppu_sim.reference.quantise import binary32_to_int8, int32_to_int8
 from openppu_verif.vector.job_cases import true_function
 
 CHIP = load(
-    "demo", ["vector.formats=fp8_e4m3,fp8_e5m2,fp16,bf16", "scratchpad.banks=16", "scratchpad.bank_words=32768"]
+    "demo", ["vector.formats=fp8_e4m3,fp8_e5m2,fp16,bf16", "scratchpad.banks=16", "scratchpad.bank_words=16384"]
 )
-"""16 MiB of scratchpad: what the vector unit is built for depends on it by the width of its addresses alone."""
+"""8 MiB of scratchpad: what the vector unit is built for depends on it by the width of its addresses alone."""
 
 WORD = CHIP.scratchpad.word_bytes
 LANES = WORD // 4

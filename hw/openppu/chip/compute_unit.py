@@ -28,7 +28,7 @@ PORTS = 10
 
 
 class ComputeUnit(wiring.Component):
-    """Four engines that work side by side on one scratchpad.
+    """Four engines that work side by side on one scratchpad; the vector engine reads the tile's accumulators, too.
 
     Latency and throughput are those of the engines. Engines whose buffers are in different banks of the scratchpad
     never wait for each other.
@@ -98,6 +98,7 @@ class ComputeUnit(wiring.Component):
         for number, user in enumerate(users):
             self._join(m, number, user, pad.port[number])
         wiring.connect(m, wiring.flipped(self.pad), pad.port[PORTS - 1])
+        wiring.connect(m, vector.accumulators, matmul.accumulators)
         m.d.comb += [
             pad.scrub_interval.eq(self.scrub_interval),
             pad.clear_log.eq(self.clear_log),

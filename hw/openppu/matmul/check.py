@@ -80,17 +80,18 @@ class Check(wiring.Component):
                 | (command.n == 0)
                 | (command.k == 0)
                 | (command.addend.as_value() > Addend.SCRATCHPAD.value)
-                | (command.result.as_value() > Result.CONVERTED.value)
+                | (command.result.as_value() > Result.KEPT.value)
                 | (command.reserved != 0)
                 | (command.stochastic & (not sizes.stochastic))
             ),
             wrong_format.eq(~known | ((command.result == Result.CONVERTED) & ~has_result)),
         ]
+        stores = (command.result == Result.SUMS) | (command.result == Result.CONVERTED)
         needed = {
             "a": C(1),
             "b": C(1),
             "c": command.addend == Addend.SCRATCHPAD,
-            "d": command.result != Result.NONE,
+            "d": stores,
         }
         wrong_alignment = Signal()
         m.d.comb += wrong_alignment.eq(
@@ -129,7 +130,7 @@ class Check(wiring.Component):
                     ]
             with m.Default():
                 # With one block along k a sum leaves before the next one needs its accumulator.
-                passes = (command.k <= tile.rows) & (command.result != Result.NONE)
+                passes = (command.k <= tile.rows) & stores
                 m.d.sync += [
                     count.eq(command.m),
                     factor.eq(n_blocks),

@@ -20,11 +20,13 @@ class Result(enum.Enum, shape=4):
     """What becomes of the sums."""
 
     NONE = 0
-    """They stay in the accumulators."""
+    """They stay in the accumulators, for products; the command ends when its operands have been read."""
     SUMS = 1
     """Written as they are: 32 bits each."""
     CONVERTED = 2
     """Written in the format ``result_format``."""
+    KEPT = 3
+    """They stay in the accumulators, for whoever reads them there; the command ends when all of them are there."""
 
 
 def command_layout() -> data.StructLayout:

@@ -16,6 +16,7 @@ from openppu.matmul.operand_fetch import OperandFetch
 from openppu.matmul.result_store import ResultStore
 from openppu.matmul.sizes import ADDRESS_BITS, Sizes
 from openppu.scratchpad.port import ScratchpadPort
+from openppu.tile.accumulator_port import AccumulatorPort
 from openppu.tile.command import Cause
 from openppu.tile.counters import COUNTERS
 from openppu.tile.tile import Tile
@@ -37,6 +38,8 @@ class MatmulEngine(wiring.Component):
         One for each command, in order.
     activations, weights, addends, results : Out(ScratchpadPort)
         Reads of A, B and C, and writes of D.
+    accumulators : In(AccumulatorPort)
+        Of the tile, for others to read.
     scratchpad_bytes : In
         The scratchpad's size, a multiple of its word's.
     counters, cause : Out
@@ -59,6 +62,7 @@ class MatmulEngine(wiring.Component):
                 "weights": Out(port),
                 "addends": Out(port),
                 "results": Out(port),
+                "accumulators": In(AccumulatorPort(self.sizes.tile)),
                 "scratchpad_bytes": In(ADDRESS_BITS + 1),
                 "counters": Out(COUNTERS),
                 "cause": Out(Cause),
@@ -89,6 +93,7 @@ class MatmulEngine(wiring.Component):
         wiring.connect(m, activations.port, wiring.flipped(self.activations))
         wiring.connect(m, weights.port, wiring.flipped(self.weights))
         wiring.connect(m, addends.port, wiring.flipped(self.addends))
+        wiring.connect(m, wiring.flipped(self.accumulators), tile.accumulators)
         wiring.connect(m, store.writes, wiring.flipped(self.results.requests))
         wiring.connect(m, activations.rows, tile.activations)
         wiring.connect(m, weights.rows, tile.weights)
@@ -241,6 +246,7 @@ class MatmulEngine(wiring.Component):
         m.d.comb += [
             store.nests.payload.context.element.eq(checked.element),
             store.nests.payload.context.columns.eq(lasts["n"]),
+            store.nests.payload.context.kept.eq(command.result == Result.KEPT),
         ]
         how = store.conversions.payload
         m.d.comb += [

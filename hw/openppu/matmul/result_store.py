@@ -18,27 +18,28 @@ SPARE = 4
 
 
 def store_context(sizes: Sizes) -> data.StructLayout:
-    """Bytes of an element (their logarithm), and how many columns the last block has."""
-    return data.StructLayout({"element": 2, "columns": range(sizes.tile.columns + 1)})
+    """Bytes of an element (their logarithm), how many columns the last block has, and whether nothing is written."""
+    return data.StructLayout({"element": 2, "columns": range(sizes.tile.columns + 1), "kept": 1})
 
 
 class ResultStore(wiring.Component):
     """Takes rows of sums, converts them, and writes each with one access.
 
-    A row is taken while there is room behind the conversion for all that is in it. Latency: `latency` cycles from a row
-    that is taken to its write's offer. Throughput: a row a cycle.
+    Rows of sums that are kept in the accumulators go the same way, but are not written; so a command ends in the same
+    cycle. A row is taken while there is room behind the conversion for all that is in it. Latency: `latency` cycles
+    from a row that is taken to its write's offer. Throughput: a row a cycle.
 
     Members
     -------
     conversions : In(stream of conversion_layout)
-        One for each command that writes results.
+        One for each command whose sums come.
     nests : In(stream of nest_layout)
         Where its rows go.
     results : In(stream of row and last)
         From the tile.
     writes : Out(stream of the scratchpad's request_layout)
     ends : Out(stream, always ready)
-        The last write of a command is taken.
+        The last row of a command is written, or has come.
     """
 
     def __init__(self, sizes: Sizes):
@@ -109,9 +110,11 @@ class ResultStore(wiring.Component):
         # Writing: the row at its place in the word, and nothing but it.
         step = walk.steps.payload
         request = self.writes.payload
+        there = Signal()
         m.d.comb += [
-            self.writes.valid.eq(converted.o.valid & walk.steps.valid),
-            written.eq(self.writes.valid & self.writes.ready),
+            there.eq(converted.o.valid & walk.steps.valid),
+            self.writes.valid.eq(there & ~step.context.kept),
+            written.eq(there & (step.context.kept | self.writes.ready)),
             converted.o.ready.eq(written),
             walk.steps.ready.eq(written),
             self.ends.valid.eq(written & step.last),

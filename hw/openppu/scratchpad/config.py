@@ -8,8 +8,8 @@ WORD_BYTES = (0, 32, 64, 128, 256, 512, 1024)
 CODE_BYTES = 8
 """Bytes that a code word of SECDED protects."""
 
-MOST_BYTES = 1 << 24
-"""Of a scratchpad: what its part of a chip's address can reach."""
+MOST_BYTES = 1 << 23
+"""Of a scratchpad: half of what addresses in it reach. The accumulators lie in the other half, for the vector unit."""
 
 
 @dataclass(frozen=True, kw_only=True)

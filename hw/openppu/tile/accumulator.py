@@ -26,10 +26,11 @@ class Accumulator(wiring.Component):
     """One column's accumulator memory, between the bottom of the column and its top.
 
     What to inject and to collect comes from the column at the left and goes on to the right one cycle later, like the
-    data in the array; so a row of accumulators needs no skew registers. A result is read for all columns at once.
+    data in the array; so a row of accumulators needs no skew registers. A result is read for all columns at once, and
+    so is what others read.
 
-    Latency: 2 cycles from ``inject`` to ``partial``; 1 from ``drain_row`` to ``drained``; a row that is collected in
-    one cycle can be read from the next. Throughput: one of each a cycle.
+    Latency: 2 cycles from ``inject`` to ``partial``; 1 from ``drain_row`` to ``drained`` and from ``read_row`` to
+    ``sum``; a row that is collected in one cycle can be read from the next. Throughput: one of each a cycle.
 
     Members
     -------
@@ -44,6 +45,8 @@ class Accumulator(wiring.Component):
         From the bottom of the column.
     drain, drain_row, drained : In(1), In, Out(32)
         While ``drain`` is low ``drained`` keeps its value.
+    read, read_row, sum : In(1), In, Out(32)
+        Likewise, for others than the tile.
     """
 
     PARTIAL_AFTER_INJECT = 2
@@ -64,6 +67,9 @@ class Accumulator(wiring.Component):
                 "drain": In(1),
                 "drain_row": In(config.accumulator_bits),
                 "drained": Out(32),
+                "read": In(1),
+                "read_row": In(config.accumulator_bits),
+                "sum": Out(32),
             }
         )
 
@@ -73,8 +79,9 @@ class Accumulator(wiring.Component):
         style = {"ram_style": "distributed"} if depth <= DISTRIBUTED else {}
         m.submodules.memory = store = memory.Memory(shape=32, depth=depth, init=[], attrs=style)
         write = store.write_port()
-        read = store.read_port()
+        inject = store.read_port()
         drain = store.read_port()
+        read = store.read_port()
 
         # Not reset: what is on its way lands before anything that is issued after the reset.
         inject_next = Signal(inject_layout(self.config), reset_less=True)
@@ -86,10 +93,13 @@ class Accumulator(wiring.Component):
             write.addr.eq(self.collect.row),
             write.en.eq(self.collect.valid),
             write.data.eq(self.total),
-            read.addr.eq(self.inject.row),
+            inject.addr.eq(self.inject.row),
             drain.addr.eq(self.drain_row),
             drain.en.eq(self.drain),
             self.drained.eq(drain.data),
+            read.addr.eq(self.read_row),
+            read.en.eq(self.read),
+            self.sum.eq(read.data),
         ]
         partial = Signal(32, reset_less=True)
         with m.Switch(inject_next.source):
@@ -98,6 +108,6 @@ class Accumulator(wiring.Component):
             with m.Case(Addend.STREAM):
                 m.d.sync += partial.eq(self.addend)
             with m.Default():
-                m.d.sync += partial.eq(read.data)
+                m.d.sync += partial.eq(inject.data)
         m.d.comb += self.partial.eq(partial)
         return m

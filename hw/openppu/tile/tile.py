@@ -11,6 +11,7 @@ from openppu.common.shared import shared
 from openppu.config import TileConfig
 from openppu.formats.spec import FORMATS
 from openppu.tile.accumulator import Accumulator
+from openppu.tile.accumulator_port import AccumulatorPort
 from openppu.tile.array import Array
 from openppu.tile.command import Addend, Cause, command_layout
 from openppu.tile.counters import COUNTERS, EVENTS
@@ -38,6 +39,8 @@ class Tile(wiring.Component):
     weights : In(stream of C operands)
     addends : In(stream of C x 32)
     results : Out(stream of ``row``, C x 32, and ``last``)
+    accumulators : In(AccumulatorPort)
+        For others to read.
     counters : Out(COUNTERS)
     cause : Out(Cause)
     """
@@ -60,6 +63,7 @@ class Tile(wiring.Component):
                 "weights": In(stream.Signature(data.ArrayLayout(operands, config.columns))),
                 "addends": In(stream.Signature(lanes)),
                 "results": Out(stream.Signature(data.StructLayout({"row": lanes, "last": 1}))),
+                "accumulators": In(AccumulatorPort(config)),
                 "counters": Out(COUNTERS),
                 "cause": Out(Cause),
             }
@@ -257,5 +261,8 @@ class Tile(wiring.Component):
                 accumulator.drain.eq(drain.read),
                 accumulator.drain_row.eq(drain.read_row),
                 self.results.payload.row[column].eq(accumulator.drained),
+                accumulator.read.eq(self.accumulators.read),
+                accumulator.read_row.eq(self.accumulators.row),
+                self.accumulators.sums[column].eq(accumulator.sum),
             ]
             inject, collect = accumulator.inject_next, accumulator.collect_next

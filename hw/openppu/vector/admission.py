@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from openppu.command.error import Error
 from openppu.formats.spec import BINARY32, INT8, Format
-from openppu.vector.command import ADDRESS_BITS, COUNT_BITS, DIMENSIONS, Opcode, command_layout
-from openppu.vector.instruction import COUNTS, INPUTS, INSTRUCTION_BYTES, OUTPUTS
+from openppu.vector.command import ACCUMULATORS, ADDRESS_BITS, COUNT_BITS, DIMENSIONS, Opcode, command_layout
+from openppu.vector.instruction import ACCUMULATOR_STREAMS, COUNTS, INPUTS, INSTRUCTION_BYTES, OUTPUTS
 
 SIZE_BITS = ADDRESS_BITS + 1
 """Of a number of bytes up to the whole scratchpad."""
@@ -24,6 +24,8 @@ class Admission(wiring.Component):
         Lanes, rows of a register, words of the program memory.
     formats : tuple of Format
         Float formats that are built in.
+    accumulators : int
+        Rows of accumulators.
 
     Members
     -------
@@ -36,11 +38,12 @@ class Admission(wiring.Component):
         The first that holds of OPCODE, FIELD, FORMAT, ALIGNMENT, BOUNDS; OKAY if none.
     """
 
-    def __init__(self, *, lanes: int, rows: int, program_words: int, formats: tuple[Format, ...]):
+    def __init__(self, *, lanes: int, rows: int, program_words: int, formats: tuple[Format, ...], accumulators: int):
         self.lanes = lanes
         self.rows = rows
         self.program_words = program_words
         self.formats = formats
+        self.accumulators = accumulators
         super().__init__(
             {
                 "command": In(command_layout()),
@@ -119,12 +122,17 @@ class Admission(wiring.Component):
         m.d.comb += self.done.eq(done)
 
         end = Signal(reach_bits + 1)
+        limit = Signal(range(ACCUMULATORS + 4 * self.lanes * self.accumulators + 1))
         bounds = Signal()
+        m.d.comb += limit.eq(self.scratchpad_bytes)
         with m.If(self.command.opcode == Opcode.PROGRAM.value):
             m.d.comb += end.eq(program.source + program.count * INSTRUCTION_BYTES)
         with m.If(self.command.opcode == Opcode.STREAM.value):
             m.d.comb += end.eq(reach + unit)
-        m.d.comb += bounds.eq(end > self.scratchpad_bytes)
+            of_accumulators = Cat(operands.stream.stream == number for number in ACCUMULATOR_STREAMS).any()
+            with m.If(of_accumulators & (pattern.base >= ACCUMULATORS)):
+                m.d.comb += limit.eq(ACCUMULATORS + 4 * self.lanes * self.accumulators)
+        m.d.comb += bounds.eq(end > limit)
         with m.If(~known):
             m.d.comb += self.error.eq(Error.OPCODE)
         with m.Elif(field):

@@ -2,10 +2,14 @@
 
 from amaranth.lib import data, enum
 
+from openppu.scratchpad.config import MOST_BYTES
 from openppu.vector.instruction import COUNTS, PARAMETERS
 
 ADDRESS_BITS = 24
 """Of a byte in the scratchpad."""
+
+ACCUMULATORS = MOST_BYTES
+"""Where input streams find the accumulators: their row r in the word of number r from here on."""
 
 DIMENSIONS = 4
 """Of a stream's pattern, the innermost first."""

@@ -10,6 +10,8 @@ from openppu.common.shared import shared
 from openppu.config import ChipConfig, ConfigError
 from openppu.formats.operand import formats_named
 from openppu.scratchpad.port import ScratchpadPort
+from openppu.tile.accumulator_port import AccumulatorPort
+from openppu.vector.accumulator_reads import AccumulatorReads
 from openppu.vector.admission import SIZE_BITS, Admission
 from openppu.vector.cause import Cause
 from openppu.vector.command import Opcode, command_layout
@@ -35,7 +37,7 @@ class VectorEngine(wiring.Component):
     Parameters
     ----------
     config : ChipConfig
-        Its sections ``vector`` and ``scratchpad``: there is a lane for every four bytes of a scratchpad word.
+        Its sections ``vector``, ``scratchpad`` and ``tile``: there is a lane for every four bytes of a scratchpad word.
 
     Members
     -------
@@ -46,6 +48,8 @@ class VectorEngine(wiring.Component):
         Streams 0 and 2, and programs; streams 1 and 3.
     output : Out(ScratchpadPort)
         Streams 4 to 7.
+    accumulators : Out(AccumulatorPort)
+        Of the tile, for streams 0 and 2.
     scratchpad_bytes : In(25)
         Of the scratchpad: commands that would go beyond are refused.
     cause : Out(Cause)
@@ -66,6 +70,7 @@ class VectorEngine(wiring.Component):
                 f"scratchpad.word_bytes = {scratchpad.word_bytes}: the vector unit has a lane for every 4 bytes, 32 at "
                 f"most; give up to {MOST_WORD_BYTES}"
             )
+        self.chip = config
         self.config = config.vector
         self.lanes = scratchpad.word_bytes // 4
         port = ScratchpadPort(address_bits=scratchpad.address_bits, word_bytes=scratchpad.word_bytes)
@@ -75,6 +80,7 @@ class VectorEngine(wiring.Component):
                 "finished": Out(stream.Signature(finished_layout())),
                 "inputs": Out(port).array(READ_PORTS),
                 "output": Out(port),
+                "accumulators": Out(AccumulatorPort(config.tile)),
                 "scratchpad_bytes": In(SIZE_BITS),
                 "cause": Out(Cause),
                 "counters": Out(counters_layout(Cause)),
@@ -86,19 +92,27 @@ class VectorEngine(wiring.Component):
         config, lanes = self.config, self.lanes
         formats = formats_named(config.formats)
         sizes = dict(lanes=lanes, registers=config.registers, rows=config.strip_rows)
-        admission = Admission(lanes=lanes, rows=config.strip_rows, program_words=config.program_words, formats=formats)
+        admission = Admission(
+            lanes=lanes,
+            rows=config.strip_rows,
+            program_words=config.program_words,
+            formats=formats,
+            accumulators=self.chip.tile.accumulators,
+        )
         sequencer = Sequencer(words=config.program_words, **sizes)
         issue = Issue(**sizes)
         datapath = Datapath(lanes=lanes, words=config.registers * config.strip_rows, formats=formats)
         ports = [InputPort(lanes=lanes, formats=formats) for _ in range(READ_PORTS)]
         output = OutputPort(lanes=lanes, formats=formats)
         loader = Loader(lanes=lanes, words=config.program_words)
+        reads = AccumulatorReads(self.chip)
         m.submodules.admission = shared(admission, platform)
         m.submodules.sequencer = shared(sequencer, platform)
         m.submodules.issue = shared(issue, platform)
         m.submodules.datapath = shared(datapath, platform)
         m.submodules.output_port = shared(output, platform)
         m.submodules.loader = shared(loader, platform)
+        m.submodules.accumulator_reads = shared(reads, platform)
         counters = Counters(Cause)
         m.submodules.counting = shared(counters, platform)
 
@@ -128,7 +142,9 @@ class VectorEngine(wiring.Component):
                     issue.starved[place].eq(port.starved[inner]),
                     datapath.streams[place].eq(port.rows[inner]),
                 ]
-        for outer, port in zip(self.inputs, ports, strict=True):
+        wiring.connect(m, reads.scratchpad, wiring.flipped(self.inputs[0]))
+        wiring.connect(m, reads.accumulators, wiring.flipped(self.accumulators))
+        for outer, port in zip((reads.port, self.inputs[1]), ports, strict=True):
             used = [port.port, loader.port] if port is ports[0] else [port.port]
             m.d.comb += _ask(outer.requests, port.port.requests)
             if port is ports[0]:

@@ -15,6 +15,9 @@ INPUTS = 4
 OUTPUTS = 4
 """Streams from and to the scratchpad."""
 
+ACCUMULATOR_STREAMS = (0, 2)
+"""Input streams that may come from the accumulators: those of the first port."""
+
 CONSTANTS = 2
 """In an instruction."""
 

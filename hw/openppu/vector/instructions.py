@@ -31,7 +31,7 @@ STREAM = Instruction(
     meaning="Says where a stream of [the vector unit](vector.md) goes.",
     meanings={
         "stream": "0 to 3: an input stream; 4 to 7: an output stream",
-        "base": "address in the scratchpad of the first element",
+        "base": "address in the scratchpad of the first element; from 0x80_0000 on in the accumulators",
         **{f"count_{d}": f"of dimension {d}, 0 being the innermost; at least 1" for d in range(DIMENSIONS)},
         **{f"stride_{d}": f"bytes from one index of dimension {d} to the next" for d in range(DIMENSIONS)},
         "format": "0 int8, 1 fp8_e4m3, 2 fp8_e5m2, 3 fp16, 4 bf16, 7 words of 32 bits",

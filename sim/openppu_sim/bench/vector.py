@@ -27,7 +27,7 @@ from openppu_sim.simulator.vector import build_vector
 from openppu_sim.simulator.vector import run as run_vector
 
 COLUMNS = ("cycles", "bound_cycles")
-CHIP = load("demo", ["scratchpad.banks=16", "scratchpad.bank_words=32768"])
+CHIP = load("demo", ["scratchpad.banks=16", "scratchpad.bank_words=16384"])
 """Room for whole matrices; the unit is that of ``demo``."""
 
 ROWS, COLUMNS_OF_X = 1024, 576

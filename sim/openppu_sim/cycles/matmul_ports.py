@@ -528,6 +528,10 @@ class MatmulPorts:
                 while self.handed.count <= place:
                     yield self.handed
                 clock = max(self.handed[place] + self.convert + 1, self.d.last + 1)
+                if command.result == Result.KEPT:  # nothing is written
+                    self.d.last = clock
+                    self.d.taken.put(clock)
+                    continue
                 address = command.d_address + n * size * columns + row * command.d_stride
                 written = -(-(n_last if n == n_blocks - 1 else columns) * size // together) * together
                 merges = bool((address | written) % CODE_BYTES)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 from openppu.config import ChipConfig
-from openppu.scratchpad.config import CODE_BYTES
+from openppu.scratchpad.config import CODE_BYTES, ScratchpadConfig
 from openppu.scratchpad.scratchpad import Scratchpad
 from openppu.vector.command import ADDRESS_BITS
 from openppu.vector.instruction import COUNTS, INPUTS, INSTRUCTION_BYTES, PACKED_ROWS, STRIP, Kind, Source, Target
@@ -57,13 +57,14 @@ class _Element:
 class _Pattern:
     """A stream's elements, one after the other, without end."""
 
-    def __init__(self, fields: dict[str, int], word_bytes: int, bank_bytes: int) -> None:
-        self.fields, self.word_bytes, self.bank_bytes = fields, word_bytes, bank_bytes
+    def __init__(self, fields: dict[str, int], pad: ScratchpadConfig) -> None:
+        self.fields, self.pad = fields, pad
+        self.bank_bytes = pad.bank_words * pad.word_bytes
 
     def __iter__(self) -> Iterator[_Element]:
         of, mask = self.fields, (1 << ADDRESS_BITS) - 1
         size = SIZES[of["format"]]
-        whole = not of["single"] and self.word_bytes // 4 * size % CODE_BYTES == 0
+        whole = not of["single"] and self.pad.word_bytes // 4 * size % CODE_BYTES == 0
         cut_whole = not of["single"] and of["tail"] * size % CODE_BYTES == 0
         counts, strides = [of[f"count_{d}"] for d in range(4)], [of[f"stride_{d}"] for d in range(4)]
         last = [count - 1 for count in counts]
@@ -71,7 +72,8 @@ class _Pattern:
         while True:
             address = of["base"] + sum(n * stride for n, stride in zip(index, strides, strict=True)) & mask
             cut = of["tail"] and index[of["tail_dimension"]] == last[of["tail_dimension"]]
-            yield _Element(address // self.bank_bytes, not (cut_whole if cut else whole))
+            # The accumulators are a bank of their own, which only one port asks.
+            yield _Element(min(address // self.bank_bytes, self.pad.banks), not (cut_whole if cut else whole))
             for d in range(4):
                 if index[d] != last[d]:
                     index[d] += 1
@@ -214,7 +216,7 @@ class VectorCycles:
             If a program reads a block of a held stream that it never releases.
         """
         times = []
-        turns = Turns(self.pad.banks, self.asks)
+        turns = Turns(self.pad.banks + 1, self.asks)
         for command in commands:
             self.begin(command, memory, start)
             clock = start
@@ -313,7 +315,7 @@ class VectorCycles:
 
     def elements(self, number: int) -> Iterator[_Element]:
         """Of a stream, from its first on."""
-        return iter(_Pattern(self.patterns[number], self.pad.word_bytes, self.bank_bytes))
+        return iter(_Pattern(self.patterns[number], self.pad))
 
 
 class _Timeline:

@@ -44,6 +44,7 @@ class ReferenceChip:
         self.chip = chip
         self.memory = np.zeros(chip.hbm.capacity, np.uint8)
         self.pads = [np.zeros(chip.scratchpad.capacity, np.uint8) for _ in range(chip.compute_units)]
+        self.multipliers = [MatmulEngineReference(chip, pad) for pad in self.pads]
         self.queues = queues_of(chip)
         self.sent: list[tuple[int, int, bytes]] = []
         """Chip, address, bytes of what goes to others."""
@@ -72,11 +73,11 @@ class ReferenceChip:
         return do
 
     def _multiplier(self, unit: int) -> Engine:
-        engine = MatmulEngineReference(self.chip, self.pads[unit])
+        engine = self.multipliers[unit]
         return lambda name, fields: int(engine.run(MatmulCommand(**fields)))
 
     def _vector(self, unit: int) -> Engine:
-        engine = VectorReference(self.chip, self.pads[unit])
+        engine = VectorReference(self.chip, self.pads[unit], accumulators=self.multipliers[unit].accumulators)
         return lambda name, fields: int(engine.do(from_fields(name, fields)).value)
 
     def _link(self, name: str, fields: Mapping[str, int]) -> int | None:

@@ -40,6 +40,7 @@ class Result(IntEnum):
     NONE = 0
     SUMS = 1
     CONVERTED = 2
+    KEPT = 3
 
 
 @dataclass(frozen=True, kw_only=True)

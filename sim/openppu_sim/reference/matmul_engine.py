@@ -14,6 +14,9 @@ from openppu_sim.reference.stochastic import narrow_stochastically, position_ran
 GRAIN = 8
 """Bytes: what every address and stride is a multiple of, and what rows of D are filled up to."""
 
+STORES = (Result.SUMS, Result.CONVERTED)
+"""Results that are written to D."""
+
 
 class MatmulEngineReference:
     """An engine with its accumulators, beside a scratchpad.
@@ -71,8 +74,8 @@ class MatmulEngineReference:
         n_blocks = -(-command.n // self.tile.columns)
         if max(command.m, n_blocks) > most or command.accumulator >= most:
             return False
-        passes = command.k <= self.tile.rows and command.result and command.addend != Addend.ACCUMULATORS
-        return bool(passes) or command.m * n_blocks <= most
+        passes = command.k <= self.tile.rows and command.result in STORES and command.addend != Addend.ACCUMULATORS
+        return passes or command.m * n_blocks <= most
 
     def ranges(self, command: MatmulCommand) -> dict[str, tuple[int, int, int, int, int]]:
         """Of each matrix that the command names: address, stride, rows, bytes of a row, alignment."""
@@ -88,7 +91,7 @@ class MatmulEngineReference:
         }
         if command.addend == Addend.SCRATCHPAD:
             found["c"] = (command.c_address, command.c_stride, m, 4 * n, max(GRAIN, 4 * columns))
-        if command.result != Result.NONE:
+        if command.result in STORES:
             size = 4 if command.result == Result.SUMS else _format(command.result_format).bits // 8
             grain = min(GRAIN, columns * size)
             row_bytes = -(-n * size // grain) * grain
@@ -117,7 +120,7 @@ class MatmulEngineReference:
             start = self._joined(self.accumulators[places], command)
         total = matmul(np.ascontiguousarray(a), np.ascontiguousarray(b), start, fmt)
         self.accumulators[places] = self._cut(total, command)
-        if command.result != Result.NONE:
+        if command.result in STORES:
             row = convert(total, command).view(np.uint8).reshape(command.m, -1)
             padded = np.zeros(where["d"].shape, np.uint8)
             padded[:, : row.shape[1]] = row

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from openppu.command.error import Error
 from openppu.config import ChipConfig
 from openppu.formats.spec import BINARY32, FORMATS, Format
-from openppu.vector.command import DIMENSIONS
+from openppu.vector.command import ACCUMULATORS, DIMENSIONS
 from openppu.vector.instruction import (
+    ACCUMULATOR_STREAMS,
     COUNTS,
     INPUTS,
     INSTRUCTION_BYTES,
@@ -83,7 +84,7 @@ class _Stream:
 
 @dataclass
 class VectorReference:
-    """A vector unit and its scratchpad.
+    """A vector unit and its scratchpad, beside a tile's accumulators.
 
     Parameters
     ----------
@@ -92,11 +93,14 @@ class VectorReference:
         The scratchpad; commands change it.
     wrong : collection of int
         Numbers of words that are read with an error.
+    accumulators : ndarray of uint32, optional
+        Of the tile, rows x columns; without, there are zeros.
     """
 
     chip: ChipConfig
     memory: NDArray[np.uint8]
     wrong: Collection[int] = ()
+    accumulators: Words | None = None
     streams: dict[int, _Stream] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -109,6 +113,9 @@ class VectorReference:
             fmt.code: fmt for name, fmt in FORMATS.items() if not fmt.is_float or name in self.config.formats
         }
         self.formats[BINARY32.code] = BINARY32
+        tile = self.chip.tile
+        zeros = np.zeros((tile.accumulators, tile.columns), np.uint32)
+        self.sums = zeros if self.accumulators is None else self.accumulators
 
     def do_all(self, commands: Sequence[Command]) -> list[Any]:
         """How each command ends."""
@@ -155,7 +162,10 @@ class VectorReference:
         if any(value % unit for value in (values["base"], *strides)):
             return Error.ALIGNMENT
         reach = sum((count - 1) * stride for count, stride in zip(counts, strides, strict=True))
-        if values["base"] + reach + unit > self.memory.size:
+        limit = self.memory.size
+        if values["stream"] in ACCUMULATOR_STREAMS and values["base"] >= ACCUMULATORS:
+            limit = ACCUMULATORS + self.word_bytes * self.chip.tile.accumulators
+        if values["base"] + reach + unit > limit:
             return Error.BOUNDS
         self.streams[values["stream"]] = _Stream(values, fmt)
         return Error.OKAY
@@ -327,7 +337,10 @@ class VectorReference:
     def _read(self, stream: _Stream, n: int) -> Words:
         places, counts = self._places(stream, n)
         size = stream.format.bits // 8
-        raw = np.ascontiguousarray(self.memory[places[..., None] + np.arange(size)])
+        memory = self.memory
+        if stream.fields["base"] >= ACCUMULATORS:
+            memory, places = self._words_of_accumulators(), places - ACCUMULATORS
+        raw = np.ascontiguousarray(memory[places[..., None] + np.arange(size)])
         bits = raw.view(bits_dtype(stream.format)).reshape(n, self.lanes)
         if stream.format is BINARY32:
             words = bits
@@ -336,6 +349,11 @@ class VectorReference:
         else:
             words = bits.view(np.int8).astype(np.int32).view(np.uint32)
         return np.where(counts, words, np.uint32(stream.fields["fill"])).astype(np.uint32)
+
+    def _words_of_accumulators(self) -> NDArray[np.uint8]:
+        """Their rows as words of the scratchpad: lanes past the tile's columns are 0."""
+        beyond = self.lanes - self.chip.tile.columns
+        return np.pad(self.sums, ((0, 0), (0, beyond))).view(np.uint8).reshape(-1)
 
     def _write(self, stream: _Stream, words: Words) -> None:
         places, counts = self._places(stream, len(words))

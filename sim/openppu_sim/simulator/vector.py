@@ -118,6 +118,7 @@ def run(
     stalls: Stalls = FREE,
     latency: int = Scratchpad.LATENCY,
     wrong: Collection[int] = (),
+    accumulators: NDArray[np.uint32] | None = None,
     reset_at: int | None = None,
     most_cycles: int = 50_000_000,
 ) -> VectorRun:
@@ -137,6 +138,8 @@ def run(
         Cycles from a read that is taken to its result.
     wrong : collection of int
         Numbers of words that are read with an error.
+    accumulators : ndarray of uint32, optional
+        What the tile's accumulators hold, rows x columns; without, zeros.
     reset_at : int, optional
         Reset the unit in this cycle, and begin again with the first command and the scratchpad as given. (Registers and
         program memory keep what they have.)
@@ -149,6 +152,8 @@ def run(
         If the commands do not end in time, or a stream breaks its rules.
     """
     count = -(-command_layout().size // 32)
+    tile = chip.tile
+    sums = np.zeros((tile.accumulators, tile.columns), np.uint32) if accumulators is None else accumulators
     packed = b"".join(encode(command).to_bytes(4 * count, "little") for command in commands)
     address_bits, word_bytes = chip.scratchpad.address_bits, chip.scratchpad.word_bytes
     header = [latency, stalls.seed, most_cycles, stalls.offers, stalls.accepts, stalls.reads, stalls.writes]
@@ -158,6 +163,8 @@ def run(
         packed,
         np.array([len(wrong), *sorted(wrong), memory.size], "<u4").tobytes(),
         memory.tobytes(),
+        np.array([tile.columns, sums.size], "<u4").tobytes(),
+        sums.astype("<u4").tobytes(),
     ]
     with tempfile.TemporaryDirectory(prefix="openppu-") as folder:
         given, got = Path(folder) / "input", Path(folder) / "output"

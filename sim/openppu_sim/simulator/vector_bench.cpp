@@ -107,6 +107,8 @@ int main(int argc, char** argv) {
   const Words wrong_list = in.words(wrong_count);
   const uint32_t bytes = in.word();
   const Words image = in.words(bytes / 4);
+  const uint32_t columns = in.word();
+  const Words sums = in.words(in.word());
   std::fclose(in.file);
   const std::set<uint32_t> wrong(wrong_list.begin(), wrong_list.end());
 
@@ -124,6 +126,7 @@ int main(int argc, char** argv) {
   uint64_t cycle = 0;
   uint32_t next = 0;
   bool offering = false;
+  Words row_read;  // of accumulators
 
   auto reset = [&] {
     top->rst = 1;
@@ -134,6 +137,7 @@ int main(int argc, char** argv) {
     top->clk = 0;
     top->rst = 0;
     for (auto& queue : results) queue.clear();
+    row_read.assign(columns, 0);
     for (Held& each : held) each.waiting = false;
     memory = image;
     ends.clear(), taken.clear();
@@ -199,9 +203,14 @@ int main(int argc, char** argv) {
         put(READS(1, results, payload), payload);
       }
     }
+    put(PORT(accumulators, sums), row_read);
     top->eval();
 
     ++causes[top->cause];
+    if (PORT(accumulators, read)) {
+      const auto from = sums.begin() + static_cast<std::ptrdiff_t>(PORT(accumulators, row)) * columns;
+      row_read.assign(from, from + columns);
+    }
     const Words nothing;
     serve(0, READS(0, requests, valid), READS(0, requests, ready),
           READS(0, requests, valid) ? get(READS(0, requests, payload)) : nothing);

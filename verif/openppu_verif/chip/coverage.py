@@ -6,6 +6,7 @@ from openppu.command.error import Error
 from openppu.command.instruction import InstructionSet
 from openppu.config import ChipConfig
 from openppu.formats.spec import FORMATS
+from openppu.vector.command import ACCUMULATORS
 from openppu_sim.lowering.matmul import Addend, Result
 from openppu_sim.program.command import Command
 from openppu_sim.reference import dma
@@ -37,7 +38,7 @@ def all_points(chip: ChipConfig) -> list[str]:
     found += ["VECTOR_PROGRAM", "VECTOR_RUN"]
     vector = ("int8", *chip.vector.formats, "word")
     found += [f"VECTOR_STREAM {way} {name}" for way in ("in", "out") for name in vector]
-    found += ["VECTOR_STREAM single", "VECTOR_STREAM tail", "VECTOR_STREAM held"]
+    found += ["VECTOR_STREAM single", "VECTOR_STREAM tail", "VECTOR_STREAM held", "VECTOR_STREAM of accumulators"]
     found += ["address from a register"]
     return found + [f"{queue} refuses {error}" for queue, errors in REFUSED.items() for error in errors]
 
@@ -95,6 +96,8 @@ def _of_vector(name: str, fields: Mapping[str, int]) -> Iterator[str]:
         return
     yield f"VECTOR_STREAM {'in' if fields['stream'] < 4 else 'out'} {NAMES[fields['format']]}"
     yield from (f"VECTOR_STREAM {each}" for each in ("single", "tail", "held") if fields[each])
+    if fields["base"] >= ACCUMULATORS:
+        yield "VECTOR_STREAM of accumulators"
 
 
 def _kept(chip: ChipConfig) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ from openppu.command.error import Error
 from openppu.command.instruction import InstructionSet
 from openppu.command.instructions import instructions
 from openppu.config import ChipConfig
-from openppu.vector.instruction import INPUTS, OUTPUTS
+from openppu.vector.command import ACCUMULATORS
+from openppu.vector.instruction import ACCUMULATOR_STREAMS, INPUTS, OUTPUTS
 from openppu_sim.errors import UserError
 from openppu_sim.kernels.vector.assembly import image
 from openppu_sim.kernels.vector.commands import LoadProgram, SetStream, fields_of
@@ -123,7 +124,7 @@ class ProgramSource:
         self.twin.put(window, pad)
         self._program = Program(queues={name: [] for name in QUEUES}, window=window, pad=pad, fresh=fresh)
         self._registers: dict[str, dict[int, int]] = {name: {} for name in QUEUES}
-        nothing = np.zeros(WINDOW + self.twin.pad_bytes, bool)
+        nothing = np.zeros(self.twin.reached, bool)
         self._since = {(a, b): [nothing.copy(), nothing.copy()] for a in QUEUES for b in QUEUES}
         for step in chosen:
             step()
@@ -215,11 +216,25 @@ class ProgramSource:
         load = copy(memory=CODE, scratchpad=0, row=self._code_bytes)
         self.trial.follow(self.twin)
         self.trial.reach("load", "LOAD", load)
-        if any(self.trial.run("vector", name, fields) for name, fields in self._vector_steps):
+        steps = self._on_accumulators(self._vector_steps)
+        if any(self.trial.run("vector", name, fields) for name, fields in steps):
             return
         self._do("load", [("LOAD", load)])
-        for name, fields in self._vector_steps:
+        for name, fields in steps:
             self._do("vector", [(name, fields)])
+
+    def _on_accumulators(self, steps: list[tuple[str, dict[str, int]]]) -> list[tuple[str, dict[str, int]]]:
+        """The same, maybe with a stream from accumulators whose sums are known, and there."""
+        there = np.flatnonzero(self.twin.summed & self.twin.landed)
+        if not there.size or self.chance.random() < 0.3:
+            return steps
+        first = end = int(self.chance.choice(there.tolist()))
+        while end in there:
+            end += 1
+        number = self.chance.choice(ACCUMULATOR_STREAMS)
+        ends = [ACCUMULATORS + row * self.chip.scratchpad.word_bytes for row in (first, end)]
+        mine = fields_of(self._vectors.stream_in(number, *ends))
+        return [(name, mine if fields.get("stream") == number else fields) for name, fields in steps]
 
     def _loop(self) -> None:
         """Commands that a loop repeats with other addresses, maybe in a loop within a loop."""
@@ -270,7 +285,7 @@ class ProgramSource:
         buffer = chance.randrange(self.twin.pad_bytes - size)
         if abs(source - target) < size * turns:
             return
-        reads, writes = np.zeros((2, WINDOW + self.twin.pad_bytes), bool)
+        reads, writes = np.zeros((2, self.twin.reached), bool)
         for turn in range(turns):
             loads = copy(memory=source + turn * size, scratchpad=buffer, row=size)
             stores = copy(memory=target + turn * size, scratchpad=buffer, row=size)
@@ -357,19 +372,23 @@ class ProgramSource:
         self._note(engine, reach, fenced=fence or bool(engine == "matmul" and given.get("after")))
 
     def _all(self, engine: str, commands: list[tuple[str, dict[str, int]]]) -> Reach:
-        reads, writes = np.zeros((2, WINDOW + self.twin.pad_bytes), bool)
+        reads, writes = np.zeros((2, self.twin.reached), bool)
         self._clash = False
         for name, fields in commands:
             complete = {operand.name: fields.get(operand.name, 0) for operand in self.known.by_name[name].operands}
             reach = self.twin.reach(engine, name, complete)
             if reach.error:
                 raise ValueError(f"{name} {complete}: error {reach.error} of a command that was to be right")
-            self._clash |= bool((reach.writes & (reads | writes)).any() or (reach.reads & writes).any())
+            clash = (reach.writes & (reads | writes)) | (reach.reads & writes)
+            self._clash |= bool(clash[: WINDOW + self.twin.pad_bytes].any())
             reads, writes = reads | reach.reads, writes | reach.writes
         return Reach(error=0, reads=reads, writes=writes)
 
     def _meets(self, engine: str, other: str, reach: Reach) -> bool:
-        read, written = self._since[engine, other]
+        # The tile keeps its sums in order itself.
+        own = slice(WINDOW + self.twin.pad_bytes if engine == other else None)
+        read, written = (mask[own] for mask in self._since[engine, other])
+        reach = Reach(error=0, reads=reach.reads[own], writes=reach.writes[own])
         return bool((reach.writes & (read | written)).any() or (reach.reads & written).any())
 
     def _wait_for(self, engine: str, reach: Reach) -> None:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from openppu.command.error import Error
@@ -9,6 +10,7 @@ from openppu.command.instructions import instructions
 from openppu.command.layouts import REGISTERS, SLOTS
 from openppu.config import ChipConfig
 from openppu.formats.spec import BINARY32
+from openppu.vector.command import ACCUMULATORS
 from openppu_sim.device.device import Device
 from openppu_sim.device.driver import Driver
 from openppu_sim.device.records import read_records, set_records
@@ -190,7 +192,7 @@ def _misaligned(queue: str) -> Iterator[Program]:
 
 
 def _too_far(queue: str, chip: ChipConfig) -> Iterator[Program]:
-    """Commands that go a byte or a few beyond the end of memory or of the scratchpad."""
+    """Commands that go a byte or a few beyond the end of memory, of the scratchpad or of the accumulators."""
     memory, pad = chip.hbm.capacity, chip.scratchpad.capacity
     for beyond in (1, 2, 4):
         row = 8 + beyond
@@ -208,6 +210,14 @@ def _too_far(queue: str, chip: ChipConfig) -> Iterator[Program]:
             word = chip.scratchpad.word_bytes
             pattern = SetStream(stream=0, base=pad - word, format=BINARY32.code, counts=[1 + beyond], strides=[word])
             yield [Command(name="VECTOR_STREAM", fields=fields_of(pattern))]
+            rows = chip.tile.accumulators
+            for changes in (
+                {"base": ACCUMULATORS + (rows - 1) * word},
+                {"base": ACCUMULATORS - word},
+                {"base": ACCUMULATORS, "counts": [1], "stream": beyond | 1},
+            ):
+                each = replace(pattern, **changes)
+                yield [Command(name="VECTOR_STREAM", fields=fields_of(each))]
         if queue == "link":
             given = {"source": memory - 32, "target": 0, "bytes": 32 + 32 * beyond, "chip": 1}
             yield [Command(name="SEND", fields=given)]

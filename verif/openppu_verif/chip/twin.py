@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from openppu.command.error import Error
 from openppu.config import ChipConfig
 from openppu.formats.operand import formats_named
-from openppu.vector.command import DIMENSIONS
+from openppu.vector.command import ACCUMULATORS, DIMENSIONS
 from openppu.vector.instruction import COUNTS, INPUTS, INSTRUCTION_BYTES, PARAMETERS
 from openppu_sim.kernels.vector.commands import Command as VectorCommand
 from openppu_sim.kernels.vector.commands import LoadProgram, Run, SetStream
-from openppu_sim.lowering.matmul import MatmulCommand
+from openppu_sim.lowering.matmul import Addend, MatmulCommand, Result
 from openppu_sim.reference import dma
 from openppu_sim.reference.matmul_engine import MatmulEngineReference
 from openppu_sim.reference.vector import VectorReference
@@ -27,7 +27,8 @@ STREAM_FIELDS = ("stream", "base", "format", "single", "saturate", "held", "tail
 
 @dataclass(frozen=True, kw_only=True)
 class Reach:
-    """How a command ended, and which bytes it may have read and written: those of the window, then the scratchpad's."""
+    """How a command ended, and which bytes it may have read and written: the window's, the scratchpad's, those of the
+    accumulators, as words of the scratchpad."""
 
     error: int
     reads: Mask
@@ -50,7 +51,14 @@ class Twin:
         self.formats = tuple(fmt for fmt in formats_named(chip.tile.formats) if fmt.is_float)
         self.memories = dma.Memories(self.memory, self.pad, [self.pad])
         self.matmul = MatmulEngineReference(chip, self.pad)
-        self.vector = VectorReference(chip, self.pad)
+        self.vector = VectorReference(chip, self.pad, accumulators=self.matmul.accumulators)
+        rows = chip.tile.accumulators
+        self.reached = WINDOW + self.pad_bytes + chip.scratchpad.word_bytes * rows
+        """Bytes that a `Reach` tells of."""
+        self.summed = np.zeros(rows, bool)
+        """Rows of accumulators all of whose columns hold sums."""
+        self.landed = np.ones(rows, bool)
+        """... that are there when the product that was the last ends, and so when any later one does."""
 
     def put(self, window: NDArray[np.uint8], pad: NDArray[np.uint8]) -> None:
         """Put bytes into the window and the scratchpad."""
@@ -61,6 +69,7 @@ class Twin:
         """Take everything that another twin holds."""
         self.put(other.memory[:WINDOW], other.pad)
         self.matmul.accumulators[:] = other.matmul.accumulators
+        self.summed[:], self.landed[:] = other.summed, other.landed
         self.vector.registers[:] = other.vector.registers
         self.vector.program[:] = other.vector.program
         self.vector.streams = {number: _copy(stream) for number, stream in other.vector.streams.items()}
@@ -71,7 +80,7 @@ class Twin:
 
     def reach(self, engine: str, name: str, given: Mapping[str, int]) -> Reach:
         """Do a command; how it ended, and what it reached."""
-        reads, writes = np.zeros((2, WINDOW + self.pad_bytes), bool)
+        reads, writes = np.zeros((2, self.reached), bool)
         error: Any
         if engine in ("load", "store"):
             store = engine == "store"
@@ -90,11 +99,26 @@ class Twin:
                 for matrix, (address, stride, rows, row_bytes, _) in self.matmul.ranges(command).items():
                     places = address + stride * np.arange(rows)[:, None] + np.arange(row_bytes)
                     (writes if matrix == "d" else reads)[WINDOW + places] = True
+                self._sum(command, writes)
         elif engine == "vector":
             error = self._vector(name, given, reads, writes)
         else:
             error = self._link(name, given)
         return Reach(error=getattr(error, "value", error), reads=reads, writes=writes)
+
+    def _sum(self, command: MatmulCommand, writes: Mask) -> None:
+        """What becomes of the accumulators' rows."""
+        tile = self.chip.tile
+        blocks = -(-command.n // tile.columns)
+        rows = (command.accumulator + np.arange(blocks * command.m)) % tile.accumulators
+        whole = np.repeat((np.arange(blocks) + 1) * tile.columns <= command.n, command.m)
+        known = self.summed[rows] if command.addend == Addend.ACCUMULATORS else True
+        self.summed[rows] = whole & known
+        if command.result == Result.NONE:
+            self.landed[rows] = False
+        else:
+            self.landed[:] = True
+        writes[WINDOW + self.pad_bytes :].reshape(tile.accumulators, -1)[rows] = True
 
     def _places(self, addresses: set[int]) -> NDArray[np.int64]:
         found = np.fromiter(addresses, np.int64, len(addresses))
@@ -112,7 +136,8 @@ class Twin:
                 of = stream.fields
                 size = stream.format.bits // 8 * (1 if of["single"] else self.vector.lanes)
                 reach = sum((of[f"count_{d}"] - 1) * of[f"stride_{d}"] for d in range(DIMENSIONS)) + size
-                (reads if number < INPUTS else writes)[WINDOW + of["base"] :][:reach] = True
+                base = of["base"] if of["base"] < ACCUMULATORS else self.pad_bytes + of["base"] - ACCUMULATORS
+                (reads if number < INPUTS else writes)[WINDOW + base :][:reach] = True
         return error
 
     def _link(self, name: str, given: Mapping[str, int]) -> Any:

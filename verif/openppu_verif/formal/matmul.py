@@ -46,11 +46,12 @@ def checks() -> Harness:
     h.m.d.comb += passes.eq(dut.checked.valid & (dut.checked.payload.error == Error.OKAY))
     row = h.fixed("row", SMALL["COUNT_BITS"])
     element, written = _bytes(of.format), Mux(of.result == Result.CONVERTED, _bytes(of.result_format), 4)
+    stores = (of.result == Result.SUMS) | (of.result == Result.CONVERTED)
     matrices = {
         "a": (Mux(of.transpose_a, of.k, of.m), Mux(of.transpose_a, of.m, of.k) * element, Const(1)),
         "b": (Mux(of.transpose_b, of.n, of.k), Mux(of.transpose_b, of.k, of.n) * element, Const(1)),
         "c": (of.m, of.n * 4, of.addend == Addend.SCRATCHPAD),
-        "d": (of.m, _whole_grains(of.n, written), of.result != Result.NONE),
+        "d": (of.m, _whole_grains(of.n, written), stores),
     }
     for name, (rows, row_bytes, needed) in matrices.items():
         end = Signal(WIDE, name=f"end_of_{name}")
@@ -59,7 +60,7 @@ def checks() -> Harness:
 
     blocks = Signal(WIDE)
     h.m.d.comb += blocks.eq((of.n + TILE.columns - 1) // TILE.columns)
-    stay = (of.k > TILE.rows) | (of.result == Result.NONE) | (of.addend == Addend.ACCUMULATORS)
+    stay = (of.k > TILE.rows) | ~stores | (of.addend == Addend.ACCUMULATORS)
     h.check(of.m * blocks <= TILE.accumulators, when=passes & stay)
     h.check(of.m <= TILE.accumulators, of.accumulator < TILE.accumulators, when=passes)
     h.check(of.m != 0, of.n != 0, of.k != 0, when=passes)

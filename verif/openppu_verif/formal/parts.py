@@ -225,23 +225,26 @@ def issue() -> Harness:
 
 
 def accumulator() -> Harness:
-    """A column injects zero, the addend, or what was last collected into the row, and drains the same; all in time."""
+    """A column injects zero, the addend, or what was last collected into the row, and gives that when it is read."""
     h = Harness()
     m = h.m
     config = SMALL
     m.submodules.dut = dut = Accumulator(config)
-    names = ("inject", "collect", "addend", "total", "drain", "drain_row")
+    names = ("inject", "collect", "addend", "total", "drain", "drain_row", "read", "read_row")
     h.drive(**{name: getattr(dut, name) for name in names})
     # One row stands for all.
     watched = h.fixed("watched", config.accumulator_bits)
     stored = Signal(32, reset_less=True)
-    drained = Signal(32, reset_less=True)
-    was_drained = Signal(reset_less=True)
     with m.If(dut.collect.valid & (dut.collect.row == watched)):
         m.d.sync += stored.eq(dut.total)
-    with m.If(dut.drain):
-        m.d.sync += [was_drained.eq(dut.drain_row == watched), drained.eq(stored)]
-    h.check(dut.drained == drained, when=was_drained)
+    for name, reads, row, given in (
+        ("drained", dut.drain, dut.drain_row, dut.drained),
+        ("read", dut.read, dut.read_row, dut.sum),
+    ):
+        was, expected = Signal(name=f"was_{name}", reset_less=True), Signal(32, name=f"{name}_then", reset_less=True)
+        with m.If(reads):
+            m.d.sync += [was.eq(row == watched), expected.eq(stored)]
+        h.check(given == expected, when=was)
 
     injected = h.history(Cat(dut.inject.source, dut.inject.row == watched, stored), 2, "injected")
     source, is_watched, sum_then = injected[2][:2], injected[2][2], injected[2][3:]

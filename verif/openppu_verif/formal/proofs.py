@@ -134,7 +134,7 @@ PROOFS = (
     ),
     Proof(
         name="accumulator",
-        claim="an accumulator injects zero, the addend or the last sum collected in the row, and drains that sum",
+        claim="an accumulator injects zero, the addend or the row's last sum, and drains and reads that sum",
         harness=parts.accumulator,
         method=Method.INDUCTION,
         depth=3,

@@ -1,4 +1,4 @@
-"""Proof that the vector unit admits no command that leaves the scratchpad or its program memory.
+"""Proof that the vector unit admits no command that leaves the scratchpad, the accumulators or its program memory.
 
 It is made with numbers of few bits: `SMALL` takes the place of the widths.
 """
@@ -6,34 +6,37 @@ It is made with numbers of few bits: `SMALL` takes the place of the widths.
 from contextlib import ExitStack
 from unittest.mock import patch
 
-from amaranth import Const, Mux, Signal, Value
+from amaranth import Cat, Const, Mux, Signal, Value
 from amaranth.hdl import Assume
 from openppu.command.error import Error
 from openppu.formats.spec import BINARY32, FORMATS, INT8
 from openppu.vector import admission, command
 from openppu.vector.admission import Admission
 from openppu.vector.command import DIMENSIONS, Opcode
-from openppu.vector.instruction import INSTRUCTION_BYTES
+from openppu.vector.instruction import ACCUMULATOR_STREAMS, INSTRUCTION_BYTES
 
 from openppu_verif.formal.harness import Harness
 from openppu_verif.formal.probe import Probe
 
-SMALL = {"ADDRESS_BITS": 6, "COUNT_BITS": 2, "SIZE_BITS": 7}
+SMALL = {"ADDRESS_BITS": 6, "COUNT_BITS": 2, "SIZE_BITS": 7, "ACCUMULATORS": 32}
 LANES, ROWS, PROGRAM_WORDS = 4, 4, 16
+SUMS = 1
+"""Rows of accumulators."""
 BUILT = (FORMATS["bf16"],)
 WIDE = 24
 """Bits of a sum, wide enough to be true."""
 
 
 def checks() -> Harness:
-    """Of a command that is admitted, nothing is beyond the scratchpad or the program memory, whatever the turns."""
+    """Of a command that is admitted, nothing is beyond a memory that it may reach, whatever the turns."""
     h = Harness()
     with ExitStack() as stack:
         for module in (command, admission):
             for name, value in SMALL.items():
                 if hasattr(module, name):
                     stack.enter_context(patch.object(module, name, value))
-        probe = Probe(Admission(lanes=LANES, rows=ROWS, program_words=PROGRAM_WORDS, formats=BUILT))
+        sizes = dict(lanes=LANES, rows=ROWS, program_words=PROGRAM_WORDS, accumulators=SUMS)
+        probe = Probe(Admission(**sizes, formats=BUILT))
     h.m.submodules.dut = probe.fragment
     dut = probe.part("")
     size = h.fixed("scratchpad_bytes", SMALL["SIZE_BITS"])
@@ -44,7 +47,7 @@ def checks() -> Harness:
         dut.scratchpad_bytes.eq(size),
         dut.go.eq(go),
         Assume(~(working & go)),
-        Assume(size <= 1 << SMALL["ADDRESS_BITS"]),
+        Assume(size <= SMALL["ACCUMULATORS"]),
     ]
     admitted = dut.done & working & (dut.error == Error.OKAY)
     operands = dut.command.operands
@@ -66,7 +69,10 @@ def checks() -> Harness:
     ]
     streams = admitted & (dut.command.opcode == Opcode.STREAM)
     programs = admitted & (dut.command.opcode == Opcode.PROGRAM)
-    h.check(end <= size, when=streams & inside)
+    first = SMALL["ACCUMULATORS"]
+    of_accumulators = Cat(operands.stream.stream == number for number in ACCUMULATOR_STREAMS).any()
+    in_accumulators = of_accumulators & (place >= first) & (end <= first + 4 * LANES * SUMS)
+    h.check((end <= size) | in_accumulators, when=streams & inside)
     h.check(element != 0, when=streams)
     h.check(last <= size, program.start + program.count <= PROGRAM_WORDS, when=programs)
     h.check(

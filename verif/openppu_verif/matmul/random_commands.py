@@ -9,7 +9,7 @@ from openppu.config import ChipConfig
 from openppu.formats.spec import FORMATS
 from openppu.matmul.sizes import Sizes
 from openppu_sim.lowering.matmul import Addend, Ending, MatmulCommand, Result
-from openppu_sim.reference.matmul_engine import MatmulEngineReference
+from openppu_sim.reference.matmul_engine import STORES, MatmulEngineReference
 
 MEMORY_BYTES = 1 << 15
 REGION = 48 << 7
@@ -75,7 +75,7 @@ class RandomCommands:
         while m * -(-n // tile.columns) > tile.accumulators:
             m = max(1, m // 2)
         wanted = [name for name in tile.formats if fmt.is_float or not FORMATS[name].is_float]
-        kind = chance.choice([Result.NONE, Result.SUMS, Result.SUMS, Result.CONVERTED, Result.CONVERTED])
+        kind = chance.choice([Result.NONE, Result.KEPT, *[Result.SUMS] * 2, *[Result.CONVERTED] * 2])
         to = [FORMATS[name] for name in wanted if not FORMATS[name].is_float or fmt.is_float]
         if kind == Result.CONVERTED and not to:
             kind = Result.SUMS
@@ -106,7 +106,7 @@ class RandomCommands:
         regions = dict(USUAL)
         if command.after and chance.random() < 0.5:
             regions[chance.choice("abc")] = 3
-            if command.result != Result.NONE:
+            if command.result in STORES:
                 regions["d"] = 4
         return self.placed(command, regions)
 
@@ -139,7 +139,7 @@ class RandomCommands:
         changes: list[dict[str, int]] = [
             {chance.choice("mnk"): 0},
             {"addend": chance.randint(3, 15)},
-            {"result": chance.randint(3, 15)},
+            {"result": chance.randint(4, 15)},
             {"reserved": chance.randint(1, 3)},
             {"format": chance.randint(5, 15)},
             {"result": 2, "result_format": chance.randint(5, 15)},

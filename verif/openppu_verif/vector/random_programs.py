@@ -8,7 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 from openppu.config import ChipConfig
 from openppu.formats.spec import BINARY32, FORMATS, INT8
-from openppu.vector.instruction import COUNTS, INPUTS, OUTPUTS, PACKED_ROWS, PARAMETERS, STRIP, Kind, Source, Target
+from openppu.vector.command import ACCUMULATORS
+from openppu.vector.instruction import (
+    ACCUMULATOR_STREAMS,
+    COUNTS,
+    INPUTS,
+    OUTPUTS,
+    PACKED_ROWS,
+    PARAMETERS,
+    STRIP,
+    Kind,
+    Source,
+    Target,
+)
 from openppu.vector.operation import Operation
 from openppu_sim.kernels.vector.assembly import (
     END,
@@ -40,10 +52,14 @@ class RandomPrograms:
     ----------
     chip : ChipConfig
     seed : int
+    accumulators : bool
+        Some streams come from the tile's accumulators.
     """
 
-    def __init__(self, chip: ChipConfig, seed: int):
+    def __init__(self, chip: ChipConfig, seed: int, *, accumulators: bool = False):
         self.chip = chip
+        self.accumulators = accumulators
+        self.accumulators_end = ACCUMULATORS + chip.scratchpad.word_bytes * chip.tile.accumulators
         self.lanes = chip.scratchpad.word_bytes // 4
         self.chance = random.Random(seed)
         self.numbers = np.random.default_rng(seed)
@@ -58,6 +74,11 @@ class RandomPrograms:
         usual = self.numbers.normal(size=count).astype(np.float32).view(np.uint32)
         kind = self.numbers.integers(0, 3, count)
         return np.choose(kind, [words, hard, usual]).astype(np.uint32).view(np.uint8).copy()
+
+    def sums(self) -> NDArray[np.uint32]:
+        """Accumulators of random words."""
+        tile = self.chip.tile
+        return self.numbers.integers(0, 1 << 32, (tile.accumulators, tile.columns), dtype=np.uint32)
 
     def commands(self, memory: NDArray[np.uint8], *, spoil: bool = False) -> list[Command]:
         """A program, put into the scratchpad, its streams, and two runs of it; spoilt: something of it is changed."""
@@ -92,9 +113,16 @@ class RandomPrograms:
         return self.chance.randrange(64) if kind == 1 else self.chance.getrandbits(32)
 
     def stream(self, number: int) -> SetStream:
-        """A pattern within the part of the scratchpad that such streams have."""
+        """A pattern within the part of the scratchpad that such streams have, or in the accumulators."""
         chance = self.chance
         first, end = (PROGRAM_BYTES, READ_END) if number < INPUTS else (READ_END, MEMORY_BYTES)
+        if self.accumulators and number in ACCUMULATOR_STREAMS and chance.random() < 0.5:
+            first, end = ACCUMULATORS, self.accumulators_end
+        return self.stream_in(number, first, end)
+
+    def stream_in(self, number: int, first: int, end: int) -> SetStream:
+        """A pattern within a range of addresses."""
+        chance = self.chance
         fmt = chance.choice(self.formats)
         single = chance.random() < 0.2
         unit = fmt.bits // 8 * (1 if single else self.lanes)
@@ -200,6 +228,7 @@ class RandomPrograms:
         elif isinstance(command, Run):
             changes = [{"rows": 0}, {"rows": 255}, {"start": 65535}, {"counts": (0,)}, {"counts": (1, 1, 1, 0)}]
         elif isinstance(command, SetStream):
+            word = 4 * self.lanes
             changes = [
                 {"stream": 8},
                 {"counts": (1, 0)},
@@ -208,6 +237,10 @@ class RandomPrograms:
                 {"format": 6},
                 {"base": command.base + 1},
                 {"base": MEMORY_BYTES},
+                {"base": ACCUMULATORS - word, "counts": (2,), "strides": (word,)},
+                {"base": ACCUMULATORS, "counts": (self.chip.tile.accumulators + 1,), "strides": (word,)},
+                {"base": self.accumulators_end},
+                *([] if command.stream in ACCUMULATOR_STREAMS else [{"base": ACCUMULATORS}]),
                 {"counts": (65535, 65535, 65535, 65535), "strides": (1 << 20,) * 4},
                 {"counts": (2,), "strides": (1 << 23,)},
                 {"strides": (2, 2, 2, 2)},

@@ -29,12 +29,15 @@ class Job:
     stalls : Stalls
     wrong : collection of int
         Numbers of words that are read with an error.
+    accumulators : ndarray of uint32, optional
+        What the tile's accumulators hold, rows x columns; without, zeros.
     """
 
     commands: Sequence[Command]
     memory: NDArray[np.uint8]
     stalls: Stalls = FREE
     wrong: Collection[int] = ()
+    accumulators: NDArray[np.uint32] | None = None
 
 
 def simulate(chip: ChipConfig, jobs: Sequence[Job]) -> list[VectorRun]:
@@ -67,6 +70,9 @@ class _Bench:
         self.job = job
         self.word_bytes = chip.scratchpad.word_bytes
         self.memory = job.memory.copy()
+        tile = chip.tile
+        zeros = np.zeros((tile.accumulators, tile.columns), np.uint32)
+        self.sums = zeros if job.accumulators is None else job.accumulators
         self.chance = random.Random(job.stalls.seed)
         self.cycle = 0
         self.results: list[list[tuple[int, int]]] = [[], []]
@@ -91,6 +97,7 @@ class _Bench:
             for number, port in enumerate(unit.inputs):
                 self._read(ctx, number, port)
             self._write(ctx)
+            row = ctx.get(unit.accumulators.row) if ctx.get(unit.accumulators.read) else None
             if offering and ctx.get(unit.commands.ready):
                 taken.append(self.cycle)
                 offering = False
@@ -99,6 +106,8 @@ class _Bench:
                 ends.append(End(error=error, taken=taken[len(ends)], finished=self.cycle))
             await ctx.tick()
             self.cycle += 1
+            if row is not None:
+                ctx.set(unit.accumulators.sums.as_value(), int.from_bytes(self.sums[row].tobytes(), "little"))
         ctx.set(unit.commands.valid, 0)
         return VectorRun(ends=ends, memory=self.memory, cycles=self.cycle)
 

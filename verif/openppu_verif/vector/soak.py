@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from openppu.config import ChipConfig, load
+from openppu.scratchpad.scratchpad import Scratchpad
 from openppu_sim.cli import Parser, guarded
 from openppu_sim.errors import SimulationError, UserError
 from openppu_sim.reference.vector import VectorReference
@@ -31,9 +32,11 @@ def one(chip: ChipConfig, executable: Path, seed: int) -> Counter[str]:
     SimulationError
         If anything differs from the reference.
     """
-    source = RandomPrograms(chip, seed)
+    latency = (1, 9, *[Scratchpad.LATENCY] * 3)[seed % 5]
+    # The accumulators have their results when the chip's scratchpad has its own.
+    source = RandomPrograms(chip, seed, accumulators=latency == Scratchpad.LATENCY)
     chance = source.chance
-    memory = source.memory()
+    memory, sums = source.memory(), source.sums()
     commands = source.commands(memory, spoil=chance.random() < 0.4)
     words = MEMORY_BYTES // chip.scratchpad.word_bytes
     wrong = {chance.randrange(words) for _ in range(chance.choice((0, 0, 0, 2, 20)))}
@@ -44,8 +47,8 @@ def one(chip: ChipConfig, executable: Path, seed: int) -> Counter[str]:
         writes=chance.choice(OF_RATES),
         seed=seed,
     )
-    outcome = run(executable, chip, commands, memory, stalls=stalls, wrong=wrong, latency=chance.choice((1, 4, 9)))
-    unit = VectorReference(chip, memory.copy(), wrong)
+    outcome = run(executable, chip, commands, memory, stalls=stalls, wrong=wrong, accumulators=sums, latency=latency)
+    unit = VectorReference(chip, memory.copy(), wrong, sums)
     expected = unit.do_all(commands)
     got = [end.error for end in outcome.ends]
     if got != expected:

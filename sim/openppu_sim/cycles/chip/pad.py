@@ -25,7 +25,8 @@ class Pad:
         self.events = events
         self.bank_words = config.bank_words
         self.bank_bytes = config.bank_words * config.word_bytes
-        self.turns = Turns(config.banks, [Ask() for _ in range(PORTS)], begin=events.now + config.bank_words)
+        banks = config.banks + 1  # the last one: the accumulators, as the vector unit's model has them
+        self.turns = Turns(banks, [Ask() for _ in range(PORTS)], begin=events.now + config.bank_words)
         self._settle: dict[Ask, Callable[[], None]] = {}
         self._alarm = Alarm(events, self._step, TURNS)
 
