@@ -126,6 +126,7 @@ PROGRAMS = {f"{each.preset}: {each.name}": each for each in programs()}
 QUICK = [
     *(f"tiny: {name} int8" for name in ("16 x 16 x 16", "21 x 37 x 11", "1 x 96 x 96", "200 x 16 x 10")),
     *(f"tiny: {name}" for name in ("exp_bf16", "requantise_channels", "layer_norm")),
+    *(f"tiny: 2 units: {name}" for name in ("21 x 37 x 11 int8", "softmax")),
     *(f"tiny: {name}" for name in ("load of 48 rows of 40 bytes", "two chips classify 12 digits, int8")),
 ]
 """Those that `make test` runs."""
@@ -134,10 +135,11 @@ QUICK = [
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in PROGRAMS]
 )
-def test_every_program_takes_the_very_cycles_or_with_a_link_nearly_so(build_root, name):
+def test_every_program_takes_the_very_cycles_or_with_a_link_or_many_units_nearly_so(build_root, name):
     program = PROGRAMS[name]
     rtl, model = (program.clocks(backend, build_root) for backend in ("rtl", "model"))
-    assert model == (pytest.approx(rtl, rel=WITHIN) if program.linked else rtl)
+    nearly = program.linked or program.config.compute_units > 2
+    assert model == (pytest.approx(rtl, rel=WITHIN) if nearly else rtl)
 
 
 def test_programs_that_are_run_quickly_are_there():

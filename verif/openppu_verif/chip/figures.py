@@ -4,6 +4,8 @@ A product is counted from the doorbell of the queue that loads to the interrupt 
 commands included; every byte of the result equals the reference. The tile's bound is max(M', R) cycles for each block
 of weights; with M = 1 a row of weights a cycle. In the rows beside NVDLA memory gives or takes 4 bytes a cycle, as
 NVDLA's did where it was measured, and the rings of commands are in the scratchpad, as NVDLA has its own in registers.
+Kernels on several compute units are counted from the first load to the signal that all is in memory, on a chip of four
+units of 4 x 4 and one channel; their JSON says where the cycles of the engines went.
 """
 
 import os
@@ -40,6 +42,7 @@ from openppu_sim.report.benchmark_table import meets_goal, table
 from openppu_sim.report.json_report import benchmark_json, make_folder
 from openppu_sim.report.table import print_table
 
+from openppu_verif.chip import scaling
 from openppu_verif.chip.native import Session, build_chip
 from openppu_verif.chip.product_runs import ProductBench, make_job
 
@@ -341,6 +344,11 @@ def _reduce_row(name: str, config: ChipConfig, chips: int, size: int, cycles: in
     }
 
 
+def units(build_root: Path, wanted: Callable[[str], bool]) -> list[dict[str, Any]]:
+    """Rows of kernels on several compute units."""
+    return [row | {"command": f'{COMMAND} --rows "{row["name"]}"'} for row in scaling.rows(build_root, wanted)]
+
+
 SPEED, BUILD = "simulation of a demo chip", "model of demo chips, built"
 
 
@@ -406,7 +414,7 @@ def _environment(name: str, value: str) -> Iterator[None]:
             os.environ[name] = before
 
 
-GROUPS = (products, vectors, copies, all_reduces, simulation)
+GROUPS = (products, vectors, copies, all_reduces, units, simulation)
 
 
 def run(build_root: Path, chosen: Sequence[str] = ()) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ from openppu_sim.reference.formats import encode
 from openppu_sim.reference.matmul import matmul as exact
 
 from openppu_verif.chip.demo import run
+from openppu_verif.chip.scaling import CHANGES
 from openppu_verif.vector.job_cases import CODE, SMALL, Memory
 
 COMMAND = "python -m openppu_verif.chip.model_check"
@@ -169,6 +170,7 @@ PRODUCTS = (
     *((m, k, n, "bf16") for m, k, n in ((18, 40, 13), (128, 32, 48))),
     *((64, 64, 64, fmt) for fmt in ("int8", "bf16")),
 )
+SEVERAL = (2, (64, 64, 64)), (2, (21, 37, 11)), (4, (21, 37, 11))
 MESH_PRODUCTS = (21, 37, 11), (1, 96, 96), (64, 64, 64)
 COPIES = (
     *(("tiny", (), *each) for each in (("STORE", 16, 24), ("STORE", 16, 120), ("LOAD", 16, 120))),
@@ -195,11 +197,22 @@ def programs() -> list[Program]:
         Program(f"a mesh: {m} x {k} x {n} int8", "tiny", MESH, partial(product, m=m, k=k, n=n))
         for m, k, n in MESH_PRODUCTS
     ]
+    found += [
+        Program(f"{count} units: {m} x {k} x {n} int8", "tiny", _several(count), partial(product, m=m, k=k, n=n))
+        for count, (m, k, n) in SEVERAL
+    ]
+    found += [
+        Program(f"{count} units: softmax", "tiny", _several(count), partial(vector, name="softmax")) for count in (2, 4)
+    ]
     found += [_copy(*each) for each in COPIES]
     for preset, fmt, images in DIGITS:
         name = f"two chips classify {images} digits, {fmt}"
         found.append(Program(name, preset, (), partial(classify, fmt=fmt, images=images), linked=True))
     return found
+
+
+def _several(units: int) -> tuple[str, ...]:
+    return (f"chip.compute_units={units}", *CHANGES)
 
 
 def _copy(preset: str, changes: tuple[str, ...], name: str, row: int, rows: int, pitch: int = 0) -> Program:

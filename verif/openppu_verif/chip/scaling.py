@@ -1,6 +1,6 @@
-"""Kernels on one, two and four compute units of a chip: how much sooner they end, and which queues were at work."""
+"""Kernels on one, two and four compute units of a chip: how much sooner they end, and where cycles went."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from openppu.config import ChipConfig, load
 from openppu.vector.operation import Operation
 from openppu_sim.device.device import Device
 from openppu_sim.device.driver import Driver
-from openppu_sim.device.records import Record, read_records, set_records
+from openppu_sim.device.records import read_records, set_records
 from openppu_sim.errors import SimulationError
 from openppu_sim.kernels.matmul import MatmulJob, Operand, matmul_programs
 from openppu_sim.kernels.vector import jobs
@@ -29,6 +29,14 @@ BEGUN, ENDED = 4, 5
 """Semaphores: all queues have their commands; all results are in memory."""
 
 LIMIT = 10_000_000
+
+CAUSES = {
+    "load": ("move", "memory"),
+    "matmul": ("compute", "weights", "activations"),
+    "vector": ("compute", "input", "output"),
+    "store": ("move", "memory"),
+}
+"""What is told of an engine's cycles: at work, and waiting for memory or for operands."""
 
 
 def chip(units: int) -> ChipConfig:
@@ -82,25 +90,25 @@ def addition(rows: int, columns: int) -> Case:
 
 
 CASES: dict[str, Callable[[], Case]] = {
-    "128x128x128 int8": lambda: product(128, 128, 128, 1.9, 3.6),
-    "softmax of 256x64": lambda: softmax(256, 64, 1.9, 3.3),
-    "addition of 256x64": lambda: addition(256, 64),
+    "128x128x128 int8": lambda: product(128, 128, 128, 1.9, 3.5),
+    "softmax of 128x64": lambda: softmax(128, 64, 1.9, 3.5),
+    "addition of 128x64": lambda: addition(128, 64),
 }
 """The last one has three words of memory to move for each that its lanes compute."""
 
 
 @dataclass(frozen=True)
 class Ran:
-    """Clocks from the first load to the signal that all is in memory, the result, and the commands' records."""
+    """Clocks from the first load to the signal that all is in memory; the result; the cycles of all units, by cause."""
 
     clocks: int
     result: np.ndarray
-    records: Sequence[Record]
+    causes: Mapping[str, Mapping[str, int]]
 
 
-def run(device: Device, case: Case, units: int, *, record: bool = False) -> Ran:
-    """Run a kernel on the first units of a device; without ``record``, only first and last commands write records."""
-    more: dict[str, Any] = {"units": range(units), "wait": (BEGUN, 1), "signal": (ENDED, 1), "record": record}
+def run(device: Device, case: Case, units: int) -> Ran:
+    """Run a kernel on the first units of a device."""
+    more: dict[str, Any] = {"units": range(units), "wait": (BEGUN, 1), "signal": (ENDED, 1)}
     for address, data in zip((FIRST, SECOND), case.operands, strict=False):
         device.write(address, data)
     if isinstance(case.job, VectorJob):
@@ -113,31 +121,38 @@ def run(device: Device, case: Case, units: int, *, record: bool = False) -> Ran:
     if timed:
         set_records(device)
     for queue, program in queues.items():
-        first = next((number for number, each in enumerate(program) if each.name == "LOAD"), None)
-        if first is not None:
-            program[first] = replace(program[first], record=True)
-        if program[-1].signal == (ENDED, 1):
-            program[-1] = replace(program[-1], record=True)
-        device.submit(queue, program)
+        # Records of the first loads and of the end: those of all commands would hold up memory.
+        recorded = {next((number for number, each in enumerate(program) if each.name == "LOAD"), -1)}
+        recorded |= {number for number, each in enumerate(program) if each.signal == (ENDED, 1)}
+        device.submit(queue, [replace(each, record=number in recorded) for number, each in enumerate(program)])
     device.signal(BEGUN)
     device.wait(LIMIT)
     result = device.read(RESULT, case.size, np.uint8)
-    records = read_records(device) if timed else []
-    clocks = max(each.ended for each in records) - min(each.begun for each in records) if records else 0
-    return Ran(clocks, result, records)
+    if not timed:
+        return Ran(0, result, {})
+    records = read_records(device)
+    clocks = max(each.ended for each in records) - min(each.begun for each in records)
+    return Ran(clocks, result, _causes(device, units))
 
 
-def busy(ran: Ran, units: int) -> str:
-    """What share of the time an engine's queue had a command under way, on the average of all units."""
-    kinds: dict[str, int] = {}
-    for queue in {each.queue for each in ran.records}:
-        until = 0
-        for each in sorted((each for each in ran.records if each.queue == queue), key=lambda each: each.begun):
-            kind = queue.rstrip("0123456789")
-            kinds[kind] = kinds.get(kind, 0) + max(0, each.ended - max(until, each.begun))
-            until = max(until, each.ended)
-    order = [kind for kind in ("load", "matmul", "vector", "store") if kinds.get(kind, 0) * 100 > ran.clocks]
-    return ", ".join(f"{kind} {100 * kinds[kind] / ran.clocks / units:.0f} %" for kind in order)
+def _causes(device: Device, units: int) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {engine: dict.fromkeys(causes, 0) for engine, causes in CAUSES.items()}
+    for unit in range(units):
+        counters = device.counters(unit)
+        for engine, causes in found.items():
+            for cause in causes:
+                causes[cause] += counters[engine][cause]
+    return found
+
+
+def told(ran: Ran, units: int) -> str:
+    """What share of the clocks each cause has, on the average of all units."""
+    shares = {
+        engine: [f"{cause} {100 * count / ran.clocks / units:.0f} %" for cause, count in causes.items()]
+        for engine, causes in ran.causes.items()
+        if any(100 * count > ran.clocks * units for count in causes.values())
+    }
+    return "; ".join(f"{engine}: {', '.join(texts)}" for engine, texts in shares.items())
 
 
 def rows(build_root: Path, wanted: Callable[[str], bool]) -> list[dict[str, Any]]:
@@ -161,20 +176,15 @@ def rows(build_root: Path, wanted: Callable[[str], bool]) -> list[dict[str, Any]
             if units > 1 and not wanted(label):
                 continue
             with step(f"running {label}"):
-                ran, seen = (_run(config, build_root, case, units, record=record) for record in (False, True))
-            for each in (ran, seen):
-                if not (each.result == true).all():
-                    raise SimulationError(f"{label}: {int((each.result != true).sum())} wrong bytes")
+                with Device(config, "rtl", build_root=build_root) as device:
+                    ran = run(device, case, units)
+            if not (ran.result == true).all():
+                raise SimulationError(f"{label}: {int((ran.result != true).sum())} wrong bytes")
             alone = alone or ran.clocks
             if wanted(label):
-                found.append({"name": label, "cycles": ran.clocks, "busy": busy(seen, units)})
+                found.append({"name": label, "cycles": ran.clocks, "causes": told(ran, units)})
                 found[-1] |= _value(case, units, alone, ran.clocks)
     return found
-
-
-def _run(config: ChipConfig, build_root: Path, case: Case, units: int, *, record: bool) -> Ran:
-    with Device(config, "rtl", build_root=build_root) as device:
-        return run(device, case, units, record=record)
 
 
 def _value(case: Case, units: int, alone: int, clocks: int) -> dict[str, Any]:
