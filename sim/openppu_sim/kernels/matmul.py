@@ -78,14 +78,14 @@ def _unit(chip: ChipConfig, whole: MatmulJob, plan: UnitPlan, queues: Queues) ->
     own = semaphore(chip, plan.unit, 0)
     ended = 0
     for load in made.loads:
-        loads.append(_load(job, made, load, own, _more(own + FREE, load.after, ended)))
+        loads.append(load_command(job, made, load, own, more(own + FREE, load.after, ended)))
         ended = max(ended, load.after)
     loaded = stored = 0
     for product in made.products:
         if product.stores > stored:
             products.append(Command(name="NOTHING", wait=(own + STORED, product.stores - stored)))
             stored = product.stores
-        products.append(_product(part, made, product, own, _more(own + LOADED, product.loads, loaded)))
+        products.append(product_command(part, made, product, own, more(own + LOADED, product.loads, loaded)))
         loaded = max(loaded, product.loads)
         if product.last:
             products.append(Command(name="NOTHING", signal=(own + READY, 1)))
@@ -97,7 +97,8 @@ def _unit(chip: ChipConfig, whole: MatmulJob, plan: UnitPlan, queues: Queues) ->
         products.append(Command(name="NOTHING", wait=(own + STORED, len(made.stores) - stored)))
 
 
-def _more(semaphore: int, needed: int, had: int) -> tuple[int, int] | None:
+def more(semaphore: int, needed: int, had: int) -> tuple[int, int] | None:
+    """What to wait for, if so many have not been waited for yet."""
     return (semaphore, needed - had) if needed > had else None
 
 
@@ -105,7 +106,8 @@ def _at(matrix: Operand, rows: Span, columns: Span, element: int) -> int:
     return matrix.address + rows.first * matrix.stride + columns.first * element
 
 
-def _load(job: MatmulJob, made: Schedule, load: Load, own: int, wait: tuple[int, int] | None) -> Command:
+def load_command(job: MatmulJob, made: Schedule, load: Load, own: int, wait: tuple[int, int] | None) -> Command:
+    """Of a part of A, B or C; ``own`` is the first of the unit's semaphores."""
     if load.matrix == "c":
         assert job.c is not None
         memory, element, strides = job.c, SUM_BYTES, (0, 0)
@@ -125,7 +127,8 @@ def _load(job: MatmulJob, made: Schedule, load: Load, own: int, wait: tuple[int,
     )
 
 
-def _product(part: Part, made: Schedule, product: Product, own: int, wait: tuple[int, int] | None) -> Command:
+def product_command(part: Part, made: Schedule, product: Product, own: int, wait: tuple[int, int] | None) -> Command:
+    """Of a product; ``own`` is the first of the unit's semaphores."""
     job = part.job
     last = product.last
     addend = Addend.ACCUMULATORS if not product.first else Addend.ZERO if job.c is None else Addend.SCRATCHPAD
