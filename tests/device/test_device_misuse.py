@@ -344,8 +344,8 @@ def test_matrices_of_the_vector_unit_that_cannot_be():
             Array(**{"address": 0, "rows": 4, "columns": 4} | given)
     x = Array(address=0, rows=4, columns=16)
     for result, message in (
-        (Array(address=END - 8, rows=4, columns=16), "softmax: a matrix: bytes 0x3ffffff8 to"),
-        (Array(address=0x1000, rows=4, columns=16, stride=32), "softmax: a matrix: rows of 64 bytes, 32 apart, lie on"),
+        (Array(address=END - 8, rows=4, columns=16), "softmax: a result: bytes 0x3ffffff8 to"),
+        (Array(address=0x1000, rows=4, columns=16, stride=32), "softmax: a result: rows of 64 bytes, 32 apart, lie on"),
     ):
         with refused(message):
             vector_programs(TINY, jobs.softmax(x, result), code_at=0x8000)

@@ -10,7 +10,7 @@ PAGES = {"programming": 10, "chip": 1, "kernels": 2, "cycle-model": 1}
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_all_code_of_a_page_runs(project_root, name):
+def test_all_code_of_a_page_runs_and_prints_what_is_said(project_root, name, capsys):
     text = (project_root / "docs" / f"{name}.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert len(blocks) >= PAGES[name]
@@ -18,3 +18,6 @@ def test_all_code_of_a_page_runs(project_root, name):
     for number, block in enumerate(blocks):
         code = block.replace('backend="rtl"', 'backend="model"')
         exec(compile(code, f"docs/{name}.md, block {number}", "exec"), names)
+        printed = capsys.readouterr().out
+        for said in re.findall(r"print\(.*\)  # (.*?)(?:, \.\.\..)?$", block, re.MULTILINE):
+            assert said in printed

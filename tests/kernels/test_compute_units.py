@@ -250,6 +250,7 @@ X = Array(address=A, rows=8, columns=16)
         ([], {"units": 2}, r"units = 2: give numbers of compute units, such as range\(2\)"),
         ([], {"units": ["one"]}, "unit = 'one': give a whole number"),
         ([], {"signal": (27, 1)}, "semaphore 27: kernels on unit 1 use 27, 28, 29, 30, 31; give another one"),
+        ([], {"wait": 4}, r"semaphore 4: give its number and a value, such as \(4, 1\)"),
         ([], {"wait": (10, 1)}, "semaphore 10: kernels on unit 0 use 0, 1, 2, 3, 10; give another one"),
         (["command.semaphores=16"], {"units": [2]}, "unit 2: command.semaphores = 16 are enough for 2 units"),
     ],
@@ -266,6 +267,19 @@ def test_a_plan_has_its_units_already():
     job = product(8, 8, 8)
     with pytest.raises(UserError, match="give units to plan_matmul"):
         matmul_programs(FOUR, job, plan_matmul(FOUR, job), units=[0])
+
+
+@pytest.mark.parametrize("changes", [{"k": 7}, {"m": 7}, {"n": 9}, {"c": C}, {"transpose_b": True}])
+def test_a_plan_of_another_product_is_refused(changes):
+    job = product(8, 8, 8)
+    with pytest.raises(UserError, match="the plan is of another product"):
+        matmul_programs(FOUR, replace(job, **changes), plan_matmul(FOUR, job))
+
+
+def test_a_product_with_a_plan_is_looked_at_too():
+    job = product(8, 8, 8)
+    with pytest.raises(UserError, match="matmul d lies on matmul a"):
+        matmul_programs(FOUR, replace(job, d=replace(job.d, address=A)), plan_matmul(FOUR, job))
 
 
 def test_the_largest_chip_lets_as_many_units_take_part_as_it_has_semaphores_for():

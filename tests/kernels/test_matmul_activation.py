@@ -115,3 +115,19 @@ def test_what_cannot_be_is_refused_in_one_line(chip, changes, name, words):
     with pytest.raises(UserError, match=words) as told:
         activation_programs(chip, replace(job_of(4, 4, 8), **changes), name, code_at=CODE)
     assert len(str(told.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"wait": (4, 1)}, "semaphore 4: a product with a function uses 0, 1, 2, 3, 4, 5, 6; give another one"),
+        ({"signal": (0, 1)}, "semaphore 0: a product"),
+        ({"signal": 8}, "semaphore 8: give its number and a value"),
+        ({"code_at": -1}, "code_at = -1: give at least 0"),
+        ({"code_at": CHIP.hbm.capacity}, "gelu: its program: bytes 0x40000000 to "),
+        ({"code_at": D}, "matmul d lies on gelu: its program, from byte 0x240000 on"),
+    ],
+)
+def test_semaphores_and_places_that_are_taken_are_refused(more, words):
+    with pytest.raises(UserError, match=words):
+        activation_programs(CHIP, job_of(4, 4, 8), "gelu", **{"code_at": CODE, **more})

@@ -1,5 +1,7 @@
 """Jobs of the vector unit through the queues of a device: what they come to beside numpy's double precision."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from openppu.config import load
@@ -107,7 +109,49 @@ def test_shapes_that_do_not_go_together_are_refused(make, message):
 def test_a_row_that_does_not_fit_is_refused():
     wide = Array(address=0, rows=2, columns=9_000)
     with pytest.raises(UserError, match="softmax: a row of 9000 does not fit a scratchpad of 32768 bytes"):
-        vector_programs(TINY, jobs.softmax(wide, wide), code_at=0)
+        vector_programs(TINY, jobs.softmax(wide, wide), code_at=1 << 24)
+
+
+IN_MEMORY = Array(address=0x10_0000, rows=64, columns=16)
+
+
+@pytest.mark.parametrize(
+    ("job", "code_at", "message"),
+    [
+        (
+            jobs.softmax(IN_MEMORY, replace(IN_MEMORY, format="bf16")),
+            0,
+            "softmax: a result lies on softmax: a matrix, from byte 0x100000",
+        ),
+        (
+            jobs.function("silu", IN_MEMORY, replace(IN_MEMORY, address=IN_MEMORY.address + 64)),
+            0,
+            "from byte 0x100040 on; move one",
+        ),
+        (
+            jobs.bias_activation(
+                "silu", IN_MEMORY, replace(IN_MEMORY, address=0, rows=1), replace(IN_MEMORY, address=0)
+            ),
+            1 << 24,
+            "from byte 0x0 on",
+        ),
+        (
+            jobs.row_max(IN_MEMORY, *[Array(address=0, rows=1, columns=64)] * 2),
+            1 << 24,
+            "a result lies on row_max: a result",
+        ),
+        (
+            jobs.softmax(IN_MEMORY, IN_MEMORY),
+            IN_MEMORY.address + 64,
+            "a result lies on softmax: its program, from byte 0x100040 on",
+        ),
+        (jobs.softmax(IN_MEMORY, IN_MEMORY), -1, "code_at = -1: give at least 0"),
+        (jobs.softmax(IN_MEMORY, IN_MEMORY), TINY.hbm.capacity - 8, "softmax: its program: bytes 0x3ffffff8 to 0x"),
+    ],
+)
+def test_a_result_lies_on_nothing_but_what_it_replaces(job, code_at, message):
+    with pytest.raises(UserError, match=message):
+        vector_programs(TINY, job, code_at=code_at)
 
 
 def test_larger_chips_take_larger_pieces():

@@ -22,6 +22,9 @@ FIRST_UNIT = (0, 1, 2, 3, 10)
 
 EACH = len(FIRST_UNIT)
 
+PAIR = 2
+"""A semaphore's number and a value."""
+
 Queues = dict[str, list[Command]]
 """What goes into the queues, by name."""
 
@@ -66,12 +69,19 @@ def chosen(
         if unit >= most:
             raise UserError(f"unit {unit}: command.semaphores = {have} are enough for {most} units")
         own = [semaphore(chip, unit, which) for which in range(EACH)]
-        for other in others:
-            if other is not None and other[0] in own:
-                raise UserError(
-                    f"semaphore {other[0]}: kernels on unit {unit} use {', '.join(map(str, own))}; give another one"
-                )
+        check_others(others, own, f"kernels on unit {unit} use")
     return found
+
+
+def check_others(others: Iterable[object], own: Sequence[int], who: str) -> None:
+    """Raise UserError if a semaphore that a kernel waits for or signals is no pair, or one of its own."""
+    for other in others:
+        if other is None:
+            continue
+        if not isinstance(other, Sequence) or len(other) != PAIR:
+            raise UserError(f"semaphore {other!r}: give its number and a value, such as (4, 1)")
+        if other[0] in own:
+            raise UserError(f"semaphore {other[0]}: {who} {', '.join(map(str, own))}; give another one")
 
 
 def _numbers(units: Iterable[int]) -> tuple[int, ...]:

@@ -39,7 +39,7 @@ def matmul_programs(
     Parameters
     ----------
     plan : MatmulPlan, optional
-        What each unit does; by default the best plan.
+        What each unit does of a product like this one, wherever it lies; by default the best plan.
     units : iterable of int, optional
         Compute units that may take part; by default all, or those of the plan.
     wait : tuple of (int, int), optional
@@ -58,6 +58,10 @@ def matmul_programs(
         plan = plan_matmul(chip, job, units=units)
     elif units is not None:
         raise UserError("matmul: the plan says which units take part; give units to plan_matmul")
+    elif not plan.is_of(job):
+        raise UserError("matmul: the plan is of another product; give the one that plan_matmul makes of this job")
+    else:
+        job.check(chip)
     those = chosen(chip, [each.unit for each in plan.units], wait, signal, needed=STORED)
     queues: Queues = {queue(chip, unit, engine): [] for unit in those for engine in ("load", "matmul", "store")}
     begin(chip, those, queues, wait)
@@ -71,7 +75,7 @@ def matmul_programs(
 
 
 def _unit(chip: ChipConfig, whole: MatmulJob, plan: UnitPlan, queues: Queues) -> None:
-    """Put a unit's commands into its queues; the plan may be of a product elsewhere in memory."""
+    """Put a unit's commands into its queues."""
     part, made = part_of(whole, plan.part.rows, plan.part.columns), plan.schedule
     job = part.job
     loads, products, stores = (queues[queue(chip, plan.unit, engine)] for engine in ("load", "matmul", "store"))

@@ -17,7 +17,7 @@ from openppu.vector.instruction import INSTRUCTION_BYTES
 
 from openppu_sim.checks import some
 from openppu_sim.errors import UserError
-from openppu_sim.kernels.compute_units import FREE, LOADED, READY, STORED, Queues, queue
+from openppu_sim.kernels.compute_units import FREE, LOADED, READY, STORED, Queues, check_others, queue
 from openppu_sim.kernels.copy_command import copy_command
 from openppu_sim.kernels.matmul import MatmulJob, load_command, more, product_command
 from openppu_sim.kernels.matmul_plan import plan_matmul
@@ -27,6 +27,7 @@ from openppu_sim.kernels.vector.commands import Command as VectorCommand
 from openppu_sim.kernels.vector.commands import LoadProgram, fields_of, name_of
 from openppu_sim.kernels.vector.elementwise import function
 from openppu_sim.kernels.vector.matrix import Matrix
+from openppu_sim.kernels.vector.memory import program_range
 from openppu_sim.kernels.vector.parts import FUNCTIONS
 from openppu_sim.kernels.vector.plan import Plan, Unit
 from openppu_sim.lowering.matmul import Result
@@ -36,7 +37,7 @@ SUMMED, TAKEN, CODED = 4, 5, 6
 """Semaphores, beside a product's: a tile's sums are there; the vector unit has taken them; its program is loaded."""
 
 LEAST = 8
-"""Accumulators of a tile, and so of a half of them."""
+"""Accumulators that each half of them has, at least: as many as a tile has at least."""
 
 
 @dataclass
@@ -89,10 +90,13 @@ def activation_programs(
     Raises
     ------
     UserError
-        If the chip or the job is not for it, or the function unknown.
+        If the chip or the job is not for it, the function unknown, the program not in memory or where the result is,
+        or a semaphore one of the first seven.
     """
     _check(chip, job, name)
+    check_others((wait, signal), range(CODED + 1), "a product with a function uses")
     code = image(_on_vector_unit(chip, job, name, 0, 0, 1).program)
+    job.check(chip, program_range(name, code_at, code))
     left_alone = up(len(code), chip.scratchpad.word_bytes)
     half = chip.tile.accumulators // 2
     plan = plan_matmul(chip.replace(accumulators=half), job, units=[0], left_alone=left_alone).units[0]
@@ -147,7 +151,6 @@ def activation_programs(
 
 
 def _check(chip: ChipConfig, job: MatmulJob, name: str) -> None:
-    job.check(chip)
     if name not in FUNCTIONS:
         raise UserError(f"function {name!r}: give one of {some(list(FUNCTIONS))}")
     if not FORMATS[job.format].is_float or job.result_format == "int8":

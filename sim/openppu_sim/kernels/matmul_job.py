@@ -104,8 +104,14 @@ class MatmulJob:
         """Of an element of D."""
         return FORMATS[self.result_format].bits // 8 if self.result_format else SUM_BYTES
 
-    def check(self, chip: ChipConfig) -> None:
-        """Raise UserError if a chip lacks a format, or its memory the matrices, or the result lies on another one."""
+    @property
+    def kind(self) -> tuple:
+        """What a plan depends on beside rows and columns, and where they lie."""
+        kept = self.k, self.format, self.result_format, self.transpose_a, self.transpose_b
+        return (*kept, self.c is None, self.seed is None)
+
+    def check(self, chip: ChipConfig, *read_too: MemoryRange) -> None:
+        """Raise UserError if a chip lacks a format, or its memory what is read, or the result lies on that."""
         for value in (self.format, self.result_format or self.format):
             if value not in chip.tile.formats:
                 raise UserError(f"matmul format {value}: this chip has {', '.join(chip.tile.formats)}")
@@ -114,6 +120,7 @@ class MatmulJob:
         read = [
             self._range("a", self.a, *((self.k, self.m) if self.transpose_a else (self.m, self.k)), self.element_bytes),
             self._range("b", self.b, *((self.n, self.k) if self.transpose_b else (self.k, self.n)), self.element_bytes),
+            *read_too,
         ]
         if self.c is not None:
             read.append(self._range("c", Operand(address=self.c, stride=0), 1, self.n, SUM_BYTES))

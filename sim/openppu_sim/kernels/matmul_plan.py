@@ -102,6 +102,12 @@ class MatmulPlan:
 
     units: tuple[UnitPlan, ...]
 
+    def is_of(self, job: MatmulJob) -> bool:
+        """Whether it is of such a product, wherever that lies."""
+        parts = [each.part for each in self.units]
+        end = max((part.rows.stop, part.columns.stop) for part in parts)
+        return end == (job.m, job.n) and all(part.job.kind == job.kind for part in parts)
+
     @property
     def cycles(self) -> int:
         """Predicted, from the first load to the end of the last store."""

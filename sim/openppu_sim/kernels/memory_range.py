@@ -41,8 +41,13 @@ class MemoryRange:
                 f"of at least {self.row_bytes}"
             )
 
+    def is_at(self, other: "MemoryRange") -> bool:
+        """Whether each row lies where the other one's does."""
+        mine, its = ((each.first, each.end, each.rows, each.row_bytes) for each in (self, other))
+        return mine == its
+
     def apart_from(self, other: "MemoryRange") -> None:
-        """Raise UserError if it shares bytes with what is read meanwhile."""
+        """Raise UserError if it shares bytes with what is read or written meanwhile."""
         if self.end <= other.first or other.end <= self.first:
             return
         if self.stride == other.stride and self.stride:

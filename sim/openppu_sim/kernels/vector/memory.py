@@ -15,6 +15,7 @@ from openppu.config import ChipConfig
 from openppu_sim.checks import whole
 from openppu_sim.kernels.compute_units import FREE, READY, VECTOR_LOADED, Queues, begin, chosen, end, queue, semaphore
 from openppu_sim.kernels.copy_command import copy_command
+from openppu_sim.kernels.memory_range import MemoryRange
 from openppu_sim.kernels.vector.assembly import image
 from openppu_sim.kernels.vector.commands import LoadProgram, fields_of, name_of
 from openppu_sim.kernels.vector.job import Array, Operand, Piece, Shape, VectorJob
@@ -109,17 +110,13 @@ def vector_programs(
     Raises
     ------
     UserError
-        If a row does not fit the scratchpad, a matrix not the memory, there is no such unit, or semaphores are too few
-        or not free.
+        If a row does not fit the scratchpad, a matrix or the program not the memory, a result lies on anything but a
+        matrix that it replaces, there is no such unit, or semaphores are too few or not free.
     """
     found = chosen(chip, units, wait, signal, needed=VECTOR_LOADED)
-    whole("code_at", code_at, 0)
-    for each in job.operands:
-        for array, written in ((each.reads, False), (each.writes, True)):
-            if array is not None:
-                array.in_memory(f"{job.name}: a matrix").check(chip, written=written)
     codes = _codes(chip, job)
     code = np.concatenate(codes)
+    _check_memory(chip, job, program_range(job.name, code_at, code))
     parts = dict(zip(found, shares(chip, job, len(found), len(code)), strict=False))
     those = tuple(parts)
     queues: Queues = {queue(chip, unit, engine): [] for unit in those for engine in ("load", "vector", "store")}
@@ -134,6 +131,26 @@ def vector_programs(
         for program in queues.values():
             program[:] = [replace(each, record=each.name != "NOTHING") for each in program]
     return VectorPrograms(code_at, code, job.name, {unit: part.pieces for unit, part in parts.items()}, queues)
+
+
+def program_range(name: str, code_at: int, code: NDArray[np.uint8]) -> MemoryRange:
+    """Where a program of the vector unit lies in memory."""
+    whole("code_at", code_at, 0)
+    return MemoryRange(name=f"{name}: its program", address=code_at, rows=1, row_bytes=len(code), stride=0)
+
+
+def _check_memory(chip: ChipConfig, job: VectorJob, program: MemoryRange) -> None:
+    """Raise UserError unless all lies in memory, and results on nothing but, row by row, what they replace."""
+    name = f"{job.name}: a matrix"
+    reads = [each.reads.in_memory(name) for each in job.operands if each.reads]
+    results = [each.writes.in_memory(f"{job.name}: a result") for each in job.operands if each.writes]
+    for each in (*reads, program):
+        each.check(chip)
+    for number, result in enumerate(results):
+        result.check(chip, written=True)
+        others = (each for each in reads if not each.is_at(result))
+        for other in (*others, *results[:number], program):
+            result.apart_from(other)
 
 
 def _unit(
