@@ -6,6 +6,7 @@ from openppu.command.instructions import instructions
 from openppu.config import load
 from openppu_sim.errors import SimulationError
 from openppu_sim.program.encode import encode_program
+from openppu_verif.chip import model_check
 from openppu_verif.chip.broken_commands import BrokenCommands
 from openppu_verif.chip.coverage import all_points
 from openppu_verif.chip.program_source import QUEUES, ProgramSource
@@ -68,7 +69,16 @@ def test_the_same_seed_draws_the_same_programs():
     assert set(first.queues) == set(QUEUES)
 
 
-@pytest.mark.parametrize("given", [["--count", "0"], ["--steps", "0"], ["--config", "nothing"]])
+@pytest.mark.parametrize(
+    "given", [["--count", "0"], ["--steps", "0"], ["--seed", "-1"], ["--config", "nothing"]], ids=" ".join
+)
 def test_wrong_arguments_are_one_line(given, capsys):
     assert main(given) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_no_program_of_that_name_is_one_line(capsys):
+    assert model_check.main(["--only", "nothing"]) == 2
+    told = capsys.readouterr()
+    assert not told.out
+    assert told.err.strip() == "openppu: error: --only nothing: no preset and name of a program have this in them"

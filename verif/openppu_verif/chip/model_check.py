@@ -19,7 +19,7 @@ from openppu_sim.device.device import Cluster, Device
 from openppu_sim.device.records import read_records, set_records
 from openppu_sim.digits.deploy import Deployment, deploy_bf16, deploy_int8
 from openppu_sim.digits.network import load_digits, train
-from openppu_sim.errors import SimulationError
+from openppu_sim.errors import SimulationError, UserError
 from openppu_sim.kernels.matmul import MatmulJob, Operand, matmul_programs
 from openppu_sim.kernels.vector.memory import vector_programs
 from openppu_sim.program.command import Command
@@ -234,11 +234,12 @@ def _parse(arguments: Sequence[str] | None) -> Any:
 
 
 def _run(options: Any) -> int:
+    chosen = [each for each in programs() if options.only in f"{each.preset} {each.name}"]
+    if not chosen:
+        raise UserError(f"--only {options.only}: no preset and name of a program have this in them")
     off = []
     print("| preset | program | RTL | model | difference |\n|---|---|---|---|---|")
-    for each in programs():
-        if options.only not in f"{each.preset} {each.name}":
-            continue
+    for each in chosen:
         rtl, model = (each.clocks(backend, options.build_dir) for backend in ("rtl", "model"))
         print(f"| {each.preset} | {each.name} | {rtl:,} | {model:,} | {100 * (model / rtl - 1):+.2f} % |", flush=True)
         off += [each.name] * (abs(model / rtl - 1) > WITHIN)

@@ -394,7 +394,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=100, help="programs (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help=f"of the first {SESSION} (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=10, help="of a program, at most (default: %(default)s)")
-    parser.add_argument("--stress", type=Stress, choices=list(Stress), default=Stress.NOTHING, help=Stress.__doc__)
+    stresses = [each.value for each in Stress]
+    parser.add_argument("--stress", choices=stresses, default=Stress.NOTHING.value, help=Stress.__doc__)
     parser.add_argument("--cover", type=float, default=0, help="per cent of coverage to reach (default: %(default)s)")
     parser.add_argument("--show", action="store_true", help="print the last program, before it runs")
     parser.add_argument("--build-dir", type=Path, default=Path("build"), help=argparse.SUPPRESS)
@@ -402,11 +403,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _run(options: argparse.Namespace) -> int:
-    for name in ("count", "steps"):
-        if getattr(options, name) < 1:
-            raise UserError(f"--{name} {getattr(options, name)}: give a number of at least 1")
+    for name, least in (("count", 1), ("steps", 1), ("seed", 0)):
+        if getattr(options, name) < least:
+            raise UserError(f"--{name} {getattr(options, name)}: give a number of at least {least}")
     chip = load(options.config)
-    given = dict(steps=options.steps, stress=options.stress, show=options.show)
+    given = dict(steps=options.steps, stress=Stress(options.stress), show=options.show)
     kinds = check(chip, options.count, options.seed, options.build_dir, **given)
     print(f"{options.count} programs do what the references say:")
     wanted = all_points(chip)
