@@ -284,3 +284,8 @@ def test_a_product_with_a_plan_is_looked_at_too():
 
 def test_the_largest_chip_lets_as_many_units_take_part_as_it_has_semaphores_for():
     assert len(plan_matmul(load("ppu810e"), product(1600, 1024, 1024)).units) == 50
+
+
+def test_a_seed_that_is_no_whole_number_is_refused():
+    with pytest.raises(UserError, match="matmul seed = 'one': give a whole number"):
+        replace(product(8, 8, 8, "bf16"), result_format="bf16", seed="one")

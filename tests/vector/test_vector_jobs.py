@@ -99,11 +99,20 @@ X, Y = Array(address=0, rows=8, columns=16), Array(address=4096, rows=8, columns
         (lambda: jobs.rms_norm(X, Y, X), "rms_norm: a matrix of 8 x 15: give one row of 16"),
         (lambda: jobs.row_sum(X, Y), "row_sum: give one row of 8, with an element for each row"),
         (lambda: jobs.rope(X, Y, Y, X), "rope: cosines of 8 x 15 for 8 x 16"),
+        (lambda: jobs.bias_activation("cube", X, X, X), "function 'cube': give one of identity, relu"),
+        (lambda: jobs.round_stochastically(X, X, seed=1), "a result of binary32: give one of bf16"),
+        (lambda: jobs.round_stochastically(X, X, seed="a"), "round_stochastically seed = 'a': give a whole number"),
     ],
 )
-def test_shapes_that_do_not_go_together_are_refused(make, message):
+def test_jobs_that_cannot_be_are_refused(make, message):
     with pytest.raises(UserError, match=message):
         make()
+
+
+def test_a_whole_number_may_be_a_scale():
+    result = Array(address=4096, rows=8, columns=16, format="int8")
+    made = [vector_programs(TINY, jobs.requantise(X, result, scale=scale), code_at=8192) for scale in (2, 2.0)]
+    assert made[0].queues == made[1].queues
 
 
 def test_a_row_that_does_not_fit_is_refused():

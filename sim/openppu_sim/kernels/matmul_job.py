@@ -91,6 +91,8 @@ class MatmulJob:
             raise UserError(
                 f"matmul k = {self.k}: sums of int8 may wrap beyond {MOST_K}; give less, or allow_wrap=True"
             )
+        if self.seed is not None:
+            whole("matmul seed", self.seed)
         if self.seed is not None and not (self.result_format and FORMATS[self.result_format].is_float):
             raise UserError(f"matmul seed = {self.seed}: only results of a float format are rounded stochastically")
 

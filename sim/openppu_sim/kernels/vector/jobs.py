@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from openppu.formats.spec import BINARY32
+
+from openppu_sim.checks import whole
 from openppu_sim.errors import UserError
 from openppu_sim.kernels.vector import elementwise, rowwise, stochastic
 from openppu_sim.kernels.vector.matrix import Matrix
@@ -22,6 +25,12 @@ def _shaped(name: str, x: Array, *others: Array) -> None:
     for other in others:
         if (other.rows, other.columns) != (x.rows, x.columns):
             raise UserError(f"{name}: a matrix of {other.rows} x {other.columns} beside one of {x.rows} x {x.columns}")
+
+
+def _known(name: str) -> None:
+    """Raise UserError unless there is such a function."""
+    if name not in FUNCTIONS:
+        raise UserError(f"function {name!r}: give one of {', '.join(FUNCTIONS)}")
 
 
 def _row(name: str, x: Array, row: Array) -> Operand:
@@ -46,8 +55,7 @@ def _job(name: str, x: Array, plan: Any, *operands: Operand, whole_rows: bool = 
 
 def function(name: str, x: Array, result: Array) -> VectorJob:
     """A function of each element: one of `openppu_sim.kernels.vector.parts.FUNCTIONS`; ``identity`` converts."""
-    if name not in FUNCTIONS:
-        raise UserError(f"function {name!r}: give one of {', '.join(FUNCTIONS)}")
+    _known(name)
     _shaped(name, x, result)
 
     def plan(unit: Unit, at: Matrices, piece: Piece) -> Plan:
@@ -77,6 +85,7 @@ def binary(operation: Any, x: Array, y: Array, result: Array) -> VectorJob:
 
 def bias_activation(name: str, x: Array, bias: Array, result: Array) -> VectorJob:
     """A function of x + bias; the bias is one row, for all rows."""
+    _known(name)
     _shaped(name, x, result)
 
     def plan(unit: Unit, at: Matrices, piece: Piece) -> Plan:
@@ -103,7 +112,7 @@ def requantise(
     scales = (_row("requantise", x, scale),) if isinstance(scale, Array) else ()
 
     def plan(unit: Unit, at: Matrices, piece: Piece) -> Plan:
-        by = scale if isinstance(scale, float) else at[2]
+        by = at[2] if isinstance(scale, Array) else scale
         return elementwise.requantise(unit, at[0], at[1], scale=by, zero_point=zero_point, integer=integer)
 
     return _job("requantise", x, plan, Operand(reads=x), Operand(writes=result), *scales)
@@ -198,6 +207,10 @@ def adamw(
 def round_stochastically(x: Array, result: Array, *, seed: int) -> VectorJob:
     """x, of binary32, as bf16, up or down at random; the random numbers depend on the pieces, too."""
     _shaped("round_stochastically", x, result)
+    whole("round_stochastically seed", seed)
+    for what, array, name in (("matrix", x, BINARY32.name), ("result", result, "bf16")):
+        if array.format != name:
+            raise UserError(f"round_stochastically: a {what} of {array.format}: give one of {name}")
 
     def plan(unit: Unit, at: Matrices, piece: Piece) -> Plan:
         own = stochastic.hashed(seed, piece.row << 16 ^ piece.column)
