@@ -115,7 +115,7 @@ class ChipConfig(Section):
 
     name: str = option("short name, used for files and Verilog modules", pattern="[a-z][a-z0-9_]{0,31}")
     description: str = option("one line for people", default="")
-    compute_units: int = option("compute units on the chip, each with one tile", least=1, most=1024)
+    compute_units: int = option("compute units on the chip, each with one tile", least=1, most=255)
     clock_mhz: float = option("clock that rates are stated for", above=0, most=100_000, unit="MHz")
     tile: TileConfig
     hbm: HbmConfig = dataclasses.field(default_factory=HbmConfig)

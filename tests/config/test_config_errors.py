@@ -61,7 +61,7 @@ BAD_OVERRIDES = {
     "chip.clock_mhz=nan": "chip.clock_mhz = NaN: give a number above 0",
     "chip.clock_mhz=inf": "chip.clock_mhz = Infinity: give a number above 0",
     "chip.clock_mhz=fast": 'chip.clock_mhz = "fast": give a number above 0',
-    "chip.compute_units=1025": "chip.compute_units = 1025: give an integer from 1 to 1024",
+    "chip.compute_units=256": "chip.compute_units = 256: give an integer from 1 to 255",
     "chip.name=My chip": 'chip.name = "My chip": give a text that matches',
     "chip.name=3": "chip.name = 3: give a text",
     "tile.rows": "not of the form section.key=value, such as tile.rows=128",

@@ -121,6 +121,12 @@ def test_a_row_that_does_not_fit_is_refused():
         vector_programs(TINY, jobs.softmax(wide, wide), code_at=1 << 24)
 
 
+def test_a_program_that_the_unit_cannot_keep_is_refused():
+    few = load("tiny", ["vector.program_words=64"])
+    with pytest.raises(UserError, match=r"instructions; vector\.program_words = 64: give more"):
+        vector_programs(few, jobs.function("gelu", IN_MEMORY, IN_MEMORY), code_at=1 << 24)
+
+
 IN_MEMORY = Array(address=0x10_0000, rows=64, columns=16)
 
 

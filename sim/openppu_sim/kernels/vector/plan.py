@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from openppu.config import ChipConfig
 
+from openppu_sim.errors import UserError
 from openppu_sim.kernels.vector.assembly import Instruction, image, text
 from openppu_sim.kernels.vector.code import Code
 from openppu_sim.kernels.vector.commands import Command, LoadProgram, Run, SetStream
@@ -82,7 +83,16 @@ class Plan:
 
 
 def written(unit: Unit, name: str, write: Callable[[Code], None], *, operations: int = 0) -> Plan:
-    """A plan with the program that ``write`` writes."""
+    """A plan with the program that ``write`` writes.
+
+    Raises
+    ------
+    UserError
+        If the program memory is too small for it.
+    """
     code = unit.code()
     write(code)
-    return Plan(name=name, unit=unit, program=code.program(), operations=operations)
+    program, words = code.program(), unit.chip.vector.program_words
+    if len(program) > words:
+        raise UserError(f"{name}: a program of {len(program)} instructions; vector.program_words = {words}: give more")
+    return Plan(name=name, unit=unit, program=program, operations=operations)
