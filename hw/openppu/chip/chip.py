@@ -16,6 +16,7 @@ from openppu.common.axi_lite import AxiLitePort
 from openppu.common.memory import ADDRESS_BITS, OUTWARDS, WORD_BYTES, join
 from openppu.common.register_block import RegisterBlock
 from openppu.common.shared import shared
+from openppu.common.unit_registers import unit_control_layout
 from openppu.config import ChipConfig
 from openppu.hbm.controller import Controller
 from openppu.hbm.phy import PhySignature
@@ -248,7 +249,7 @@ class Chip(wiring.Component):
         block = RegisterBlock(
             pads.registers(self.config.scratchpad, len(units)),
             address_bits=pads.ADDRESS_BITS,
-            control=pads.control_layout(),
+            control=unit_control_layout(),
             status=pads.status_layout(self.config.scratchpad),
             strobes=pads.strobes_layout(),
         )

@@ -10,6 +10,7 @@ from openppu.common.axi_lite import AxiLitePort
 from openppu.common.counters import COUNTER_BITS
 from openppu.common.register_block import RegisterBlock
 from openppu.common.shared import shared
+from openppu.common.unit_registers import unit_control_layout
 
 
 class EngineCounters(wiring.Component):
@@ -40,7 +41,7 @@ class EngineCounters(wiring.Component):
         m.submodules.registers = block = RegisterBlock(
             described.registers(self.units),
             address_bits=described.ADDRESS_BITS,
-            control=described.control_layout(),
+            control=unit_control_layout(),
             status=described.status_layout(),
             strobes=described.strobes_layout(),
         )

@@ -6,6 +6,7 @@ from amaranth.lib import data
 
 from openppu.common.counters import COUNTER_BITS, counters_layout
 from openppu.common.register_map import Register, field_registers
+from openppu.common.unit_registers import unit_registers
 from openppu.dma.cause import Cause as DmaCause
 from openppu.tile.command import Cause as TileCause
 from openppu.tile.counters import EVENTS
@@ -14,10 +15,6 @@ from openppu.vector.cause import Cause as VectorCause
 ADDRESS_BITS = 8
 """Of an address in bytes."""
 
-IDENTITY = 0x454E4731
-"""What register ``identity`` reads: "ENG1" in ASCII."""
-
-UNIT_BITS = 8
 _COUNTS = 0x040
 
 CAUSES = {"load": DmaCause, "store": DmaCause, "matmul": TileCause, "vector": VectorCause}
@@ -64,11 +61,6 @@ def counts_layout() -> data.StructLayout:
     return data.StructLayout({name: counters_layout(cause, events.get(name, ())) for name, cause in CAUSES.items()})
 
 
-def control_layout() -> data.StructLayout:
-    """What software sets."""
-    return data.StructLayout({"unit": UNIT_BITS})
-
-
 def strobes_layout() -> data.StructLayout:
     """What software starts."""
     return data.StructLayout({"freeze": 1})
@@ -85,26 +77,12 @@ def registers(units: int) -> tuple[Register, ...]:
 
 
 def _registers(units: int) -> Iterator[Register]:
-    yield Register(name="identity", offset=0x000, bits=32, reset=IDENTITY, meaning='"ENG1"')
-    yield Register(name="units", offset=0x004, bits=UNIT_BITS, reset=units, meaning="compute units")
-    yield Register(
-        name="unit",
-        offset=0x008,
-        bits=UNIT_BITS,
-        source=("control", "unit"),
-        writable=True,
-        allowed=range(units),
-        meaning="the one whose counters are taken",
-    )
-    yield Register(
-        name="freeze",
-        offset=0x00C,
-        bits=1,
-        source=("strobes", "freeze"),
-        readable=False,
-        writable=True,
-        allowed=range(2),
-        meaning="1: take its counters, all in one clock; until then they are those taken before, or 0",
+    yield from unit_registers(
+        identity="ENG1",
+        units=units,
+        chosen="the one whose counters are taken",
+        strobe="freeze",
+        starts="1: take its counters, all in one clock; until then they are those taken before, or 0",
     )
     yield Register(
         name="clocks",

@@ -5,16 +5,13 @@ from collections.abc import Iterator
 from amaranth.lib import data
 
 from openppu.common.register_map import Register, field_registers
+from openppu.common.unit_registers import unit_registers
 from openppu.scratchpad.config import ScratchpadConfig
 from openppu.scratchpad.error_log import error_log_layout
 
 ADDRESS_BITS = 8
 """Of an address in bytes."""
 
-IDENTITY = 0x50414431
-"""What register ``identity`` reads: "PAD1" in ASCII."""
-
-UNIT_BITS = 8
 _STATUS = 0x040
 _MEANING = {
     "corrected": "words that were read with one wrong bit, and corrected",
@@ -27,11 +24,6 @@ _MEANING = {
     "record_syndrome": "of them",
     "filling": "its words are not all zero yet after a reset",
 }
-
-
-def control_layout() -> data.StructLayout:
-    """What software sets."""
-    return data.StructLayout({"unit": UNIT_BITS})
 
 
 def strobes_layout() -> data.StructLayout:
@@ -50,26 +42,12 @@ def registers(config: ScratchpadConfig, units: int) -> tuple[Register, ...]:
 
 
 def _registers(config: ScratchpadConfig, units: int) -> Iterator[Register]:
-    yield Register(name="identity", offset=0x000, bits=32, reset=IDENTITY, meaning='"PAD1"')
-    yield Register(name="units", offset=0x004, bits=UNIT_BITS, reset=units, meaning="compute units")
-    yield Register(
-        name="unit",
-        offset=0x008,
-        bits=UNIT_BITS,
-        source=("control", "unit"),
-        writable=True,
-        allowed=range(units),
-        meaning="the one that all else is of",
-    )
-    yield Register(
-        name="clear",
-        offset=0x00C,
-        bits=1,
-        source=("strobes", "clear"),
-        readable=False,
-        writable=True,
-        allowed=range(2),
-        meaning="1: its counts become 0, and its record is forgotten",
+    yield from unit_registers(
+        identity="PAD1",
+        units=units,
+        chosen="the one that all else is of",
+        strobe="clear",
+        starts="1: its counts become 0, and its record is forgotten",
     )
     yield from field_registers(
         status_layout(config), ("status",), _STATUS, lambda name: _MEANING[name.removeprefix("log_")]

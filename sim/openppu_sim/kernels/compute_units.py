@@ -1,6 +1,7 @@
 """Compute units that share a kernel: their queues and semaphores, and how they begin and end together."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from openppu.chip.chip import ENGINES, queues_of
@@ -120,6 +121,19 @@ def end(chip: ChipConfig, units: Sequence[int], queues: Queues, signal: tuple[in
     for unit in units:
         queues[queue(chip, unit, "store")].append(Command(name="NOTHING", signal=(ended, 1)))
     queues[queue(chip, units[0], idle)] = [Command(name="NOTHING", wait=(ended, len(units)), signal=signal)]
+
+
+def record_all(queues: Queues) -> None:
+    """Let each command of an engine write a record."""
+    for program in queues.values():
+        program[:] = [replace(each, record=each.name != "NOTHING") for each in program]
+
+
+def linked(commands: list[Command], wait: tuple[int, int] | None, signal: tuple[int, int]) -> list[Command]:
+    """Commands of which the first one waits, and the last one signals."""
+    commands = commands or [Command(name="NOTHING")]
+    commands = [replace(commands[0], wait=wait), *commands[1:]]
+    return [*commands[:-1], replace(commands[-1], signal=signal)]
 
 
 def cuts(length: int, parts: int, *multiples: int) -> list[range]:

@@ -1,13 +1,24 @@
 """Products of matrices in memory, tile by tile through the scratchpads: the queues' programs."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 
 from openppu.config import ChipConfig
 from openppu.formats.spec import FORMATS
 
 from openppu_sim.errors import UserError
-from openppu_sim.kernels.compute_units import FREE, LOADED, READY, STORED, Queues, begin, chosen, end, queue, semaphore
+from openppu_sim.kernels.compute_units import (
+    FREE,
+    LOADED,
+    READY,
+    STORED,
+    Queues,
+    begin,
+    chosen,
+    end,
+    queue,
+    record_all,
+    semaphore,
+)
 from openppu_sim.kernels.copy_command import copy_command
 from openppu_sim.kernels.matmul_job import SUM_BYTES, MatmulJob, Operand
 from openppu_sim.kernels.matmul_parts import Part, part_of
@@ -69,8 +80,7 @@ def matmul_programs(
         _unit(chip, job, each, queues)
     end(chip, those, queues, signal, idle="vector")
     if record:
-        for program in queues.values():
-            program[:] = [replace(each, record=each.name != "NOTHING") for each in program]
+        record_all(queues)
     return queues
 
 
@@ -80,10 +90,7 @@ def _unit(chip: ChipConfig, whole: MatmulJob, plan: UnitPlan, queues: Queues) ->
     job = part.job
     loads, products, stores = (queues[queue(chip, plan.unit, engine)] for engine in ("load", "matmul", "store"))
     own = semaphore(chip, plan.unit, 0)
-    ended = 0
-    for load in made.loads:
-        loads.append(load_command(job, made, load, own, more(own + FREE, load.after, ended)))
-        ended = max(ended, load.after)
+    loads += load_commands(job, made, own)
     loaded = stored = 0
     for product in made.products:
         if product.stores > stored:
@@ -95,8 +102,6 @@ def _unit(chip: ChipConfig, whole: MatmulJob, plan: UnitPlan, queues: Queues) ->
             products.append(Command(name="NOTHING", signal=(own + READY, 1)))
     stores += [_store(job, made, store, own) for store in made.stores]
     # What nobody has waited for.
-    if len(made.products) > ended:
-        loads.append(Command(name="NOTHING", wait=(own + FREE, len(made.products) - ended)))
     if len(made.stores) > stored:
         products.append(Command(name="NOTHING", wait=(own + STORED, len(made.stores) - stored)))
 
@@ -110,8 +115,19 @@ def _at(matrix: Operand, rows: Span, columns: Span, element: int) -> int:
     return matrix.address + rows.first * matrix.stride + columns.first * element
 
 
-def load_command(job: MatmulJob, made: Schedule, load: Load, own: int, wait: tuple[int, int] | None) -> Command:
-    """Of a part of A, B or C; ``own`` is the first of the unit's semaphores."""
+def load_commands(job: MatmulJob, made: Schedule, own: int) -> Iterator[Command]:
+    """What the products need, and at the end what nobody else waits for; ``own`` is the first of the unit's
+    semaphores."""
+    ended = 0
+    for load in made.loads:
+        yield _load(job, made, load, own, more(own + FREE, load.after, ended))
+        ended = max(ended, load.after)
+    if len(made.products) > ended:
+        yield Command(name="NOTHING", wait=(own + FREE, len(made.products) - ended))
+
+
+def _load(job: MatmulJob, made: Schedule, load: Load, own: int, wait: tuple[int, int] | None) -> Command:
+    """Of a part of A, B or C."""
     if load.matrix == "c":
         assert job.c is not None
         memory, element, strides = job.c, SUM_BYTES, (0, 0)

@@ -4,9 +4,8 @@ The matmul engine adds up tile by tile, as `openppu_sim.kernels.matmul` cuts the
 tile from the accumulators while those of the next are added up in their other half.
 """
 
-from collections.abc import ItemsView, Iterator
+from collections.abc import ItemsView
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +16,16 @@ from openppu.vector.instruction import INSTRUCTION_BYTES
 
 from openppu_sim.checks import some
 from openppu_sim.errors import UserError
-from openppu_sim.kernels.compute_units import FREE, LOADED, READY, STORED, Queues, check_others, queue
+from openppu_sim.kernels.compute_units import LOADED, READY, STORED, Queues, check_others, linked, queue
 from openppu_sim.kernels.copy_command import copy_command
-from openppu_sim.kernels.matmul import MatmulJob, load_command, more, product_command
+from openppu_sim.kernels.matmul import MatmulJob, load_commands, more, product_command
 from openppu_sim.kernels.matmul_plan import plan_matmul
-from openppu_sim.kernels.matmul_tiling import Schedule, Span, Store, up
+from openppu_sim.kernels.matmul_tiling import Span, Store, up
 from openppu_sim.kernels.vector.assembly import image
-from openppu_sim.kernels.vector.commands import Command as VectorCommand
-from openppu_sim.kernels.vector.commands import LoadProgram, fields_of, name_of
+from openppu_sim.kernels.vector.commands import LoadProgram
 from openppu_sim.kernels.vector.elementwise import function
 from openppu_sim.kernels.vector.matrix import Matrix
-from openppu_sim.kernels.vector.memory import program_range
+from openppu_sim.kernels.vector.memory import program_range, vector_command
 from openppu_sim.kernels.vector.parts import FUNCTIONS
 from openppu_sim.kernels.vector.plan import Plan, Unit
 from openppu_sim.lowering.matmul import Result
@@ -104,14 +102,14 @@ def activation_programs(
     programs_at = chip.scratchpad.capacity - left_alone
     fetch = copy_command("LOAD", memory=code_at, scratchpad=programs_at, row=len(code), signal=(CODED, 1))
     loads = [] if wait is None else [Command(name="NOTHING", wait=wait)]
-    loads += [fetch, *_loads(job, made)]
+    loads += [fetch, *load_commands(job, made, 0)]
     multiplies, computes, stores = [], [], []
 
     loaded = stored = group = 0
     tiles: list[int] = []
     """Of each group of tiles that are summed up together, how many there are."""
     program = LoadProgram(source=programs_at, count=len(code) // INSTRUCTION_BYTES)
-    computes.append(_command(program, wait=(CODED, 1)))
+    computes.append(replace(vector_command(program), wait=(CODED, 1)))
     for product in made.products:
         if product.first and product.accumulator == 0:
             group = len(tiles)
@@ -130,13 +128,11 @@ def activation_programs(
         tiles[group] += 1
         multiplies.append(Command(name="NOTHING", signal=(SUMMED, 1)))
         rows = product.rows.count * -(-product.columns.count // chip.tile.columns)
-        runs = [_command(each) for each in _on_vector_unit(chip, job, name, place, product.d, rows).runs]
+        runs = [vector_command(each) for each in _on_vector_unit(chip, job, name, place, product.d, rows).runs]
         if product.stores > stored:
             computes.append(Command(name="NOTHING", wait=(STORED, product.stores - stored)))
             stored = product.stores
-        runs[0] = replace(runs[0], wait=(SUMMED, 1))
-        runs[-1] = replace(runs[-1], signal=(READY, 1))
-        computes += [*runs, Command(name="NOTHING", signal=(TAKEN, 1))]
+        computes += [*linked(runs, (SUMMED, 1), (READY, 1)), Command(name="NOTHING", signal=(TAKEN, 1))]
     for store in made.stores:
         stores += _store(chip, job, store)
     if signal is not None:
@@ -181,16 +177,6 @@ def _on_vector_unit(chip: ChipConfig, job: MatmulJob, name: str, accumulator: in
     return function(unit, name, sums, Matrix(base=place, rows=rows, columns=columns, pitch=pitch, format=result_format))
 
 
-def _loads(job: MatmulJob, made: Schedule) -> Iterator[Command]:
-    """What the products need."""
-    ended = 0
-    for load in made.loads:
-        yield load_command(job, made, load, 0, more(FREE, load.after, ended))
-        ended = max(ended, load.after)
-    if len(made.products) > ended:
-        yield Command(name="NOTHING", wait=(FREE, len(made.products) - ended))
-
-
 def _store(chip: ChipConfig, job: MatmulJob, store: Store) -> list[Command]:
     """Blocks of the tile's columns, which lie one behind the other, to their places in D."""
     columns, size, rows = chip.tile.columns, job.result_bytes, store.rows.count
@@ -211,10 +197,4 @@ def _store(chip: ChipConfig, job: MatmulJob, store: Store) -> list[Command]:
         )
         over_blocks = {"count_1": blocks, "memory_stride_1": columns * size, "scratchpad_stride_1": rows * pitch}
         commands.append(replace(copy, fields={**copy.fields, **over_blocks}))
-    commands[0] = replace(commands[0], wait=(READY, 1))
-    commands[-1] = replace(commands[-1], signal=(STORED, 1))
-    return commands
-
-
-def _command(each: VectorCommand, **more: Any) -> Command:
-    return Command(name=name_of(each), fields=fields_of(each), **more)  # type: ignore[arg-type]
+    return linked(commands, (READY, 1), (STORED, 1))

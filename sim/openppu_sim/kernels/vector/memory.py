@@ -6,17 +6,30 @@ stored.
 """
 
 from collections.abc import ItemsView, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from openppu.config import ChipConfig
 
 from openppu_sim.checks import whole
-from openppu_sim.kernels.compute_units import FREE, READY, VECTOR_LOADED, Queues, begin, chosen, end, queue, semaphore
+from openppu_sim.kernels.compute_units import (
+    FREE,
+    READY,
+    VECTOR_LOADED,
+    Queues,
+    begin,
+    chosen,
+    end,
+    linked,
+    queue,
+    record_all,
+    semaphore,
+)
 from openppu_sim.kernels.copy_command import copy_command
 from openppu_sim.kernels.memory_range import MemoryRange
 from openppu_sim.kernels.vector.assembly import image
+from openppu_sim.kernels.vector.commands import Command as VectorCommand
 from openppu_sim.kernels.vector.commands import LoadProgram, fields_of, name_of
 from openppu_sim.kernels.vector.job import Array, Operand, Piece, Shape, VectorJob
 from openppu_sim.kernels.vector.matrix import Layout, Matrix
@@ -128,8 +141,7 @@ def vector_programs(
         _unit(chip, job, unit, part, codes, queues)
     end(chip, those, queues, signal, idle="matmul")
     if record:
-        for program in queues.values():
-            program[:] = [replace(each, record=each.name != "NOTHING") for each in program]
+        record_all(queues)
     return VectorPrograms(code_at, code, job.name, {unit: part.pieces for unit, part in parts.items()}, queues)
 
 
@@ -174,10 +186,9 @@ def _unit(
             source = part.places.code + sum(len(code) for code in codes[:which])
             runs = [LoadProgram(source=source, count=len(plan.program)), *runs]
             loaded = which
-        vector = [Command(name=name_of(each), fields=_fields(each)) for each in runs]  # type: ignore[arg-type]
-        load += _linked([each for each in loads if each], free if number >= SLOTS else None, ready)
-        compute += _linked(vector, ready, computed)
-        store += _linked(ended, computed, free)
+        load += linked([each for each in loads if each], free if number >= SLOTS else None, ready)
+        compute += linked([vector_command(each) for each in runs], ready, computed)
+        store += linked(ended, computed, free)
     # What is free at the end has nobody who waits for it.
     load.append(Command(name="NOTHING", wait=(free[0], min(SLOTS, len(part.pieces)))))
 
@@ -231,12 +242,7 @@ def _copy(
     return copy_command(name, memory=memory, scratchpad=scratchpad, row=row, rows=rows, strides=strides)
 
 
-def _fields(command) -> dict[str, int]:
-    return {name: value for name, value in fields_of(command).items() if value}
-
-
-def _linked(commands: list[Command], wait: tuple[int, int] | None, signal: tuple[int, int]) -> list[Command]:
-    """Commands of which the first one waits, and the last one signals."""
-    commands = commands or [Command(name="NOTHING")]
-    commands = [replace(commands[0], wait=wait), *commands[1:]]
-    return [*commands[:-1], replace(commands[-1], signal=signal)]
+def vector_command(command: VectorCommand) -> Command:
+    """What the vector unit's queue takes of a command of a plan."""
+    fields = {name: value for name, value in fields_of(command).items() if value}
+    return Command(name=name_of(command), fields=fields)  # type: ignore[arg-type]
