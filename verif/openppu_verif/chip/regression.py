@@ -35,6 +35,7 @@ from openppu_verif.chip.boundaries import refuse_at_boundaries
 from openppu_verif.chip.chained_sums import add_in_a_chain
 from openppu_verif.chip.collective_mix import collect
 from openppu_verif.chip.conversions import convert_all
+from openppu_verif.chip.counted_cycles import count_cycles
 from openppu_verif.chip.far_copies import copy_far
 from openppu_verif.chip.far_strides import stride_far
 from openppu_verif.chip.native import Session
@@ -162,6 +163,7 @@ def cases() -> list[Case]:
         Case(label="records", run=record, clocks=40_000, about=("command", "shared")),
         Case(label="restarts", run=restart, clocks=40_000, about=("command",)),
         Case(label="fences", run=fence, clocks=40_000, about=("command", *ENGINES)),
+        Case(label="counted cycles", run=count_cycles, clocks=40_000, about=("host", *ENGINES, "shared")),
         Case(label="registers", run=walk, clocks=20_000, about=("host", "command", "link", "shared")),
         Case(label="bursts", run=burst_all, clocks=60_000, about=("host", "noc", "shared")),
         Case(label="wrong bits", run=meet, clocks=60_000, about=("command", *ENGINES, *MEMORY)),
