@@ -74,7 +74,7 @@ class MatmulEngine(wiring.Component):
         sizes = self.sizes
         rows, columns = sizes.tile.rows, sizes.tile.columns
         check = Check(sizes)
-        tile = Tile(sizes.tile)
+        tile = Tile(sizes.tile, readable=True)
         activations = OperandFetch(sizes, side=rows, lanes=rows, short_columns="third")
         weights = OperandFetch(sizes, side=max(rows, columns), lanes=columns, short_columns="outer")
         addends = AddendFetch(sizes)

@@ -27,7 +27,7 @@ class Accumulator(wiring.Component):
 
     What to inject and to collect comes from the column at the left and goes on to the right one cycle later, like the
     data in the array; so a row of accumulators needs no skew registers. A result is read for all columns at once, and
-    so is what others read.
+    so is what others read, if it is ``readable`` by them.
 
     Latency: 2 cycles from ``inject`` to ``partial``; 1 from ``drain_row`` to ``drained`` and from ``read_row`` to
     ``sum``; a row that is collected in one cycle can be read from the next. Throughput: one of each a cycle.
@@ -46,15 +46,17 @@ class Accumulator(wiring.Component):
     drain, drain_row, drained : In(1), In, Out(32)
         While ``drain`` is low ``drained`` keeps its value.
     read, read_row, sum : In(1), In, Out(32)
-        Likewise, for others than the tile.
+        Likewise, for others than the tile; only if ``readable``.
     """
 
     PARTIAL_AFTER_INJECT = 2
 
-    def __init__(self, config: TileConfig):
+    def __init__(self, config: TileConfig, *, readable: bool = False):
         self.config = config
+        self.readable = readable
         inject = inject_layout(config)
         collect = collect_layout(config)
+        others = {"read": In(1), "read_row": In(config.accumulator_bits), "sum": Out(32)}
         super().__init__(
             {
                 "inject": In(inject),
@@ -67,10 +69,8 @@ class Accumulator(wiring.Component):
                 "drain": In(1),
                 "drain_row": In(config.accumulator_bits),
                 "drained": Out(32),
-                "read": In(1),
-                "read_row": In(config.accumulator_bits),
-                "sum": Out(32),
             }
+            | (others if readable else {})
         )
 
     def elaborate(self, platform):
@@ -81,7 +81,6 @@ class Accumulator(wiring.Component):
         write = store.write_port()
         inject = store.read_port()
         drain = store.read_port()
-        read = store.read_port()
 
         # Not reset: what is on its way lands before anything that is issued after the reset.
         inject_next = Signal(inject_layout(self.config), reset_less=True)
@@ -97,10 +96,10 @@ class Accumulator(wiring.Component):
             drain.addr.eq(self.drain_row),
             drain.en.eq(self.drain),
             self.drained.eq(drain.data),
-            read.addr.eq(self.read_row),
-            read.en.eq(self.read),
-            self.sum.eq(read.data),
         ]
+        if self.readable:
+            read = store.read_port()
+            m.d.comb += [read.addr.eq(self.read_row), read.en.eq(self.read), self.sum.eq(read.data)]
         partial = Signal(32, reset_less=True)
         with m.Switch(inject_next.source):
             with m.Case(Addend.ZERO):

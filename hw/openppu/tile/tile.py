@@ -30,6 +30,9 @@ class Tile(wiring.Component):
     Parameters
     ----------
     config : TileConfig
+    readable : bool
+        Whether others than the tile may read its accumulators. A port of its own for that costs look-up tables and
+        clock (docs/synthesis.md), so a tile that stands alone has none.
 
     Members
     -------
@@ -40,7 +43,7 @@ class Tile(wiring.Component):
     addends : In(stream of C x 32)
     results : Out(stream of ``row``, C x 32, and ``last``)
     accumulators : In(AccumulatorPort)
-        For others to read.
+        For others to read, if the tile is ``readable``.
     counters : Out(COUNTERS)
     cause : Out(Cause)
     """
@@ -50,8 +53,9 @@ class Tile(wiring.Component):
     PARTIAL = ACCUMULATOR_READ + Accumulator.PARTIAL_AFTER_INJECT
     """... to its partial sum at the top of column 0, which is when its product is there, too."""
 
-    def __init__(self, config: TileConfig):
+    def __init__(self, config: TileConfig, *, readable: bool = False):
         self.config = config
+        self.readable = readable
         operands = config.operand_bits
         lanes = data.ArrayLayout(32, config.columns)
         super().__init__(
@@ -63,7 +67,7 @@ class Tile(wiring.Component):
                 "weights": In(stream.Signature(data.ArrayLayout(operands, config.columns))),
                 "addends": In(stream.Signature(lanes)),
                 "results": Out(stream.Signature(data.StructLayout({"row": lanes, "last": 1}))),
-                "accumulators": In(AccumulatorPort(config)),
+                **({"accumulators": In(AccumulatorPort(config))} if readable else {}),
                 "counters": Out(COUNTERS),
                 "cause": Out(Cause),
             }
@@ -245,7 +249,7 @@ class Tile(wiring.Component):
         # An addend is used one cycle after the accumulator would be read, column by column.
         first = self.ACCUMULATOR_READ + 1
         for column in range(config.columns):
-            accumulator = Accumulator(config)
+            accumulator = Accumulator(config, readable=self.readable)
             line = DelayLine(32, most=first + config.columns - 1)
             m.submodules[f"accumulator_{column}"] = shared(accumulator, platform)
             m.submodules[f"addend_line_{column}"] = shared(line, platform)
@@ -261,8 +265,11 @@ class Tile(wiring.Component):
                 accumulator.drain.eq(drain.read),
                 accumulator.drain_row.eq(drain.read_row),
                 self.results.payload.row[column].eq(accumulator.drained),
-                accumulator.read.eq(self.accumulators.read),
-                accumulator.read_row.eq(self.accumulators.row),
-                self.accumulators.sums[column].eq(accumulator.sum),
             ]
+            if self.readable:
+                m.d.comb += [
+                    accumulator.read.eq(self.accumulators.read),
+                    accumulator.read_row.eq(self.accumulators.row),
+                    self.accumulators.sums[column].eq(accumulator.sum),
+                ]
             inject, collect = accumulator.inject_next, accumulator.collect_next
