@@ -229,7 +229,7 @@ def accumulator() -> Harness:
     h = Harness()
     m = h.m
     config = SMALL
-    m.submodules.dut = dut = Accumulator(config)
+    m.submodules.dut = dut = Accumulator(config, readable=True)
     names = ("inject", "collect", "addend", "total", "drain", "drain_row", "read", "read_row")
     h.drive(**{name: getattr(dut, name) for name in names})
     # One row stands for all.
