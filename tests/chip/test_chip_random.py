@@ -70,7 +70,9 @@ def test_the_same_seed_draws_the_same_programs():
 
 
 @pytest.mark.parametrize(
-    "given", [["--count", "0"], ["--steps", "0"], ["--seed", "-1"], ["--config", "nothing"]], ids=" ".join
+    "given",
+    [["--count", "0"], ["--steps", "0"], ["--seed", "-1"], ["--cover", "101"], ["--config", "nothing"]],
+    ids=" ".join,
 )
 def test_wrong_arguments_are_one_line(given, capsys):
     assert main(given) == 2

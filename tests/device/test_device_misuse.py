@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from openppu.chip.chip import queues_of
-from openppu.config import load
+from openppu.config import ConfigError, load
 from openppu.link.topology import mesh
 from openppu_sim.device.backend import CommandError
 from openppu_sim.device.device import Cluster, Device
@@ -83,6 +83,12 @@ def test_what_is_no_array_of_numbers_is_not_written(device, array, message):
     for write in (device.write, device.load):
         with refused(message):
             write(0, array)
+
+
+@pytest.mark.parametrize("backend", ["model", "reference", "rtl"])
+def test_a_vector_unit_of_too_many_lanes_is_refused_by_every_backend(backend):
+    with pytest.raises(ConfigError, match=r"^scratchpad\.word_bytes = 256: .* 32 at most; give up to 128$"):
+        Device(load("tiny", ["scratchpad.word_bytes=256"]), backend)
 
 
 @pytest.mark.parametrize(

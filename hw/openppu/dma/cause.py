@@ -3,7 +3,7 @@
 from amaranth.lib import enum
 
 
-class Cause(enum.Enum, shape=3):
+class Cause(enum.IntEnum, shape=3):
     """What a cycle went to; the first that holds."""
 
     MOVE = 0

@@ -65,14 +65,9 @@ class VectorEngine(wiring.Component):
 
     def __init__(self, config: ChipConfig):
         scratchpad = config.scratchpad
-        if scratchpad.word_bytes > MOST_WORD_BYTES:
-            raise ConfigError(
-                f"scratchpad.word_bytes = {scratchpad.word_bytes}: the vector unit has a lane for every 4 bytes, 32 at "
-                f"most; give up to {MOST_WORD_BYTES}"
-            )
         self.chip = config
         self.config = config.vector
-        self.lanes = scratchpad.word_bytes // 4
+        self.lanes = self.lanes_of(config)
         port = ScratchpadPort(address_bits=scratchpad.address_bits, word_bytes=scratchpad.word_bytes)
         super().__init__(
             {
@@ -86,6 +81,17 @@ class VectorEngine(wiring.Component):
                 "counters": Out(counters_layout(Cause)),
             }
         )
+
+    @staticmethod
+    def lanes_of(config: ChipConfig) -> int:
+        """Of a chip's vector unit; ConfigError if there would be too many."""
+        word_bytes = config.scratchpad.word_bytes
+        if word_bytes > MOST_WORD_BYTES:
+            raise ConfigError(
+                f"scratchpad.word_bytes = {word_bytes}: the vector unit has a lane for every 4 bytes, 32 at most; give "
+                f"up to {MOST_WORD_BYTES}"
+            )
+        return word_bytes // 4
 
     def elaborate(self, platform):
         m = Module()

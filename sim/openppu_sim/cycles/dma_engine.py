@@ -7,7 +7,6 @@ then one word a cycle, in order; an acknowledge comes ``latency`` cycles after a
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from openppu.common.memory import WORD_BYTES
 from openppu.config import ChipConfig
@@ -349,8 +348,7 @@ def _predict(engine: LoadCycles | StoreCycles, count: int) -> tuple[list[int], l
             ends.append(now)
             engine.told()
         engine.cycle(now)
-        cause: Any = engine.cause
-        causes.append(cause.value)
+        causes.append(engine.cause)
     return ends, causes
 
 

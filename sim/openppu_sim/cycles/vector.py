@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from openppu.config import ChipConfig
 from openppu.scratchpad.config import CODE_BYTES, ScratchpadConfig
 from openppu.scratchpad.scratchpad import Scratchpad
+from openppu.vector.cause import Cause
 from openppu.vector.command import ADDRESS_BITS
 from openppu.vector.instruction import COUNTS, INPUTS, INSTRUCTION_BYTES, PACKED_ROWS, STRIP, Kind, Source, Target
 
 from openppu_sim.cycles.turns import NEVER, Ask, Turns
-from openppu_sim.cycles.vector_account import Cause, VectorAccount
+from openppu_sim.cycles.vector_account import VectorAccount
 from openppu_sim.kernels.vector.assembly import OF_REGISTERS, Instruction, instructions
 from openppu_sim.kernels.vector.commands import Command, LoadProgram, Run, SetStream, fields_of
 from openppu_sim.reference.dma import SIZES

@@ -1,25 +1,12 @@
 """Where the vector unit's cycles went: the causes of ``docs/vector.md``."""
 
 from collections.abc import Callable
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
+from openppu.vector.cause import Cause
 
 from openppu_sim.cycles.account import Account
-
-
-class Cause(IntEnum):
-    """What a cycle went to; the codes of the unit's ``cause`` port."""
-
-    COMPUTE = 0
-    DEPENDENCE = 1
-    INPUT = 2
-    OUTPUT = 3
-    SEQUENCE = 4
-    COMMAND = 5
-    IDLE = 6
-
 
 BEGINS = 0
 """Cycles from the one in which streams begin to the first that is the run's."""

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from openppu.config import ChipConfig
 from openppu.link.topology import Topology
+from openppu.vector.engine import VectorEngine
 
 from openppu_sim.errors import UserError
 from openppu_sim.program.command import Command
@@ -110,7 +111,10 @@ def open_backend(name: str, chip: ChipConfig, topology: Topology | None, build_r
     ------
     UserError
         If there is none of that name.
+    ConfigError
+        If there is no such chip, as `openppu.vector.engine.VectorEngine`.
     """
+    VectorEngine.lanes_of(chip)
     found = {each.name: each for each in entry_points(group=GROUP)}
     if name not in found:
         raise UserError(f"backend {name!r}: give one of {', '.join(sorted(found))}")

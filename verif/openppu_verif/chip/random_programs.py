@@ -406,6 +406,8 @@ def _run(options: argparse.Namespace) -> int:
     for name, least in (("count", 1), ("steps", 1), ("seed", 0)):
         if getattr(options, name) < least:
             raise UserError(f"--{name} {getattr(options, name)}: give a number of at least {least}")
+    if not 0 <= options.cover <= 100:
+        raise UserError(f"--cover {options.cover}: give 0 to 100 per cent")
     chip = load(options.config)
     given = dict(steps=options.steps, stress=Stress(options.stress), show=options.show)
     kinds = check(chip, options.count, options.seed, options.build_dir, **given)

@@ -83,7 +83,7 @@ def exercise(
         for model in models:
             model.sample(ctx, cycle)
         asks.sample(ctx)
-        result.causes.append(ctx.get(dut.cause).value)
+        result.causes.append(ctx.get(dut.cause))
         ended = ends.sample(ctx)
         if ended is not None:
             result.errors.append(ended.error)

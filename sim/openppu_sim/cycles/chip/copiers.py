@@ -113,8 +113,7 @@ class Copier:
         else:
             engine = LoadCycles(config, [], _Reads(config, initiator, self._wake))
         self.engine = engine
-        idle = Cause.IDLE.value  # type: ignore[attr-defined]
-        self.account = Account(Cause, idle, begin=events.now, now=lambda: events.now)
+        self.account = Account(Cause, Cause.IDLE, begin=events.now, now=lambda: events.now)
         self.inside = 0
         """Commands that are offered, or whose end is not taken yet."""
         self.jobs = engine.front.jobs
@@ -179,10 +178,10 @@ class Copier:
         waits = self.ask.at < NEVER
         self.ask.at = NEVER
         engine.cycle(clock, free=self.free)
-        cause: Any = engine.cause if self.inside else Cause.IDLE
+        cause = engine.cause if self.inside else Cause.IDLE
         self.account.add(self.account.current, clock)
-        self.account.add(cause.value, clock + 1)
-        self.account.current = cause.value
+        self.account.add(cause, clock + 1)
+        self.account.current = cause
         if self.taken is not None and not self.jobs:
             taken, self.taken = self.taken, None
             taken()
