@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from openppu.command.error import Error
 from openppu.command.instructions import instructions
-from openppu.command.layouts import REGISTERS, SLOTS
+from openppu.command.layouts import OPERAND_BITS, REGISTERS, SLOTS
 from openppu.config import ChipConfig
 from openppu.formats.spec import BINARY32
 from openppu.vector.command import ACCUMULATORS
@@ -45,6 +45,12 @@ Program = list[Command | bytes]
 def refuse_words(backend: Driver) -> None:
     """Each bit that a word must not have, and loops that are none; errors as of `refuse`."""
     refuse(backend, lambda queue: [*_wrong(queue), *_long(backend.chip)])
+
+
+def refuse_bits(backend: Driver) -> None:
+    """Each bit of the operands of a command that has none; errors as of `refuse`."""
+    plain = Command(name="NOTHING").word(KNOWN)
+    refuse(backend, lambda queue: [_of(plain | 1 << OPERANDS_AT + bit) for bit in range(OPERAND_BITS)])
 
 
 def refuse_addresses(backend: Driver) -> None:
@@ -149,7 +155,7 @@ def _wrong(queue: str) -> Iterator[Program]:
     for code in sorted({each.opcode ^ 1 << bit for each in mine for bit in range(8)} - codes):
         yield _of(plain & ~0xFF | code)
     for each in mine:
-        free = [bit for bit in range(384) if each.unused >> bit & 1]
+        free = [bit for bit in range(OPERAND_BITS) if each.unused >> bit & 1]
         fields = {"register": 3} if each.name in ("SET", "ADD") else {"count": 1} if each.name == "LOOP" else {}
         word = each.opcode if each.engine else Command(name=each.name, fields=fields).word(KNOWN)
         ends = [bit for bit in free if bit - 1 not in free or bit + 1 not in free]

@@ -38,15 +38,18 @@ from openppu_verif.chip.conversions import convert_all
 from openppu_verif.chip.counted_cycles import count_cycles
 from openppu_verif.chip.far_copies import copy_far
 from openppu_verif.chip.far_strides import stride_far
+from openppu_verif.chip.index_lists import scatter_and_gather
 from openppu_verif.chip.native import Session
 from openppu_verif.chip.network_users import load_from_both, write_while_collecting
 from openppu_verif.chip.queue_order import fence, restart
+from openppu_verif.chip.queued_products import multiply_in_a_row
 from openppu_verif.chip.random_programs import Stress
 from openppu_verif.chip.record_times import record_late
-from openppu_verif.chip.refusals import record, refuse_addresses, refuse_commands, refuse_words
+from openppu_verif.chip.refusals import record, refuse_addresses, refuse_bits, refuse_commands, refuse_words
 from openppu_verif.chip.register_walk import walk
-from openppu_verif.chip.vector_constants import compute_with_constants
-from openppu_verif.chip.vector_streams import combine_streams, meet_wrong_rows
+from openppu_verif.chip.vector_constants import compute_with_constants, copy_parameters
+from openppu_verif.chip.vector_programs import go_round, refuse_programs
+from openppu_verif.chip.vector_streams import combine_streams, meet_wrong_rows, read_sums
 from openppu_verif.chip.window_bursts import burst_all
 from openppu_verif.chip.wrong_bits import meet
 from openppu_verif.dma.commands import copy
@@ -127,6 +130,7 @@ def cases() -> list[Case]:
         Case(label="narrow products", run=_same("narrow products", _products(NARROW)), clocks=25_000, about=sums),
         Case(label="ties", run=_same("ties", _products(TIES)), clocks=25_000, about=sums),
         Case(label="large products", run=_same("large products", _products(LARGE)), clocks=60_000, about=sums),
+        Case(label="queued products", run=multiply_in_a_row, clocks=20_000, about=("matmul", "scratchpad")),
         *(
             Case(
                 label=f"vector {name}",
@@ -137,7 +141,11 @@ def cases() -> list[Case]:
             for name in JOBS
         ),
         Case(label="constants", run=compute_with_constants, clocks=20_000, about=("vector",)),
+        Case(label="parameters", run=copy_parameters, clocks=20_000, about=("command", "vector")),
         Case(label="streams", run=combine_streams, clocks=30_000, about=("vector", "scratchpad", "shared")),
+        Case(label="sums", run=read_sums, clocks=20_000, about=("vector", "matmul")),
+        Case(label="refused programs", run=refuse_programs, clocks=200_000, about=("vector",)),
+        Case(label="rounds", run=go_round, clocks=60_000, about=("vector",)),
         Case(label="wrong rows", run=meet_wrong_rows, clocks=90_000, about=("vector", "scratchpad")),
         *(_random(*each) for each in RANDOM),
         _random_of("load", 2, 24, about=dma),
@@ -148,12 +156,14 @@ def cases() -> list[Case]:
         Case(label="far copies", run=copy_far, clocks=150_000, about=dma),
         Case(label="far strides", run=stride_far, clocks=70_000, about=("dma", "command")),
         Case(label="both memories", run=load_from_both, clocks=20_000, about=("dma", *MEMORY)),
+        Case(label="index lists", run=_same("index lists", scatter_and_gather), clocks=40_000, about=dma),
         Case(label="conversions", run=_same("conversions", convert_all), clocks=60_000, about=dma),
         *(
             Case(label=f"addresses from {index:#x}", run=_addresses(index), clocks=40_000, about=about)
             for index, about in INDICES.items()
         ),
         Case(label="refused words", run=refuse_words, clocks=120_000, about=("command",)),
+        Case(label="refused bits", run=refuse_bits, clocks=250_000, about=("command",)),
         Case(label="refused addresses", run=refuse_addresses, clocks=90_000, about=("command", *ENGINES)),
         Case(label="refused commands", run=refuse_commands, clocks=90_000, about=("command", *ENGINES)),
         Case(
