@@ -3,26 +3,30 @@
 import numpy as np
 import pytest
 from openppu.config import load
+from openppu.link import topology
 from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.plan import Job
 from openppu.link.collective.wiring import pair
 from openppu_sim.device.backend import CommandError
 from openppu_sim.device.device import Cluster
+from openppu_sim.device.driver import Driver
 from openppu_sim.digits.deploy import deploy_bf16, deploy_int8
 from openppu_sim.digits.network import load_digits, train
 from openppu_sim.kernels.collective import collective_programs
 from openppu_sim.program.command import Command
 from openppu_sim.reference.collectives import Order, reduce_scatter
+from openppu_verif.chip import native
 from openppu_verif.chip.demo import run
 
 TINY = load("tiny")
 IMAGES = 12
 
 
-@pytest.fixture(scope="module")
-def cluster(build_root):
-    """Two chips that all tests here use, one after the other."""
-    with Cluster(TINY, build_root=build_root) as made:
+@pytest.fixture(scope="module", params=["as they are", pytest.param("stalled", marks=pytest.mark.slow)])
+def cluster(build_root, request):
+    """Two chips that all tests here use, one after the other; also such whose inner streams stall at random."""
+    session = native.Session(TINY, build_root, topology=topology.pair(), stalled=request.param == "stalled")
+    with Cluster(TINY, backend=Driver(session, TINY, topology.pair())) as made:
         yield made
 
 

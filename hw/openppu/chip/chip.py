@@ -115,7 +115,7 @@ class Chip(wiring.Component):
             m.submodules[name] = shared(component, platform, domains=domains)
             return component
 
-        borders = Borders(m, part)
+        borders = self._borders(m, part)
         processor = part("command_processor", CommandProcessor(config.command, instructions(), queues))
         window = part("window", Window(tags=WINDOW_TAGS, id_bits=WINDOW_ID_BITS))
         units = [part(f"unit_{number}", self._unit()) for number in range(config.compute_units)]
@@ -142,6 +142,10 @@ class Chip(wiring.Component):
         controllers = self._memory(m, part, borders, users, units)
         self._registers(m, part, borders, queues, processor, units, controllers, link)
         return m
+
+    def _borders(self, m, part):
+        """What joins parts of other clocks."""
+        return Borders(m, part)
 
     def _unit(self):
         """A compute unit."""

@@ -56,11 +56,7 @@ class Device:
     ) -> None:
         self.config = chip_of(config)
         self.number = number
-        self._backend: Backend | None = (
-            open_backend(backend, self.config, None, build_root) if isinstance(backend, str) else backend
-        )
-        if not callable(getattr(backend, "submit", None)) and not isinstance(backend, str):
-            raise UserError(f"backend {backend!r}: give the name of one, or a Backend")
+        self._backend: Backend | None = _backend(backend, self.config, None, build_root)
 
     @property
     def backend(self) -> Backend:
@@ -255,7 +251,8 @@ class Cluster:
         Of each chip; a list says how many there are: ``["tiny", "tiny"]``. They are all alike.
     topology : Topology
         By default two chips face to face, or of more a ring.
-    backend : str
+    backend : str or Backend
+        As of `Device`.
     build_root : Path
 
     Raises
@@ -268,7 +265,7 @@ class Cluster:
         self,
         config: ChipConfig | str | Path | Sequence[ChipConfig | str | Path] = "demo",
         topology: Topology | None = None,
-        backend: str = "rtl",
+        backend: str | Backend = "rtl",
         *,
         build_root: Path = Path("build"),
     ) -> None:
@@ -291,10 +288,8 @@ class Cluster:
                 f"topology {topology.name} needs {topology.ports} ports of a chip, {chip.name} has {chip.link.ports}: "
                 f"set link.ports={topology.ports}"
             )
-        if not isinstance(backend, str):
-            raise UserError(f"backend {backend!r}: give the name of one")
-        self._backend = open_backend(backend, chip, topology, build_root)
-        self.devices = [Device(chip, self._backend, number=number) for number in range(topology.chips)]
+        made = _backend(backend, chip, topology, build_root)
+        self.devices = [Device(chip, made, number=number) for number in range(topology.chips)]
 
     @property
     def backend(self) -> Backend:
@@ -323,6 +318,15 @@ class Cluster:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def _backend(backend: str | Backend, chip: ChipConfig, topology: Topology | None, build_root: Path) -> Backend:
+    """The one of a name, or what is given."""
+    if isinstance(backend, str):
+        return open_backend(backend, chip, topology, build_root)
+    if not callable(getattr(backend, "submit", None)):
+        raise UserError(f"backend {backend!r}: give the name of one, or a Backend")
+    return backend
 
 
 def chip_of(config: object) -> ChipConfig:

@@ -1,10 +1,11 @@
-"""A chip whose inner streams stall at random: between queues, engines, scratchpad and memory."""
+"""A chip whose inner streams stall at random: between queues, engines, the link's too, scratchpad and memory."""
 
 from zlib import crc32
 
 from amaranth import Module, Signal
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+from openppu.chip.borders import Borders
 from openppu.chip.chip import Chip
 from openppu.chip.compute_unit import ComputeUnit
 from openppu.common.memory import OUTWARDS
@@ -89,13 +90,25 @@ class StalledUnit(ComputeUnit):
         m.d.comb += [user.results.valid.eq(port.results.valid), user.results.payload.eq(port.results.payload)]
 
 
+class StalledBorders(Borders):
+    """Borders whose streams, those of the link's commands, ends and signals, stall."""
+
+    def stream(self, name, source, target, *, domains):
+        between = stream.Signature(source.payload.shape()).create()
+        connect(self.m, name, source, between)
+        super().stream(name, between, target, domains=domains)
+
+
 class StalledChip(Chip):
-    """A chip that does the same as another one, at other times."""
+    """A chip of one clock that does the same as another one, at other times."""
 
     def elaborate(self, platform):
         self._places: dict[tuple[int, int], int] = {}
         """Of the ports of memory: their numbers."""
         return super().elaborate(platform)
+
+    def _borders(self, m, part):
+        return StalledBorders(m, part)
 
     def _unit(self):
         return StalledUnit(self.config)
