@@ -26,6 +26,14 @@ def whole(what: str, given: object, least: int | None = None) -> int:
     return value
 
 
+def set_whole(thing: object, name: str, what: str, least: int | None = None) -> None:
+    """Make an attribute a Python number, as of `whole`: numbers of numpy's types overflow when they are computed with.
+
+    ``thing`` may be a frozen dataclass.
+    """
+    object.__setattr__(thing, name, whole(what, getattr(thing, name), least))
+
+
 def some(names: Sequence[str]) -> str:
     """Names for a message: all, or of many the first ones and the last."""
     if len(names) <= MOST:

@@ -11,7 +11,7 @@ from openppu_sim.device.driver import rings_base
 from openppu_sim.device.records import set_records
 from openppu_sim.device.watched import Watched
 from openppu_sim.errors import SimulationError, UserError
-from openppu_sim.kernels.matmul import MatmulJob, Operand, plan_matmul
+from openppu_sim.kernels.matmul import MatmulJob, Operand, matmul_programs, plan_matmul
 from openppu_sim.kernels.vector import jobs
 from openppu_sim.kernels.vector.memory import Array, vector_programs
 from openppu_sim.program.command import Command
@@ -337,6 +337,44 @@ def test_addresses_of_operands_are_numbers():
         Operand(address=-8, stride=8)
     with refused("matmul stride = 0.5: give a whole number"):
         Operand(address=0, stride=0.5)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint64])
+def test_sizes_of_numpy_are_computed_with_as_others(kind):
+    sizes = {"m": kind(100), "k": kind(120), "n": kind(90)}
+    strides = {"a": kind(120), "b": kind(90), "d": 360}
+    places = {name: Operand(address=0x10_0000 * n, stride=stride) for n, (name, stride) in enumerate(strides.items())}
+    plain = {
+        "m": 100,
+        "k": 120,
+        "n": 90,
+        **{name: Operand(address=each.address, stride=int(each.stride)) for name, each in places.items()},
+    }
+    given, expected = (MatmulJob(format="int8", **each) for each in (sizes | places, plain))
+    assert matmul_programs(TINY, given) == matmul_programs(TINY, expected)
+    x, y = (Array(address=address, rows=kind(100), columns=kind(75)) for address in (0x10_0000, 0x20_0000))
+    a, b = (Array(address=address, rows=100, columns=75) for address in (0x10_0000, 0x20_0000))
+    assert (
+        vector_programs(TINY, jobs.softmax(x, y), code_at=kind(0)).queues
+        == vector_programs(TINY, jobs.softmax(a, b), code_at=0).queues
+    )
+
+
+def test_numbers_of_the_vector_units_jobs_that_cannot_be():
+    x, y, z, u = (Array(address=0x1_0000 * n, rows=4, columns=16) for n in range(4))
+    small = Array(address=0x4_0000, rows=4, columns=16, format="int8")
+    for make, message in (
+        (lambda: jobs.binary("ADD", x, y, z), "binary 'ADD': give one of openppu.vector.operation.Operation"),
+        (lambda: jobs.requantise(x, y, scale=1.0), "requantise: a result of binary32: give one of int8"),
+        (lambda: jobs.requantise(x, small, scale=1.0, zero_point=128), "requantise zero_point = 128: give -128 to 127"),
+        (lambda: jobs.requantise(x, small, scale=1e300), r"1e\+300: give a number that binary32 can hold"),
+        (lambda: jobs.requantise(x, small, scale=None), "None: give a number that binary32 can hold"),
+        (lambda: jobs.adamw(x, y, z, u, step=0, rate=0.1), "adamw step = 0: give at least 1"),
+        (lambda: jobs.adamw(x, y, z, u, step=1, rate="1"), "adamw rate = '1': give a number"),
+        (lambda: jobs.adamw(x, y, z, u, step=1, rate=1, betas=(0.9, 1)), r"adamw betas = \(0.9, 1\): give two"),
+    ):
+        with refused(message):
+            vector_programs(TINY, make(), code_at=0x8_0000)
 
 
 def test_matrices_of_the_vector_unit_that_cannot_be():

@@ -14,7 +14,7 @@ from openppu.formats.spec import BINARY32, FORMATS
 from openppu.vector.command import ACCUMULATORS
 from openppu.vector.instruction import INSTRUCTION_BYTES
 
-from openppu_sim.checks import some
+from openppu_sim.checks import some, whole
 from openppu_sim.errors import UserError
 from openppu_sim.kernels.compute_units import LOADED, READY, STORED, Queues, check_others, linked, queue
 from openppu_sim.kernels.copy_command import copy_command
@@ -94,6 +94,7 @@ def activation_programs(
     _check(chip, job, name)
     check_others((wait, signal), range(CODED + 1), "a product with a function uses")
     code = image(_on_vector_unit(chip, job, name, 0, 0, 1).program)
+    code_at = whole("code_at", code_at, 0)
     job.check(chip, program_range(name, code_at, code))
     left_alone = up(len(code), chip.scratchpad.word_bytes)
     half = chip.tile.accumulators // 2

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from openppu.config import ChipConfig
 from openppu.formats.spec import FORMATS
 
-from openppu_sim.checks import whole
+from openppu_sim.checks import set_whole
 from openppu_sim.errors import UserError
 from openppu_sim.kernels.memory_range import MemoryRange
 
@@ -23,8 +23,8 @@ class Operand:
     stride: int
 
     def __post_init__(self) -> None:
-        whole("matmul address", self.address, 0)
-        whole("matmul stride", self.stride)
+        set_whole(self, "address", "matmul address", 0)
+        set_whole(self, "stride", "matmul stride")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,18 +81,18 @@ class MatmulJob:
 
     def __post_init__(self) -> None:
         for name in ("m", "n", "k"):
-            whole(f"matmul {name}", getattr(self, name), 1)
+            set_whole(self, name, f"matmul {name}", 1)
         for name, value in (("format", self.format), ("result_format", self.result_format or self.format)):
             if value not in FORMATS:
                 raise UserError(f"matmul {name} = {value!r}: give one of {', '.join(FORMATS)}")
         if self.c is not None:
-            whole("matmul c", self.c, 0)
+            set_whole(self, "c", "matmul c", 0)
         if self.format == "int8" and self.k > MOST_K and not self.allow_wrap:
             raise UserError(
                 f"matmul k = {self.k}: sums of int8 may wrap beyond {MOST_K}; give less, or allow_wrap=True"
             )
         if self.seed is not None:
-            whole("matmul seed", self.seed)
+            set_whole(self, "seed", "matmul seed")
         if self.seed is not None and not (self.result_format and FORMATS[self.result_format].is_float):
             raise UserError(f"matmul seed = {self.seed}: only results of a float format are rounded stochastically")
 

@@ -106,8 +106,17 @@ def format_named(name: str) -> Format:
 
 
 def word_of(value: float) -> int:
-    """The binary32 word of a number, rounded to nearest."""
-    return int.from_bytes(struct.pack("<f", value), "little")
+    """The binary32 word of a number, rounded to nearest.
+
+    Raises
+    ------
+    UserError
+        If it is no number, or too large for binary32.
+    """
+    try:
+        return int.from_bytes(struct.pack("<f", value), "little")
+    except (struct.error, OverflowError):
+        raise UserError(f"{value!r}: give a number that binary32 can hold") from None
 
 
 def encode(command: Command) -> int:

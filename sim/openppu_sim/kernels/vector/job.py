@@ -6,7 +6,7 @@ from enum import Enum, auto
 
 from openppu.formats.spec import BINARY32
 
-from openppu_sim.checks import whole
+from openppu_sim.checks import set_whole
 from openppu_sim.kernels.memory_range import MemoryRange
 from openppu_sim.kernels.vector.commands import format_named
 from openppu_sim.kernels.vector.matrix import Matrix
@@ -40,7 +40,7 @@ class Array:
 
     def __post_init__(self) -> None:
         for name, least in (("address", 0), ("rows", 1), ("columns", 1), ("stride", 0)):
-            whole(f"array {name}", getattr(self, name), least)
+            set_whole(self, name, f"array {name}", least)
         format_named(self.format)
 
     def in_memory(self, name: str) -> MemoryRange:

@@ -5,9 +5,11 @@ Results are matrices in memory, too; `openppu_sim.kernels.vector.memory.vector_p
 
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 from openppu.formats.spec import BINARY32
+from openppu.vector.operation import Operation
 
 from openppu_sim.checks import whole
 from openppu_sim.errors import UserError
@@ -31,6 +33,13 @@ def _known(name: str) -> None:
     """Raise UserError unless there is such a function."""
     if name not in FUNCTIONS:
         raise UserError(f"function {name!r}: give one of {', '.join(FUNCTIONS)}")
+
+
+def _numbers(name: str, **values: object) -> None:
+    """Raise UserError unless all are real numbers."""
+    for what, value in values.items():
+        if not isinstance(value, Real):
+            raise UserError(f"{name} {what} = {value!r}: give a number")
 
 
 def _row(name: str, x: Array, row: Array) -> Operand:
@@ -66,6 +75,8 @@ def function(name: str, x: Array, result: Array) -> VectorJob:
 
 def binary(operation: Any, x: Array, y: Array, result: Array) -> VectorJob:
     """An operation of two matrices; ``y`` may be one row, for all rows, or one column, for all columns."""
+    if not isinstance(operation, Operation):
+        raise UserError(f"binary {operation!r}: give one of openppu.vector.operation.Operation")
     name = str(operation.name).lower()
     _shaped(name, x, result)
     column = (y.rows, y.columns) == (x.rows, 1) and x.columns > 1
@@ -109,6 +120,10 @@ def requantise(
 ) -> VectorJob:
     """round(x scale) + zero_point, to int8; the scale may be one row, and x int32 (``integer``)."""
     _shaped("requantise", x, result)
+    if result.format != "int8":
+        raise UserError(f"requantise: a result of {result.format}: give one of int8")
+    if not -128 <= whole("requantise zero_point", zero_point) <= 127:
+        raise UserError(f"requantise zero_point = {zero_point}: give -128 to 127")
     scales = (_row("requantise", x, scale),) if isinstance(scale, Array) else ()
 
     def plan(unit: Unit, at: Matrices, piece: Piece) -> Plan:
@@ -196,6 +211,10 @@ def adamw(
 ) -> VectorJob:
     """A step of AdamW, number ``step`` from 1; weights and both moments are changed in place."""
     _shaped("adamw", weights, gradient, first, second)
+    whole("adamw step", step, 1)
+    _numbers("adamw", rate=rate, beta_1=betas[0], beta_2=betas[1], epsilon=epsilon, decay=decay)
+    if not all(0 <= beta < 1 for beta in betas):
+        raise UserError(f"adamw betas = {betas}: give two numbers from 0 to less than 1")
 
     def plan(unit: Unit, at: Matrices, piece: Piece) -> Plan:
         return elementwise.adamw(unit, *at, step=step, rate=rate, betas=betas, epsilon=epsilon, decay=decay)

@@ -126,6 +126,7 @@ def vector_programs(
         If a row does not fit the scratchpad, a matrix or the program not the memory, a result lies on anything but a
         matrix that it replaces, there is no such unit, or semaphores are too few or not free.
     """
+    code_at = whole("code_at", code_at, 0)
     found = chosen(chip, units, wait, signal, needed=VECTOR_LOADED)
     codes = _codes(chip, job)
     code = np.concatenate(codes)
@@ -147,7 +148,6 @@ def vector_programs(
 
 def program_range(name: str, code_at: int, code: NDArray[np.uint8]) -> MemoryRange:
     """Where a program of the vector unit lies in memory."""
-    whole("code_at", code_at, 0)
     return MemoryRange(name=f"{name}: its program", address=code_at, rows=1, row_bytes=len(code), stride=0)
 
 
