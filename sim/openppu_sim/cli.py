@@ -9,7 +9,7 @@ import os
 import pkgutil
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,6 +24,9 @@ exit codes: 0 done, 1 the simulation failed, 2 bad input or a missing tool, 130 
 examples:
   openppu info --config ppu810e
   openppu info --config demo --set tile.rows=16 --set tile.columns=16"""
+
+OUTPUTS = ("output", "json", "picture", "timeline")
+"""Options that name a file to write, of all commands."""
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -137,8 +140,18 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def apart_from(args: argparse.Namespace, inputs: Mapping[str, Path | None]) -> None:
+    """Raise UserError if what a command writes is one of the files that it reads."""
+    for name in OUTPUTS:
+        path = getattr(args, name, None)
+        for what, given in inputs.items():
+            if path is not None and given is not None and given.is_file() and path.resolve() == given.resolve():
+                raise UserError(f"--{name} {path}: the same file as {what}; choose another")
+
+
 def _run(args: argparse.Namespace) -> int:
     args.chip = load(args.config, [*args.overrides, *getattr(args, "more_overrides", [])])
+    apart_from(args, {"--config": Path(args.config), "--calibration": getattr(args, "calibration", None)})
     code: int = args.run(args)
     return code
 

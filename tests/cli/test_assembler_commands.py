@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import openppu
 import pytest
 from openppu.command.instructions import instructions
 from openppu_sim.cli import main
 from openppu_sim.program.text import parse_program
 
+PRESET = Path(openppu.__file__).parent / "configs" / "tiny.toml"
 PROGRAM = """\
 7: LOAD memory=0x10000 scratchpad=0x100 row=64 record
 LOOP count=3
@@ -47,6 +49,22 @@ def test_a_wrong_line_is_told_and_nothing_written(
     assert told in error
     assert error.count("\n") == 1
     assert not (tmp_path / "ring.bin").exists()
+
+
+@pytest.mark.parametrize("command", ["assemble", "trace"])
+def test_what_is_read_is_not_written_over(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    program, chip = tmp_path / "program.txt", tmp_path / "my.toml"
+    program.write_text("[load]\nEND\n" if command == "trace" else "END\n")
+    chip.write_text(PRESET.read_text())
+    before = program.read_text(), chip.read_text()
+    for output, read in (("program.txt", "PROGRAM"), ("my.toml", "--config")):
+        assert main([command, str(program), "--config", str(chip), "-o", output]) == 2
+        told = f"openppu: error: --output {output}: the same file as {read}; choose another\n"
+        assert capsys.readouterr().err == told
+    assert (program.read_text(), chip.read_text()) == before
 
 
 @pytest.mark.parametrize(

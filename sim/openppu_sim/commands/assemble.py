@@ -6,6 +6,7 @@ from pathlib import Path
 from openppu.command.instructions import instructions
 from openppu.command.layouts import COMMAND_BYTES
 
+from openppu_sim.cli import apart_from
 from openppu_sim.errors import UserError
 from openppu_sim.program.files import read_text
 from openppu_sim.program.text import parse_program
@@ -26,6 +27,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Write the file, whole or not at all."""
+    apart_from(args, {"PROGRAM": args.program})
     try:
         program = parse_program(read_text(args.program), instructions())
     except UserError as error:
@@ -33,5 +35,5 @@ def run(args: argparse.Namespace) -> int:
     make_parents(args.output)
     with whole_file(args.output) as temporary:
         temporary.write_bytes(b"".join(command.encode(instructions()) for command in program))
-    print(f"Wrote {args.output}: {len(program)} commands")
+    print(f"Wrote {args.output}: {len(program)} command{'s' * (len(program) != 1)}")
     return 0

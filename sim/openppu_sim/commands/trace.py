@@ -11,6 +11,7 @@ from openppu.config import ChipConfig
 from openppu.formats.spec import FORMATS
 from openppu.link.topology import pair
 
+from openppu_sim.cli import apart_from
 from openppu_sim.device.backend import CommandError
 from openppu_sim.device.device import Cluster, Device
 from openppu_sim.device.watched import Watched
@@ -69,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     chips = 1 + max((number for number, _ in sections), default=0)
     if chips > MOST_CHIPS or (chips > 1 and not chip.link.ports):
         raise UserError(f"chip {chips - 1}: give chip 0{' or 1' if chip.link.ports else '; this one has no link'}")
+    apart_from(args, {"PROGRAM": args.program})
     writable(args.output)
     devices: Cluster | Device
     if chips > 1:
