@@ -8,7 +8,7 @@ from openppu.config import load
 from openppu.formats.spec import FORMATS
 from openppu_sim.device.backend import CommandError
 from openppu_sim.device.device import Device
-from openppu_sim.errors import UserError
+from openppu_sim.errors import SimulationError, UserError
 from openppu_sim.kernels.matmul import MatmulJob, Operand, matmul_programs
 from openppu_sim.program.command import Command
 from openppu_sim.reference.matmul import matmul as exact
@@ -186,3 +186,20 @@ def test_loads_of_every_kind_equal_the_reference(device, kind):
             found.append(each.read(each.scratchpad(), len(pad), np.uint8))
     assert (found[0] == found[1]).all()
     assert (found[1] != pad).any()
+
+
+def test_an_answer_that_was_interrupted_is_not_taken_for_the_next_one(build_root, monkeypatch):
+    with Device(TINY, "rtl", build_root=build_root) as device:
+        device.write(0x1000, np.arange(16, dtype=np.int32))
+        session = device.backend.hardware
+
+        def interrupted(count):
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(session, "_take", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            device.read(0x1000, 16, np.int32)
+        for _ in range(2):
+            with pytest.raises(SimulationError, match=r"^the simulator was interrupted in an answer"):
+                device.read(0x1000, 16, np.int32)

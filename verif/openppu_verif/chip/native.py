@@ -9,9 +9,10 @@ import struct
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from amaranth import Shape
@@ -273,6 +274,8 @@ class Session:
         )
         self.said = ""
         """On its standard error, after `close`."""
+        self._answers = False
+        """It is in the midst of an answer."""
         self._alarm = threading.Timer(seconds, self._process.kill) if seconds else None
         if self._alarm:
             self._alarm.start()
@@ -296,10 +299,9 @@ class Session:
 
     def read(self, chip: int, address: int, count: int) -> bytes:
         """Bytes of a chip's memory, through its window; errors as of `read_register`."""
-        (response,) = self._ask("R", struct.pack("<IQI", chip, address, count), "<I")
-        found = self._take(count)
+        response, found = self._ask("R", struct.pack("<IQI", chip, address, count), "<I", lambda _: count)
         _check(response, f"reading {count} bytes at {address:#x} of chip {chip}")
-        return found
+        return bytes(found)
 
     def write(self, chip: int, address: int, data: bytes) -> None:
         """Write bytes to a chip's memory, through its window; errors as of `read_register`."""
@@ -308,15 +310,15 @@ class Session:
 
     def read_bursts(self, chip: int, bursts: np.ndarray) -> np.ndarray:
         """Bursts of the window, of `BURST`, all on their way together: their beats, of `FOUND`, as they come."""
-        (count,) = self._ask("A", struct.pack("<II", chip, bursts.nbytes) + bursts.tobytes(), "<I")
-        return np.frombuffer(self._take(count), FOUND)
+        _, found = self._ask("A", struct.pack("<II", chip, bursts.nbytes) + bursts.tobytes(), "<I", int)
+        return np.frombuffer(found, FOUND)
 
     def write_bursts(self, chip: int, bursts: np.ndarray, beats: np.ndarray) -> np.ndarray:
         """The same of writes, whose beats are an array of `GIVEN`; their answers as they come."""
         numbers = struct.pack("<II", chip, bursts.nbytes) + bursts.tobytes()
         numbers += struct.pack("<I", beats.nbytes) + beats.tobytes()
-        (count,) = self._ask("a", numbers, "<I")
-        return np.frombuffer(self._take(count), FOUND)
+        _, found = self._ask("a", numbers, "<I", int)
+        return np.frombuffer(found, FOUND)
 
     def load(self, chip: int, address: int, data: bytes) -> None:
         """Put bytes into a chip's memory devices, with their check bits, without the chip: that takes no clocks."""
@@ -338,8 +340,10 @@ class Session:
         parts = []
         for first, words in _chunks(address, count):
             places = places_of(self.chip, np.arange(first, first + words))
-            self._ask("D", struct.pack("<II", chip, places.nbytes) + places.tobytes(), "<")
-            parts.append(np.frombuffer(self._take(words * CODED.itemsize), CODED)["data"].tobytes())
+            size = words * CODED.itemsize
+            given = struct.pack("<II", chip, places.nbytes) + places.tobytes()
+            (found,) = self._ask("D", given, "<", lambda size=size: size)
+            parts.append(np.frombuffer(found, CODED)["data"].tobytes())
         return b"".join(parts)[address % WORD_BYTES :][:count]
 
     def run(self, clocks: int, *, until: int = 0) -> int:
@@ -355,8 +359,8 @@ class Session:
         """What was remembered of an engine: spans, each a cause, its first clock since the reset, as records count, and
         the one behind its last."""
         number = unit * len(ENGINES) + ENGINES.index(engine)
-        (count,) = self._ask("C", struct.pack("<II", chip, number), "<I")
-        return [tuple(each) for each in np.frombuffer(self._take(count), SPAN).tolist()]
+        _, found = self._ask("C", struct.pack("<II", chip, number), "<I", int)
+        return [tuple(each) for each in np.frombuffer(found, SPAN).tolist()]
 
     def pages(self, chip: int) -> int:
         """Rows of a chip's memory that were ever written."""
@@ -426,9 +430,18 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask(self, letter: str, numbers: bytes, answer: str) -> tuple[int, ...]:
+    def _ask(
+        self, letter: str, numbers: bytes, answer: str, behind: Callable[..., int] | None = None
+    ) -> tuple[Any, ...]:
+        """The numbers of an answer, and as many bytes behind them as ``behind`` says of them.
+
+        The next answer would be read from the midst of one that was interrupted; so there is none.
+        """
+        if self._answers:
+            raise SimulationError("the simulator was interrupted in an answer, and has no more: open another device")
         pipe = self._process.stdin
         assert pipe is not None
+        self._answers = True
         try:
             pipe.write(letter.encode() + numbers)
             pipe.flush()
@@ -436,13 +449,20 @@ class Session:
             pass  # what it has to say of it can be read
         if self._take(1) != b"\0":
             (length,) = struct.unpack("<I", self._take(4))
-            raise SimulationError(f"the simulator: {self._take(length).decode()}")
-        return struct.unpack(answer, self._take(struct.calcsize(answer)))
+            text = self._take(length).decode()
+            self._answers = False
+            raise SimulationError(f"the simulator: {text}")
+        found = struct.unpack(answer, self._take(struct.calcsize(answer)))
+        if behind is not None:
+            found = (*found, self._take(behind(*found)))
+        self._answers = False
+        return found
 
     def _take(self, count: int) -> bytes:
         assert self._process.stdout is not None
         found = self._process.stdout.read(count)
         if len(found) != count:
+            self._answers = False
             text = self._process.stderr.read().decode(errors="replace").strip() if self._process.stderr else ""
             raise SimulationError(f"the simulator ended (exit code {self._process.wait()}): {text}")
         return found
