@@ -5,7 +5,8 @@ import pytest
 from openppu.config import load
 from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.plan import Job
-from openppu.link.collective.wiring import pair
+from openppu.link.collective.wiring import pair, ring
+from openppu.section import ConfigError
 from openppu_sim.device.backend import CommandError
 from openppu_sim.device.device import Cluster
 from openppu_sim.errors import SimulationError
@@ -63,5 +64,31 @@ def test_a_chip_that_is_alone_waits_for_ever_and_a_wrong_instruction_is_refused(
         with pytest.raises(SimulationError, match="still work in: chip 0 link"):
             cluster.wait()
         cluster[1].submit("link", [Command(name="COLLECTIVE", fields={"opcode": 3, "ports": 1, "length": 0})])
+        with pytest.raises(CommandError, match=r"COLLECTIVE .*: LINK"):
+            cluster.wait()
+
+
+@pytest.mark.parametrize(
+    ("places", "message"),
+    [
+        ({"target": SOURCE + 32}, r"target = 0x10020, 4000 bytes, lies on source = 0x10000, 4000 bytes: give another"),
+        ({"scratch": SOURCE}, r"scratch = 0x10000, \d+ bytes, lies on source"),
+        ({"target": SOURCE, "scratch": SOURCE + 3968}, r"scratch = 0x10f80, \d+ bytes, lies on target = 0x10000"),
+    ],
+)
+def test_vectors_and_scratch_are_apart(places, message):
+    job = Job(**{"operation": "all_reduce", "elements": 1000, "source": SOURCE, "target": TARGET, **places})
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        collective_programs(job, ring(4), CollectiveConfig(link=load("tiny", ["link.ports=2"]).link))
+
+
+@pytest.mark.parametrize("backend", ["reference", "model"])
+@pytest.mark.parametrize("end", ["source", "target"])
+def test_what_reaches_beyond_memory_is_refused(backend, end):
+    places = {"source": SOURCE, "target": TARGET, end: TINY.hbm.capacity - 32}
+    programs = collective_programs(Job(operation="all_reduce", elements=64, scratch=SCRATCH, **places), pair(), LINK)
+    with Cluster(TINY, backend=backend) as cluster:
+        for device, program in zip(cluster.devices, programs, strict=True):
+            device.submit("link", program)
         with pytest.raises(CommandError, match=r"COLLECTIVE .*: LINK"):
             cluster.wait()

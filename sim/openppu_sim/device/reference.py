@@ -24,7 +24,7 @@ from openppu_sim.program.command import Command
 from openppu_sim.program.encode import encode_program
 from openppu_sim.program.text import print_command
 from openppu_sim.reference import dma
-from openppu_sim.reference.collective_programs import Engines, fault, read_instruction
+from openppu_sim.reference.collective_programs import Engines, end_of, fault, read_instruction
 from openppu_sim.reference.command import Engine, Interpreter, Queue
 from openppu_sim.reference.matmul_engine import MatmulEngineReference
 from openppu_sim.reference.vector import VectorReference
@@ -130,7 +130,7 @@ class CollectivePart:
         """An instruction: how it ended, or None as long as it waits."""
         if not self.ending:
             instruction = read_instruction(fields)
-            if fault(instruction, self.config) or max(instruction.address, instruction.local) >= self.memory_bytes:
+            if fault(instruction, self.config) or end_of(instruction, self.config) > self.memory_bytes:
                 return Ending.LINK
             self.engines.add(self.rank, instruction)
             self.ending = instruction.opcode == Opcode.END

@@ -311,6 +311,21 @@ def read_instruction(values: Mapping[str, int]) -> Instruction:
     return Instruction(**{**numbers, "sources": slots})  # type: ignore[arg-type]
 
 
+def end_of(op: Instruction, config: CollectiveConfig) -> int:
+    """The byte of memory behind all that an instruction reads or writes; 0 if that is nothing."""
+    beat, ends = config.beat_bytes, [0]
+    if op.opcode in (Opcode.SEND, Opcode.STORE):
+        ends.append(op.address + -(-op.length // beat) * beat)
+    elif op.opcode == Opcode.REDUCE:
+        if op.write:
+            ends.append(op.address + -(-op.length * (2 if op.narrow else 4) // beat) * beat)
+        for slot, source in enumerate(op.sources):
+            if source == Source.MEMORY:
+                size = 2 if op.narrow_sources >> slot & 1 else 4
+                ends.append(op.local + -(-op.length * size // beat) * beat)
+    return max(ends)
+
+
 def fault(op: Instruction, config: CollectiveConfig) -> bool:
     """Whether an engine refuses an instruction: what ``openppu.link.collective.packets.Fault`` lists."""
     if op.opcode not in tuple(Opcode):

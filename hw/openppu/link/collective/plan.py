@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import combinations
 
 from openppu.link.collective import copies, reductions, two_level
 from openppu.link.collective.block import NARROW_BYTES, WIDE_BYTES, Block, Holding
@@ -97,6 +98,7 @@ def plan(job: Job, wiring: Wiring, config: CollectiveConfig, algorithm: str = "a
         schedule.add(rank, Opcode.END)
     if schedule.most_progress >= 1 << (PROGRESS_BITS - 1):
         raise ConfigError(f"elements = {job.elements}: more than one program can move; cut it into several")
+    _check_apart(job, wiring, config, scratch)
     return Plan(algorithm=name, programs=tuple(map(tuple, schedule.programs)), scratch_bytes=scratch)
 
 
@@ -311,6 +313,27 @@ class _Writer:
 
     def _target(self, rank: int, low: int) -> int:
         return self.job.target + low * self.width
+
+
+def _check_apart(job: Job, wiring: Wiring, config: CollectiveConfig, scratch: int) -> None:
+    """Raise ConfigError if source, target and scratch lie on each other."""
+    if job.operation == "barrier":
+        return
+    beat, many = config.beat_bytes, wiring.ranks
+    part = -(-job.elements * FORMATS[job.format] // beat) * beat
+    inputs, outputs = {"reduce_scatter": (many, 1), "all_gather": (1, many), "all_to_all": (many, many)}.get(
+        job.operation, (1, 1)
+    )
+    ranges = [("source", job.source, inputs * part), ("target", job.target, outputs * part)]
+    if job.source == job.target:
+        del ranges[0]
+    if scratch:
+        ranges.append(("scratch", job.scratch, scratch))
+    for (name, first, size), (other, begin, count) in combinations(ranges, 2):
+        if first < begin + count and begin < first + size:
+            raise ConfigError(
+                f"{other} = {begin:#x}, {count} bytes, lies on {name} = {first:#x}, {size} bytes: give another place"
+            )
 
 
 def _check(job: Job, wiring: Wiring, config: CollectiveConfig) -> None:
