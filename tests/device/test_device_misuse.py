@@ -163,6 +163,8 @@ def test_places_in_scratchpads_are_there(device):
         ([Command(name="NOTHING", wait=1)], "command 0: NOTHING wait = 1: give a semaphore's number and a value"),
         ([Command(name="NOTHING", wait=(1, 2, 3))], r"command 0: NOTHING wait = \(1, 2, 3\): give a semaphore's"),
         ([Command(name="NOTHING", signal=(1, 1), chip=1)], "command 0: NOTHING chip = 1: there is chip 0 alone"),
+        ([Command(name="NOTHING", record="no")], "command 0: NOTHING record = 'no': give True or False"),
+        ([Command(name=["NOTHING"])], r"command 0: \['NOTHING'\]: no such command"),
         ([Command(name="SEND", fields={"bytes": 32, "chip": 9})], "command 0: SEND chip = 9: there is chip 0 alone"),
     ],
 )
@@ -178,6 +180,49 @@ def test_numbers_of_numpy_are_numbers(device):
     device.submit("load", [Command(name="LOAD", fields=fields, signal=(np.int8(1), np.int8(1)))])
     device.wait()
     assert device.read(device.scratchpad(), 16, np.int32)[15] == 15
+
+
+def test_a_command_keeps_the_fields_that_it_was_made_with(device):
+    device.write(0x1000, np.arange(64, dtype=np.int32))
+    fields = {"row": 64, **ROWS}
+    for place in range(4):
+        fields |= {"memory": 0x1000 + 64 * place, "scratchpad": 64 * place}
+        device.submit("load", [Command(name="LOAD", fields=fields)])
+    device.wait()
+    assert (device.read(device.scratchpad(), 64, np.int32) == np.arange(64)).all()
+
+
+def test_commands_that_cannot_be():
+    for given in ({"fields": None}, {"fields": [1]}, {"registers": 3}):
+        with refused(r"LOAD (fields|registers) = .*: give names and numbers"):
+            Command(name="LOAD", **given)
+
+
+def test_elements_lie_in_memory_with_the_low_byte_first(device):
+    numbers = np.arange(1, 9, dtype=">i4").reshape(2, 4)[:, ::-1]
+    device.write(0x1000, numbers)
+    device.load(0x2000, numbers)
+    for found in (device.read(0x1000, (2, 4), np.int32), device.dump(0x2000, (2, 4), ">i4")):
+        assert (found == numbers).all()
+    assert device.read(0x1000, 2, np.uint8).tolist() == [4, 0]
+
+
+@pytest.mark.parametrize("backend", ["reference", "model"])
+def test_chips_of_a_cluster_end_together(backend):
+    pair = Cluster(TINY, backend=backend)
+    pair[0].close()
+    for use in (lambda: pair[1].write(0, NUMBERS), pair.wait):
+        with refused("the device is closed: open another one"):
+            use()
+    pair.close()
+    with refused("number 1: a backend of its own has chip 0 alone"):
+        Device(TINY, backend, number=1)
+
+
+@pytest.mark.parametrize("backend", ["reference", "model"])
+def test_a_chip_that_cannot_be_built_runs_nowhere(backend):
+    with pytest.raises(ConfigError, match=r"^tile.rows = 3: the matmul engine needs a power of two$"):
+        Device(load("tiny", ["tile.rows=3"]), backend)
 
 
 def test_a_limit_is_cycles(device):

@@ -48,6 +48,16 @@ def test_a_signal_waits_until_it_fits(backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_the_host_signals_no_more_than_fits(backend):
+    with Device(TINY, backend) as device:
+        device.signal(1, 65_534)
+        with pytest.raises(UserError, match=r"^semaphore 1 has 65534: 2 more are more than 65535; let it be waited"):
+            device.signal(1, 2)
+        device.signal(1)
+        assert device.semaphore(1) == 65_535
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_another_chip_is_waited_for(backend):
     with Cluster(TINY, backend=backend) as pair:
         pair[0].submit("load", [Command(name="NOTHING", signal=(5, 7), chip=1)])
@@ -84,3 +94,5 @@ def test_registers_have_names():
         assert device.registers["command.semaphores"] == 16
         with pytest.raises(UserError, match=r"^register command.sing: there is none"):
             device.registers["command.sing"]
+        with pytest.raises(UserError, match=r"^register command.semaphore = '1': give a whole number"):
+            device.registers["command.semaphore"] = "1"

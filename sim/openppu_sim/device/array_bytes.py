@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from openppu_sim.checks import whole
 from openppu_sim.errors import UserError
@@ -15,7 +15,7 @@ NUMBERS = "biufcV"
 
 
 def bytes_of(array: object) -> bytes:
-    """The bytes of an array's elements, in C order.
+    """The bytes of an array's elements, in C order, the low byte of each first.
 
     Raises
     ------
@@ -24,7 +24,12 @@ def bytes_of(array: object) -> bytes:
     """
     if not isinstance(array, np.ndarray | np.generic):
         raise UserError(f"{type(array).__name__}: give a numpy array, such as numpy.array(..., numpy.int32)")
-    return np.ascontiguousarray(array, _kind(array.dtype)).tobytes()
+    return np.ascontiguousarray(array, _kind(array.dtype).newbyteorder("<")).tobytes()
+
+
+def array_of(data: bytes, sizes: tuple[int, ...], kind: np.dtype) -> NDArray[Any]:
+    """The array of bytes as `bytes_of` makes them, in the byte order that its type has."""
+    return np.frombuffer(data, kind.newbyteorder("<")).reshape(sizes).astype(kind)
 
 
 def place_of(shape: int | Sequence[int], dtype: DTypeLike) -> tuple[tuple[int, ...], np.dtype, int]:

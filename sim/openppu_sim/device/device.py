@@ -5,13 +5,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from openppu.config import ChipConfig, load, presets
 from openppu.link.topology import Topology, pair, ring
 
 from openppu_sim.checks import whole
-from openppu_sim.device.array_bytes import bytes_of, place_of
+from openppu_sim.device.array_bytes import array_of, bytes_of, place_of
 from openppu_sim.device.backend import Backend, open_backend
 from openppu_sim.device.registers import RegisterFile
 from openppu_sim.errors import UserError
@@ -55,8 +54,12 @@ class Device:
         build_root: Path = Path("build"),
     ) -> None:
         self.config = chip_of(config)
-        self.number = number
+        self.number = whole("number", number, 0)
+        if number and isinstance(backend, str):
+            raise UserError(f"number {number}: a backend of its own has chip 0 alone; a Cluster has several")
         self._backend: Backend | None = _backend(backend, self.config, None, build_root)
+        self.together: Sequence[Device] = (self,)
+        """All chips of the backend: it ends for all of them."""
 
     @property
     def backend(self) -> Backend:
@@ -71,7 +74,7 @@ class Device:
         return self.backend.cycles
 
     def write(self, address: int, array: NDArray[Any]) -> None:
-        """Put an array's elements into memory, in C order.
+        """Put an array's elements into memory, in C order, the low byte of each first, whatever its byte order.
 
         Raises
         ------
@@ -84,8 +87,7 @@ class Device:
     def read(self, address: int, shape: int | Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
         """The array that stands in memory; errors as of `write`."""
         sizes, kind, count = place_of(shape, dtype)
-        data = self.backend.read(self.number, self._check(address, count), count)
-        return np.frombuffer(data, kind).reshape(sizes).copy()
+        return array_of(self.backend.read(self.number, self._check(address, count), count), sizes, kind)
 
     def load(self, address: int, array: NDArray[Any]) -> None:
         """Put an array's elements into the HBM devices themselves, in C order: no clock passes, whatever its size.
@@ -101,8 +103,7 @@ class Device:
     def dump(self, address: int, shape: int | Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
         """The array that stands in the HBM devices; as `load`."""
         sizes, kind, count = place_of(shape, dtype)
-        data = self.backend.dump(self.number, self._check_direct(address, count), count)
-        return np.frombuffer(data, kind).reshape(sizes).copy()
+        return array_of(self.backend.dump(self.number, self._check_direct(address, count), count), sizes, kind)
 
     def scratchpad(self, address: int = 0, unit: int = 0) -> int:
         """The chip's address of a byte of a scratchpad.
@@ -180,9 +181,19 @@ class Device:
         return self.backend.semaphore(self.number, self._semaphore(number))
 
     def signal(self, number: int, value: int = 1) -> None:
-        """Add to a semaphore, as a command does that ends: let queues go on that wait for the host."""
+        """Add to a semaphore, as a command does that ends: let queues go on that wait for the host.
+
+        Raises
+        ------
+        UserError
+            If it would have more than 65,535: unlike a command, the host does not wait until it fits.
+        """
         if whole("value", value, 0) > MOST_VALUE:
             raise UserError(f"value = {value}: give at most {MOST_VALUE}")
+        if (has := self.semaphore(number)) + value > MOST_VALUE:
+            raise UserError(
+                f"semaphore {number} has {has}: {value} more are more than {MOST_VALUE}; let it be waited for"
+            )
         self.backend.signal(self.number, self._semaphore(number), value)
 
     def wait_for(self, number: int, value: int = 1, limit: int = LIMIT) -> None:
@@ -200,10 +211,11 @@ class Device:
         self.backend.restart(self.number, queue)
 
     def close(self) -> None:
-        """End the backend."""
+        """End the backend, of all chips that it runs."""
         if self._backend is not None:
             self._backend.close()
-        self._backend = None
+        for each in self.together:
+            each._backend = None
 
     def __enter__(self) -> "Device":
         return self
@@ -290,6 +302,8 @@ class Cluster:
             )
         made = _backend(backend, chip, topology, build_root)
         self.devices = [Device(chip, made, number=number) for number in range(topology.chips)]
+        for device in self.devices:
+            device.together = self.devices
 
     @property
     def backend(self) -> Backend:
@@ -310,8 +324,7 @@ class Cluster:
 
     def close(self) -> None:
         """End the backend."""
-        for device in self.devices:
-            device.close()
+        self.devices[0].close()
 
     def __enter__(self) -> "Cluster":
         return self

@@ -14,6 +14,7 @@ from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.instruction import Opcode
 from openppu.link.topology import Topology
 from openppu.link.unit.instructions import COLLECTIVE
+from openppu.matmul.sizes import Sizes
 
 from openppu_sim.checks import some
 from openppu_sim.device.backend import CommandError
@@ -36,9 +37,18 @@ MOST_MEMORY = 1 << 36
 
 
 class ReferenceChip:
-    """A chip's memories, and the engines on them."""
+    """A chip's memories, and the engines on them.
+
+    Raises
+    ------
+    UserError
+        If there is more memory than it keeps.
+    ConfigError
+        If there is no hardware of this chip.
+    """
 
     def __init__(self, chip: ChipConfig) -> None:
+        Sizes.of(chip)
         if chip.hbm.capacity > MOST_MEMORY:
             raise UserError(f"backend reference: {chip.hbm.capacity} bytes of memory; it keeps {MOST_MEMORY} at most")
         self.chip = chip

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from openppu.common.register_map import Register
 from openppu.host.blocks import Block
 
+from openppu_sim.checks import whole
 from openppu_sim.errors import UserError
 
 
@@ -53,7 +54,7 @@ class RegisterFile:
         return value
 
     def __setitem__(self, name: str, value: int) -> None:
-        """Write the value, the low word first.
+        """Write the value, a whole number, the low word first.
 
         Raises
         ------
@@ -61,6 +62,7 @@ class RegisterFile:
             If there is no such register, it cannot be written, or the value is not allowed; then nothing is written.
         """
         words = self._find(name)
+        value = whole(f"register {name}", value)
         writes, rest = [], value
         for address, register in words:
             if not register.writable:

@@ -45,6 +45,14 @@ class Command:
     fence: bool = False
     tag: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("fields", "registers"):
+            given = getattr(self, name)
+            if not isinstance(given, Mapping):
+                raise UserError(f"{self.name} {name} = {given!r}: give names and numbers, such as {{'row': 64}}")
+            # A copy: who made it may use the dictionary again for another command.
+            object.__setattr__(self, name, dict(given))
+
     def word(self, instructions: InstructionSet) -> int:
         """Its 512 bits as a number.
 
@@ -53,7 +61,7 @@ class Command:
         UserError
             If there is no such instruction or field, or a value is no whole number or does not fit.
         """
-        instruction = instructions.by_name.get(self.name)
+        instruction = instructions.by_name.get(self.name) if isinstance(self.name, str) else None
         if instruction is None:
             raise UserError(f"{self.name}: no such command; give one of {', '.join(instructions.by_name)}")
         try:
@@ -71,6 +79,9 @@ class Command:
             "interrupt": self.interrupt,
             "fence": self.fence,
         }
+        for name, is_set in flags.items():
+            if is_set not in (0, 1):
+                raise UserError(f"{self.name} {name} = {is_set!r}: give True or False")
         header = {
             "opcode": instruction.opcode,
             "wait_semaphore": wait[0],
