@@ -19,6 +19,7 @@ from openppu_sim.errors import SimulationError, UserError
 from openppu_sim.kernels.matmul import MatmulJob, Operand, matmul_programs
 from openppu_sim.program.files import read_text
 from openppu_sim.program.sections import Sections, parse_sections
+from openppu_sim.progress import step
 from openppu_sim.report.cycles import print_cycles
 from openppu_sim.report.json_report import writable
 from openppu_sim.report.trace import write_trace
@@ -83,10 +84,11 @@ def run(args: argparse.Namespace) -> int:
         failed = ""
         for (number, queue), program in sections.items():
             watched.submit(number, queue, program)
-        try:
-            devices.wait(args.limit)
-        except (CommandError, SimulationError) as error:
-            failed = str(error)
+        with step(f"running {args.matmul or args.program} on the {args.backend}, {args.limit:,} cycles at most"):
+            try:
+                devices.wait(args.limit)
+            except (CommandError, SimulationError) as error:
+                failed = str(error)
         runs = watched.finish()
     ran = [each.record for chip_run in runs for each in chip_run.ran]
     about = {"config": chip.name, "backend": args.backend, "clock_mhz": chip.clock_mhz}
