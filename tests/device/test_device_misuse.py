@@ -340,6 +340,7 @@ def product(**changes):
         ({"n": -1}, "matmul n = -1: give at least 1"),
         ({"format": "int4"}, "matmul format = 'int4': give one of int8"),
         ({"result_format": "bf17"}, "matmul result_format = 'bf17': give one of int8"),
+        ({"result_format": "bf16"}, "matmul result_format = 'bf16': sums of int8 become int8, or stay as they are"),
         ({"k": 1 << 17}, "matmul k = 131072: sums of int8 may wrap beyond 131071"),
         (
             {"a": Operand(address=END, stride=8)},

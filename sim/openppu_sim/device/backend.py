@@ -77,7 +77,7 @@ MEANINGS = {
     "MEMORY": "data that it read is wrong beyond correction",
     "LINK": "another chip could not be reached, or refused",
     "TIMEOUT": "another chip has not answered in time",
-    "FORMAT": "this chip does not have that number format",
+    "FORMAT": "this chip does not have that number format, or not for such operands",
 }
 """Of errors (`openppu.command.error`); docs/commands.md says what each command asks for."""
 

@@ -85,6 +85,10 @@ class MatmulJob:
         for name, value in (("format", self.format), ("result_format", self.result_format or self.format)):
             if value not in FORMATS:
                 raise UserError(f"matmul {name} = {value!r}: give one of {', '.join(FORMATS)}")
+        if self.format == "int8" and self.result_format not in (None, "int8"):
+            raise UserError(
+                f"matmul result_format = {self.result_format!r}: sums of int8 become int8, or stay as they are"
+            )
         if self.c is not None:
             set_whole(self, "c", "matmul c", 0)
         if self.format == "int8" and self.k > MOST_K and not self.allow_wrap:
