@@ -18,6 +18,9 @@ def stream(tmp_path: Path) -> str:
     return write(tmp_path / "stream.txt", [f"read {256 * n:#x} 256" for n in range(600)])
 
 
+PAGE = Path(__file__).parents[2] / "docs" / "hbm-model.md"
+
+
 def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert cli.main(["hbm", *arguments]) == 0
     return capsys.readouterr().out
@@ -208,3 +211,12 @@ def test_guards_that_cannot_be_are_named(
     error = capsys.readouterr().err
     assert told in error
     assert error.count("\n") == 1
+
+
+def test_the_example_of_the_page_is_what_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "stride.txt", [f"read {65536 * n:#x} 64" for n in range(1000)])
+    example = PAGE.read_text().split("$ openppu hbm explain stride.txt")[1].split("\n", 1)[1].split("```")[0]
+    assert shown(capsys, "explain", "stride.txt") == example

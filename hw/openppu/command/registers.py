@@ -129,7 +129,8 @@ def _registers(config: CommandConfig, queues: Sequence[str]) -> Iterator[Registe
     yield Register(
         name="value", offset=0x034, bits=VALUE_BITS, source=("status", "value"), meaning="what the semaphore has"
     )
-    yield writable("raise", 0x038, VALUE_BITS, ("strobes", "raise"), "add this to the semaphore", (1 << VALUE_BITS) - 1)
+    what = "add this to the semaphore, as soon as it fits; another one before that takes its place"
+    yield writable("raise", 0x038, VALUE_BITS, ("strobes", "raise"), what, (1 << VALUE_BITS) - 1)
     yield writable("clear", 0x03C, 1, ("strobes", "clear"), "1: all semaphores become 0", 1)
     yield from field_registers(
         records_control_layout(),
