@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from openppu.command.instructions import instructions
 from openppu.config import load
-from openppu_sim.errors import SimulationError
+from openppu_sim.errors import SimulationError, UserError
 from openppu_sim.program.encode import encode_program
 from openppu_verif.chip import model_check
 from openppu_verif.chip.broken_commands import BrokenCommands
@@ -54,9 +54,10 @@ def test_a_byte_that_differs_is_told_with_the_way_to_repeat_it(build_root, monke
 
     monkeypatch.setattr(Session, "_prepare", other)
     with pytest.raises(
-        SimulationError, match=r"1 bytes of the scratchpad differ.* --count 1 --seed 3 --steps 1 --show$"
+        SimulationError,
+        match=r"1 bytes of the scratchpad differ.* --config my.toml --count 1 --seed 3 --steps 1 --show$",
     ):
-        check(TINY, 1, 3, build_root, steps=1)
+        check(TINY, 1, 3, build_root, steps=1, config="my.toml")
 
 
 def test_the_same_seed_draws_the_same_programs():
@@ -67,6 +68,21 @@ def test_the_same_seed_draws_the_same_programs():
         assert (first.pad == second.pad).all()
         assert np.array_equal(one.twin.pad, two.twin.pad)
     assert set(first.queues) == set(QUEUES)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("chip.compute_units=2", "chip.compute_units = 2: random programs are for a chip with one"),
+        ("link.ports=0", "link.ports = 0: random programs need 1 or more"),
+        ("command.semaphores=8", "command.semaphores = 8: random programs need 16 or more"),
+        ("command.loops=1", "command.loops = 1: random programs need 2 or more"),
+        ("scratchpad.banks=2", "scratchpad.banks x bank_words: bytes = 16384: random programs need 32768 or more"),
+    ],
+)
+def test_chips_that_have_not_what_programs_use_are_refused(change, message):
+    with pytest.raises(UserError, match=f"^{message}$"):
+        ProgramSource(load("tiny", [change]), 1)
 
 
 @pytest.mark.parametrize(

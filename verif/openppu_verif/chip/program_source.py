@@ -29,6 +29,7 @@ from openppu_sim.reference import dma
 from openppu_verif.chip.twin import WINDOW, Reach, Twin, matmul_fields
 from openppu_verif.dma.commands import RandomCommands as DmaCommands
 from openppu_verif.dma.commands import copy
+from openppu_verif.matmul.random_commands import MEMORY_BYTES
 from openppu_verif.matmul.random_commands import RandomCommands as MatmulCommands
 from openppu_verif.vector.random_programs import PROGRAM_BYTES, RandomPrograms
 
@@ -46,11 +47,28 @@ COPIES = {
 SEMAPHORES = {pair: number for number, pair in enumerate([*PAIRS, *((engine, "link") for engine in QUEUES[:4])])}
 """Of each pair: who signals, who waits."""
 
+LOOPS = 2
+"""Within each other."""
+
 CODE = WINDOW - PROGRAM_BYTES
 """Where the host puts a program of the vector unit; a LOAD takes it to the scratchpad."""
 
 VECTOR_NAMES = {"LoadProgram": "VECTOR_PROGRAM", "SetStream": "VECTOR_STREAM", "Run": "VECTOR_RUN"}
 ADDRESS_MASK = (1 << 40) - 1
+
+
+def _check_chip(chip: ChipConfig) -> None:
+    """Raise UserError unless a chip has what these programs use."""
+    if chip.compute_units != 1:
+        raise UserError(f"chip.compute_units = {chip.compute_units}: random programs are for a chip with one")
+    for key, has, least in (
+        ("link.ports", chip.link.ports, 1),
+        ("command.semaphores", chip.command.semaphores, len(SEMAPHORES)),
+        ("command.loops", chip.command.loops, LOOPS),
+        ("scratchpad.banks x bank_words: bytes", chip.scratchpad.capacity, MEMORY_BYTES),
+    ):
+        if has < least:
+            raise UserError(f"{key} = {has}: random programs need {least} or more")
 
 
 @dataclass
@@ -88,8 +106,7 @@ class ProgramSource:
     def __init__(self, chip: ChipConfig, seed: int, *, vectors: bool = True, engine: str = "") -> None:
         self.vectors = vectors
         self.engines = (engine,) if engine else ("load", "store", "matmul")
-        if chip.compute_units != 1:
-            raise UserError(f"chip.compute_units = {chip.compute_units}: random programs are for a chip with one")
+        _check_chip(chip)
         self.chip = chip
         self.chance = random.Random(seed)
         self.numbers = np.random.default_rng(seed)

@@ -353,8 +353,11 @@ def check(
     steps: int = 10,
     stress: Stress = Stress.NOTHING,
     show: bool = False,
+    config: str = "",
 ) -> Counter[str]:
     """Run programs, in simulations of `SESSION`, each with the next seed; how often each point of coverage was reached.
+
+    ``config`` is what names the chip on the command line, if its name does not.
 
     Raises
     ------
@@ -373,7 +376,7 @@ def check(
                 length, spoil = chance.randint(1, steps), chance.random() < 1 / 3
                 kinds.update(session.run(length, spoil=spoil, show=show and last))
         except SimulationError as error:
-            again = f"{COMMAND} --config {chip.name} --count {done} --seed {own} --steps {steps}"
+            again = f"{COMMAND} --config {config or chip.name} --count {done} --seed {own} --steps {steps}"
             again += f" --stress {stress} --show" if stress != Stress.NOTHING else " --show"
             raise SimulationError(f"program {done} of seed {own}: {error}; to repeat it: {again}") from None
         finally:
@@ -409,7 +412,7 @@ def _run(options: argparse.Namespace) -> int:
     if not 0 <= options.cover <= 100:
         raise UserError(f"--cover {options.cover}: give 0 to 100 per cent")
     chip = load(options.config)
-    given = dict(steps=options.steps, stress=Stress(options.stress), show=options.show)
+    given = dict(steps=options.steps, stress=Stress(options.stress), show=options.show, config=options.config)
     kinds = check(chip, options.count, options.seed, options.build_dir, **given)
     print(f"{options.count} programs do what the references say:")
     wanted = all_points(chip)
