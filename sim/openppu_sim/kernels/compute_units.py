@@ -15,7 +15,7 @@ LOADED, FREE, READY, STORED, VECTOR_LOADED = range(5)
 """Semaphores of a unit, each waited for by one queue.
 
 In this order: operands of products are loaded (the matmul queue waits); places of operands are free (load); results are
-there (store); places of results are free (matmul); operands of the vector unit are loaded (vector).
+there (store); places of results are free (matmul); operands of the vector unit are loaded, or summed up (vector).
 """
 
 FIRST_UNIT = (0, 1, 2, 3, 10)

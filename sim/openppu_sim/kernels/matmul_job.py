@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from openppu.config import ChipConfig
+from openppu.config import ChipConfig, TileConfig
 from openppu.formats.spec import FORMATS
 
 from openppu_sim.checks import set_whole
@@ -85,10 +85,6 @@ class MatmulJob:
         for name, value in (("format", self.format), ("result_format", self.result_format or self.format)):
             if value not in FORMATS:
                 raise UserError(f"matmul {name} = {value!r}: give one of {', '.join(FORMATS)}")
-        if self.format == "int8" and self.result_format not in (None, "int8"):
-            raise UserError(
-                f"matmul result_format = {self.result_format!r}: sums of int8 become int8, or stay as they are"
-            )
         if self.c is not None:
             set_whole(self, "c", "matmul c", 0)
         if self.format == "int8" and self.k > MOST_K and not self.allow_wrap:
@@ -110,6 +106,15 @@ class MatmulJob:
         """Of an element of D."""
         return FORMATS[self.result_format].bits // 8 if self.result_format else SUM_BYTES
 
+    def result_row(self, tile: TileConfig, columns: int) -> int:
+        """Bytes from a row of so many columns of D to the next in the scratchpad."""
+        step = max(8, tile.columns * self.result_bytes)
+        return -(-columns * self.result_bytes // step) * step
+
+    def vector_cycles(self, tile: TileConfig) -> int:
+        """What the vector unit takes for the sums, at least."""
+        return 0
+
     @property
     def kind(self) -> tuple:
         """What a plan depends on beside rows and columns, and where they lie."""
@@ -118,6 +123,7 @@ class MatmulJob:
 
     def check(self, chip: ChipConfig, *read_too: MemoryRange) -> None:
         """Raise UserError if a chip lacks a format, or its memory what is read, or the result lies on that."""
+        self._check_result()
         for value in (self.format, self.result_format or self.format):
             if value not in chip.tile.formats:
                 raise UserError(f"matmul format {value}: this chip has {', '.join(chip.tile.formats)}")
@@ -136,8 +142,40 @@ class MatmulJob:
             each.check(chip)
             result.apart_from(each)
 
+    def _check_result(self) -> None:
+        """Of the matmul engine's own results."""
+        if self.format == "int8" and self.result_format not in (None, "int8"):
+            raise UserError(
+                f"matmul result_format = {self.result_format!r}: sums of int8 become int8, or stay as they are"
+            )
+
     @staticmethod
     def _range(name: str, place: Operand, rows: int, columns: int, size: int) -> MemoryRange:
         return MemoryRange(
             name=f"matmul {name}", address=place.address, rows=rows, row_bytes=columns * size, stride=place.stride
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakenJob(MatmulJob):
+    """A product whose sums the vector unit takes from the accumulators, and leaves results of in the scratchpad.
+
+    Parameters
+    ----------
+    lanes : int
+        Of the vector unit: places that it leaves for each row of the tile's columns.
+    row_cycles : int
+        That it takes for such a row.
+    """
+
+    lanes: int
+    row_cycles: int
+
+    def result_row(self, tile: TileConfig, columns: int) -> int:
+        return -(-columns // tile.columns) * self.lanes * self.result_bytes
+
+    def vector_cycles(self, tile: TileConfig) -> int:
+        return self.m * -(-self.n // tile.columns) * self.row_cycles
+
+    def _check_result(self) -> None:
+        """The vector unit makes results of all formats of all sums."""

@@ -85,6 +85,7 @@ def _about(chip: ChipConfig, job: MatmulJob, rows: list[range], columns: list[ra
     tile, size = chip.tile, job.element_bytes
     m, n, units = len(rows[0]), len(columns[0]), len(rows) * len(columns)
     computes = -(-n // tile.columns) * -(-job.k // tile.rows) * max(m, tile.rows)
+    computes = max(computes, replace(job, m=m, n=n).vector_cycles(tile))
     brought = (m + n) * job.k * size
     moved = (len(columns) * job.m + len(rows) * job.n) * job.k * size + job.m * job.n * job.result_bytes
     own, rate = MEMORY_WORD * chip.dma.channels, Bandwidth.of_memory(chip)

@@ -188,7 +188,12 @@ def plan_matmul(
             f"matmul {job.m} x {job.k} x {job.n}: no tile of it fits a scratchpad of {chip.scratchpad.capacity} bytes; "
             "give smaller sizes, or a chip of more scratchpad.banks or scratchpad.bank_words"
         )
-    return min(fitting, key=lambda plan: (plan.cycles, plan.loaded))
+    return min(fitting, key=lambda plan: (max(plan.cycles, _vector_cycles(chip, plan)), plan.loaded))
+
+
+def _vector_cycles(chip: ChipConfig, plan: MatmulPlan) -> int:
+    """Of the unit whose vector unit has most to do."""
+    return max(each.part.job.vector_cycles(chip.tile) for each in plan.units)
 
 
 def _planned(

@@ -137,7 +137,7 @@ def strides(chip: ChipConfig, job: MatmulJob, tiling: Tiling) -> tuple[int, int,
     return (
         up(a_row * size, max(8, tile.rows * size)),
         up(b_row * size, max(8, lanes * size)),
-        up(tiling.columns * job.result_bytes, max(8, tile.columns * job.result_bytes)),
+        job.result_row(tile, tiling.columns),
     )
 
 

@@ -46,6 +46,70 @@ def function(unit: Unit, name: str, x: Matrix, result: Matrix) -> Plan:
     return _run(plan, x, lambda part: [walk(0, x, part, unit.lanes), walk(4, result, part, unit.lanes)])
 
 
+def scaled_function(
+    unit: Unit,
+    name: str,
+    x: Matrix,
+    result: Matrix,
+    *,
+    integer: bool = False,
+    scale: float | None = None,
+    result_scale: float = 1.0,
+    zero_point: int = 0,
+) -> Plan:
+    """f(x scale); as int8 round(f(x scale) result_scale) + zero_point. Every step rounds once in binary32.
+
+    Parameters
+    ----------
+    integer : bool
+        x is int32, and rounded to binary32 first.
+    scale : float, optional
+        None: x is not multiplied.
+    result_scale : float
+    zero_point : int
+        Both of int8 results alone.
+    """
+    to_int8 = result.format == "int8"
+
+    def write(code: Code) -> None:
+        with code.loop(0), code.loop(1):
+            value = code(Op.FROM_INTEGER if integer else Op.COPY, stream(0))
+            if scale is not None:
+                value = code(Op.MULTIPLY, value, parameter(0))
+            value = FUNCTIONS[name](code, value)
+            if to_int8:
+                _put_int8(code, code(Op.MULTIPLY, value, parameter(1)), zero_point, parameter(2))
+            else:
+                code.store(4, value)
+
+    steps = max(1, integer + (scale is not None) + steps_of(name) + (_int8_steps(zero_point) if to_int8 else 0))
+    plan = written(unit, f"scaled_{name}", write, operations=steps * x.rows * x.columns)
+    words = [0 if scale is None else word_of(scale), word_of(result_scale), zero_point & 0xFFFFFFFF]
+    return on(plan, x, result, words)
+
+
+def on(plan: Plan, x: Matrix, result: Matrix, parameters: Sequence[int]) -> Plan:
+    """Run the program of a plan, which has one operand and one result, on these."""
+    lanes, saturate = plan.unit.lanes, result.format == "int8"
+    return _run(
+        plan, x, lambda part: [walk(0, x, part, lanes), walk(4, result, part, lanes, saturate=saturate)], parameters
+    )
+
+
+def _put_int8(code: Code, value: Word, zero_point: int, word: Word) -> None:
+    """Write a whole number near to a value, plus a zero point, which is in ``word``; the stream saturates."""
+    if zero_point == 0:
+        code.put(4, Op.TO_INTEGER, value)
+    else:
+        value = code(Op.MAXIMUM, code(Op.MINIMUM, value, FAR), -FAR)
+        code.put(4, Op.ADD_INTEGER, code(Op.TO_INTEGER, value), word)
+
+
+def _int8_steps(zero_point: int) -> int:
+    """Operations of a product with a scale, and of `_put_int8`."""
+    return 2 + (3 if zero_point else 0)
+
+
 def binary(unit: Unit, operation: Any, x: Matrix, y: Matrix, result: Matrix, *, column: bool | None = None) -> Plan:
     """An operation of two matrices; ``y`` may have one row, for all rows, or one column, for all columns.
 
@@ -129,14 +193,10 @@ def requantise(
             if integer:
                 value = code(Op.FROM_INTEGER, value)
             value = code(Op.MULTIPLY, value, stream(1) if channels else parameter(0))
-            if zero_point == 0:
-                code.put(4, Op.TO_INTEGER, value)
-            else:
-                value = code(Op.MAXIMUM, code(Op.MINIMUM, value, FAR), -FAR)
-                code.put(4, Op.ADD_INTEGER, code(Op.TO_INTEGER, value), parameter(1))
+            _put_int8(code, value, zero_point, parameter(1))
 
     lanes = unit.lanes
-    steps = 2 + integer + (3 if zero_point else 0)
+    steps = integer + _int8_steps(zero_point)
     plan = written(unit, "requantise", write, operations=steps * x.rows * x.columns)
     words = (0 if isinstance(scale, Matrix) else word_of(scale), zero_point & 0xFFFFFFFF)
 

@@ -42,6 +42,12 @@ def _numbers(name: str, **values: object) -> None:
             raise UserError(f"{name} {what} = {value!r}: give a number")
 
 
+def _zero_point(name: str, value: int) -> None:
+    """Raise UserError unless it is one of int8."""
+    if not -128 <= whole(f"{name} zero_point", value) <= 127:
+        raise UserError(f"{name} zero_point = {value}: give -128 to 127")
+
+
 def _row(name: str, x: Array, row: Array) -> Operand:
     """An operand with an element for each column."""
     if (row.rows, row.columns) != (1, x.columns):
@@ -71,6 +77,31 @@ def function(name: str, x: Array, result: Array) -> VectorJob:
         return elementwise.function(unit, name, at[0], at[1])
 
     return _job(name, x, plan, Operand(reads=x), Operand(writes=result))
+
+
+def scaled_function(
+    name: str,
+    x: Array,
+    result: Array,
+    *,
+    integer: bool = False,
+    scale: float | None = None,
+    result_scale: float = 1.0,
+    zero_point: int = 0,
+) -> VectorJob:
+    """f(x scale), of x in int32 if ``integer``; as int8 round(f(x scale) result_scale) + zero_point."""
+    _known(name)
+    _shaped(name, x, result)
+    _numbers(name, scale=1.0 if scale is None else scale, result_scale=result_scale)
+    _zero_point(name, zero_point)
+    if result.format != "int8" and (result_scale, zero_point) != (1.0, 0):
+        raise UserError(f"{name}: result_scale and zero_point are of int8, and the result of {result.format}")
+    more: Any = {"integer": integer, "scale": scale, "result_scale": result_scale, "zero_point": zero_point}
+
+    def plan(unit: Unit, at: Matrices, piece: Piece) -> Plan:
+        return elementwise.scaled_function(unit, name, at[0], at[1], **more)
+
+    return _job(f"scaled_{name}", x, plan, Operand(reads=x), Operand(writes=result))
 
 
 def binary(operation: Any, x: Array, y: Array, result: Array) -> VectorJob:
@@ -122,8 +153,7 @@ def requantise(
     _shaped("requantise", x, result)
     if result.format != "int8":
         raise UserError(f"requantise: a result of {result.format}: give one of int8")
-    if not -128 <= whole("requantise zero_point", zero_point) <= 127:
-        raise UserError(f"requantise zero_point = {zero_point}: give -128 to 127")
+    _zero_point("requantise", zero_point)
     scales = (_row("requantise", x, scale),) if isinstance(scale, Array) else ()
 
     def plan(unit: Unit, at: Matrices, piece: Piece) -> Plan:
