@@ -16,14 +16,17 @@ from openppu_sim.reference.dma import REMOTE
 from openppu_verif.dma.commands import copy
 
 OPERATIONS = ("all_gather", "broadcast", "all_reduce")
-ELEMENTS = 640
-"""Of a collective."""
+ELEMENTS, FEW = 640, 160
+"""Of a collective, and of one in scratchpads."""
 
 SOURCE, TARGET, SCRATCH, PLACE = 0x1_0000, 0x2_0000, 0x3_0000, 0x4_0000
 LIMIT = 20_000
 
-COPIES, SIZE = 24, 1024
-"""Loads one after the other, and the bytes of each at most."""
+COPIES, SENDS, SIZE = 24, 24, 1024
+"""Loads and SENDs one after the other, and the bytes of each at most."""
+
+PLACES = 0x1000, 0x3000, 0x5000
+"""Of a collective's source, target and scratch, in memory or in the scratchpad."""
 
 
 def write_while_collecting(backend: Driver) -> None:
@@ -84,3 +87,73 @@ def load_from_both(backend: Driver) -> None:
         found = device.read(device.scratchpad(SIZE * (2 + number)), int(size), np.uint8)
         if (found != data[number % 2, :size]).any():
             raise SimulationError(f"load {number} differs")
+
+
+def send_from_both(backend: Driver) -> None:
+    """Let each of two chips send to the other from memory and from its scratchpad, in turns without a pause.
+
+    Raises
+    ------
+    SimulationError
+        If something else arrives.
+    """
+    chips = [Device(backend.chip, backend, number=number) for number in range(2)]
+    rng = np.random.default_rng(109)
+    data = rng.integers(0, 256, (2, 2, SIZE), dtype=np.uint8)
+    sizes = rng.integers(1, SIZE // 32 + 1, SENDS) * 32
+    for mine, chip in enumerate(chips):
+        for place, row in zip((SOURCE, REMOTE), data[mine], strict=True):
+            chip.write(place, row)
+    for mine, chip in enumerate(chips):
+        program = [
+            Command(
+                name="SEND",
+                fields={
+                    "source": (SOURCE, REMOTE)[number % 2],
+                    "target": TARGET + SIZE * number,
+                    "bytes": int(size),
+                    "chip": 1 - mine,
+                },
+            )
+            for number, size in enumerate(sizes)
+        ]
+        chip.submit("link", program)
+    backend.wait(LIMIT)
+    for number, size in enumerate(sizes):
+        for mine, chip in enumerate(chips):
+            found = chip.read(TARGET + SIZE * number, int(size), np.uint8)
+            if (found != data[1 - mine, number % 2, :size]).any():
+                raise SimulationError(f"what was sent to chip {mine} as number {number} differs")
+
+
+def collect_in_scratchpads(backend: Driver) -> None:
+    """Run collectives of vectors in memory, then of the same in scratchpads, which the link reaches by the network.
+
+    Raises
+    ------
+    SimulationError
+        If the results are not the same.
+    """
+    devices = [Device(backend.chip, backend, number=number) for number in range(2)]
+    config, rng = CollectiveConfig(link=backend.chip.link), np.random.default_rng(113)
+    for operation in OPERATIONS:
+        vectors = rng.integers(0, 1 << 32, (len(devices), FEW), dtype=np.uint32)
+        results = []
+        for base in (0, REMOTE):
+            source, target, scratch = (base + place for place in PLACES)
+            for device, vector in zip(devices, vectors, strict=True):
+                device.write(source, vector)
+            job = Job(
+                operation=operation,
+                format="int32",
+                elements=FEW,
+                source=source,
+                target=target,
+                scratch=scratch,
+            )
+            for device, program in zip(devices, collective_programs(job, pair(), config), strict=True):
+                device.submit("link", program)
+            backend.wait(LIMIT)
+            results.append([device.read(target, FEW, np.uint32) for device in devices])
+        if (np.array(results[0]) != results[1]).any():
+            raise SimulationError(f"{operation}: results in scratchpads are not those in memory")

@@ -33,6 +33,7 @@ from openppu_verif.chip import random_programs
 from openppu_verif.chip.addressing import skip, through_registers
 from openppu_verif.chip.boundaries import refuse_at_boundaries
 from openppu_verif.chip.chained_sums import add_in_a_chain
+from openppu_verif.chip.collective_errors import fail
 from openppu_verif.chip.collective_mix import collect
 from openppu_verif.chip.conversions import convert_all
 from openppu_verif.chip.counted_cycles import count_cycles
@@ -40,7 +41,12 @@ from openppu_verif.chip.far_copies import copy_far
 from openppu_verif.chip.far_strides import stride_far
 from openppu_verif.chip.index_lists import scatter_and_gather
 from openppu_verif.chip.native import Session
-from openppu_verif.chip.network_users import load_from_both, write_while_collecting
+from openppu_verif.chip.network_users import (
+    collect_in_scratchpads,
+    load_from_both,
+    send_from_both,
+    write_while_collecting,
+)
 from openppu_verif.chip.queue_order import fence, restart
 from openppu_verif.chip.queued_products import multiply_in_a_row
 from openppu_verif.chip.random_programs import Stress
@@ -50,7 +56,7 @@ from openppu_verif.chip.register_walk import walk
 from openppu_verif.chip.vector_constants import compute_with_constants, copy_parameters
 from openppu_verif.chip.vector_programs import go_round, refuse_programs
 from openppu_verif.chip.vector_streams import combine_streams, meet_wrong_rows, read_sums
-from openppu_verif.chip.window_bursts import burst_all
+from openppu_verif.chip.window_bursts import burst_all, read_in_a_row
 from openppu_verif.chip.wrong_bits import meet
 from openppu_verif.dma.commands import copy
 from openppu_verif.vector.job_cases import CODE, SMALL, Maker, Memory, function
@@ -156,7 +162,9 @@ def cases() -> list[Case]:
         Case(label="far copies", run=copy_far, clocks=150_000, about=dma),
         Case(label="far strides", run=stride_far, clocks=70_000, about=("dma", "command")),
         Case(label="both memories", run=load_from_both, clocks=20_000, about=("dma", *MEMORY)),
-        Case(label="index lists", run=_same("index lists", scatter_and_gather), clocks=40_000, about=dma),
+        Case(
+            label="index lists", run=_same("index lists", scatter_and_gather), clocks=40_000, about=(*dma, "scratchpad")
+        ),
         Case(label="conversions", run=_same("conversions", convert_all), clocks=60_000, about=dma),
         *(
             Case(label=f"addresses from {index:#x}", run=_addresses(index), clocks=40_000, about=about)
@@ -176,6 +184,7 @@ def cases() -> list[Case]:
         Case(label="counted cycles", run=count_cycles, clocks=40_000, about=("host", *ENGINES, "shared")),
         Case(label="registers", run=walk, clocks=20_000, about=("host", "command", "link", "shared")),
         Case(label="bursts", run=burst_all, clocks=60_000, about=("host", "noc", "shared")),
+        Case(label="bursts in a row", run=read_in_a_row, clocks=60_000, about=("host", "noc", "shared")),
         Case(label="wrong bits", run=meet, clocks=60_000, about=("command", *ENGINES, *MEMORY)),
         Case(
             label="writes while collecting",
@@ -184,7 +193,16 @@ def cases() -> list[Case]:
             chips=2,
             about=(*linked, "noc", "shared"),
         ),
-        Case(label="chained sums", run=add_in_a_chain, clocks=20_000, chips=2, about=(*linked, "shared")),
+        Case(label="chained sums", run=add_in_a_chain, clocks=20_000, chips=2, about=(*linked, "host", "shared")),
+        Case(label="sends from both", run=send_from_both, clocks=60_000, chips=2, about=(*linked, "noc", "shared")),
+        Case(
+            label="collectives in scratchpads",
+            run=collect_in_scratchpads,
+            clocks=60_000,
+            chips=2,
+            about=(*linked, "noc"),
+        ),
+        Case(label="wrong collectives", run=fail, clocks=30_000, about=(*linked, "host")),
         Case(label="sends", run=_sends, clocks=60_000, chips=2, about=(*linked, "noc", "shared")),
         *(
             Case(label=label, run=_collectives(label, work), clocks=60_000, chips=2, about=(*linked, "shared"))

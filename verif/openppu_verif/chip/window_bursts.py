@@ -24,6 +24,8 @@ BASE, PAGES = 0x12_3000, 8
 BATCHES, PAUSES = 6, (0, 300)
 SIZES = range(WORD_BYTES.bit_length())
 IDS = 64
+TAGS, IN_A_ROW = 4, 6
+"""Remainders of an ID by which the chip tells reads apart, and batches of reads that have the same one."""
 
 
 def burst_all(backend: Driver) -> None:
@@ -47,6 +49,20 @@ def burst_all(backend: Driver) -> None:
     if hardware.read(0, BASE, image.size) != image.tobytes():
         raise SimulationError("bursts wrote something else than they were given")
     _beyond(hardware, backend.chip.hbm.capacity)
+
+
+def read_in_a_row(backend: Driver) -> None:
+    """Read by more bursts of the same remainder of their ID than the chip has room for; errors as of `burst_all`."""
+    hardware = backend.hardware
+    assert isinstance(hardware, Session)
+    rng = np.random.default_rng(107)
+    image = rng.integers(0, 256, PAGE * PAGES, dtype=np.uint8)
+    hardware.write(0, BASE, image.tobytes())
+    hardware.set_pauses(PAUSES[1])
+    for tag in range(TAGS):
+        bursts = np.concatenate([_draw(rng, batch) for batch in range(IN_A_ROW)])
+        bursts["id"] = bursts["id"] // TAGS * TAGS + tag
+        _read(hardware, bursts, image)
 
 
 def addresses(burst: np.void) -> Iterator[int]:

@@ -19,6 +19,9 @@ REACH = "pdr -T {seconds}"
 MOST_CYCLES = 6
 """Registers that a difference may pass through before it must be gone."""
 
+MOST_UNDECIDED = 1
+"""Of these cycles, those of which neither search came to an end."""
+
 
 class Equivalence:
     """A design and all its mutations, for `prove`.
@@ -92,6 +95,7 @@ class Equivalence:
         graph = self._graph
         own: set[int] = set()
         told: set[int] = set()
+        undecided = 0
         for cycles in range(MOST_CYCLES + 1):
             registers = [self._others[i] if i in own else node for i, node in enumerate(self._registers)]
             strange = {place for each in told for place in comes_of[each]}
@@ -111,7 +115,12 @@ class Equivalence:
                 return f"induction, {cycles + 1} cycles"
             if run_abc(self._folder, "difference.aig", SEARCH.format(seconds=seconds)) != BROKEN:
                 reached = run_abc(self._folder, "difference.aig", REACH.format(seconds=seconds))
-                return "reachability" if reached == PROVED else None
+                if reached == PROVED:
+                    return "reachability"
+                # There may be a difference many cycles after the reset, which is no reason to end.
+                undecided += reached != BROKEN
+                if undecided > MOST_UNDECIDED:
+                    return None
             if not fresh and not others & comes_of.keys():
                 return None
             own |= fresh
