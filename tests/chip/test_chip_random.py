@@ -11,6 +11,7 @@ from openppu_verif.chip.broken_commands import BrokenCommands
 from openppu_verif.chip.coverage import all_points
 from openppu_verif.chip.program_source import QUEUES, ProgramSource
 from openppu_verif.chip.random_programs import Session, check, main
+from openppu_verif.matmul.random_commands import RandomCommands
 
 TINY = load("tiny")
 
@@ -100,3 +101,9 @@ def test_no_program_of_that_name_is_one_line(capsys):
     told = capsys.readouterr()
     assert not told.out
     assert told.err.strip() == "openppu: error: --only nothing: no preset and name of a program have this in them"
+
+
+def test_products_are_drawn_for_the_smallest_tile():
+    chip = load("tiny", ["tile.rows=1", "tile.columns=1", "tile.accumulators=8"])
+    products = RandomCommands(chip, 1)
+    assert max(products._legal().n for _ in range(200)) == chip.tile.accumulators

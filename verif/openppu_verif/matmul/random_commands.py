@@ -72,6 +72,7 @@ class RandomCommands:
         chance, tile = self.chance, self.tile
         fmt = FORMATS[chance.choice(tile.formats)]
         m, n, k = self._size(), self._size(), self._size()
+        n = min(n, tile.accumulators * tile.columns)
         while m * -(-n // tile.columns) > tile.accumulators:
             m = max(1, m // 2)
         wanted = [name for name in tile.formats if fmt.is_float or not FORMATS[name].is_float]
