@@ -19,10 +19,12 @@ from openppu_sim.reference.formats import encode, from_binary32, int32_to_binary
 from openppu_sim.reference.functions import evaluate
 from openppu_sim.reference.matmul import matmul as exact
 from openppu_sim.reference.quantise import binary32_to_int8
+from openppu_verif.chip import scaling
 
 CHIP = load("tiny", ["tile.columns=8"])
 TINY = load("tiny")
 """Its tile has half as many columns as the vector unit has lanes."""
+TWO = scaling.chip(2)
 FOUR = load("tiny", ["chip.compute_units=4", "command.semaphores=32"])
 
 A, B, C, D, CODE, SUMS = 0x10_0000, 0x18_0000, 0x20_0000, 0x24_0000, 0x8000, 0x30_0000
@@ -237,6 +239,22 @@ def test_units_begin_with_one_semaphore_and_signal_once(units):
     assert len(np.unique(found[0])) > 50
 
 
+def test_kernels_on_different_units_run_at_the_same_time():
+    first = job_of(40, 30, 52)
+    second = replace(first, d=replace(first.d, address=SUMS))
+    with Device(FOUR, "model") as device:
+        put(device, first)
+        for job, units, signal in ((first, [0, 2], (4, 1)), (second, [1, 3], (5, 1))):
+            programs = activation_programs(FOUR, job, "gelu", code_at=CODE, units=units, signal=signal)
+            device.write(CODE, programs.code)
+            for queue, program in programs.items():
+                device.submit(queue, program)
+        device.wait(1_000_000)
+        assert [number for number in range(32) if device.semaphore(number)] == [4, 5]
+        for job in (first, second):
+            assert (device.read(job.d.address, (job.m, job.n), np.uint16) == from_numpy(job, "gelu")).all()
+
+
 def test_more_units_take_less_time():
     job, clocks = job_of(64, 32, 32), []
     for count in (1, 2, 4):
@@ -255,6 +273,25 @@ def test_the_rtl_gives_the_same_in_the_clocks_of_the_model(build_root, changes):
             found.append(fused(device, job, "gelu", **scale))
     assert (found[0][0] == found[1][0]).all()
     assert found[0][1] == found[1][1]
+
+
+@pytest.mark.slow
+def test_two_units_of_the_rtl_signal_once_in_the_clocks_of_the_model(build_root):
+    job, clocks = job_of(*SHAPES["many tiles"]), []
+    for backend in ("rtl", "model"):
+        with Device(TWO, backend, **({"build_root": build_root} if backend == "rtl" else {})) as device:
+            put(device, job)
+            programs = activation_programs(TWO, job, "gelu", code_at=CODE, signal=(4, 1))
+            assert len(programs.plan.units) == 2
+            device.write(CODE, programs.code)
+            begin = device.cycles
+            for queue, program in programs.items():
+                device.submit(queue, program)
+            device.wait(1_000_000)
+            clocks.append(device.cycles - begin)
+            assert [number for number in range(32) if device.semaphore(number)] == [4]
+            assert (device.read(D, (job.m, job.n), np.uint16) == from_numpy(job, "gelu")).all()
+    assert clocks[0] == clocks[1]
 
 
 @pytest.mark.slow
@@ -298,6 +335,7 @@ def test_what_cannot_be_is_refused_in_one_line(chip, changes, name, words):
         ({"units": [1]}, "unit 1: give 0 to 0"),
         ({"sum_scale": "half"}, "sum_scale = 'half': give a number"),
         ({"sum_scale": float("nan")}, "sum_scale = nan: give a number"),
+        ({"sum_scale": 10**400}, "0: give a number that binary32 can hold"),
         ({"sum_scale": 1e39}, r"1e\+39: give a number that binary32 can hold"),
         ({"code_at": -1}, "code_at = -1: give at least 0"),
         ({"code_at": CHIP.hbm.capacity}, "gelu: its program: bytes 0x40000000 to "),

@@ -6,7 +6,7 @@ tile from the accumulators while those of the next are added up in others: each 
 
 from collections.abc import ItemsView, Iterable, Iterator
 from dataclasses import dataclass, replace
-from math import isfinite
+from math import inf
 from numbers import Real
 from struct import pack, unpack
 from typing import Any
@@ -158,7 +158,8 @@ def _check(chip: ChipConfig, job: MatmulJob, name: str, sum_scale: object) -> No
         raise UserError(f"function {name!r}: give one of {some(list(FUNCTIONS))}")
     if job.relu or job.saturate or job.seed is not None:
         raise UserError("matmul relu, saturate, seed: the vector unit makes results of these sums; give none of them")
-    if sum_scale is not None and not (isinstance(sum_scale, Real) and isfinite(sum_scale)):
+    finite = isinstance(sum_scale, Real) and abs(sum_scale) < inf  # type: ignore[operator]
+    if sum_scale is not None and not finite:
         raise UserError(f"sum_scale = {sum_scale!r}: give a number")
     if job.result_format == "int8":
         if not 0 <= whole("matmul scale", job.scale) < 1 << 32:

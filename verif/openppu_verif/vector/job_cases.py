@@ -11,8 +11,10 @@ from openppu.vector.operation import Operation as Op
 from openppu_sim.device.device import Device
 from openppu_sim.kernels.vector import jobs
 from openppu_sim.kernels.vector.memory import Array, VectorJob, vector_programs
-from openppu_sim.reference.formats import bits_dtype, decode, encode
-from openppu_sim.reference.quantise import int32_to_int8
+from openppu_sim.reference.arithmetic import mul32
+from openppu_sim.reference.formats import bits_dtype, decode, encode, int32_to_binary32
+from openppu_sim.reference.functions import evaluate
+from openppu_sim.reference.quantise import binary32_to_int8, int32_to_int8
 
 CODE, DATA = 0x1_0000, 0x4_0000
 """Addresses."""
@@ -161,6 +163,21 @@ def requantise(memory: Memory, rows: int, columns: int, *, channels: bool) -> Ca
         np.testing.assert_array_equal(memory.bits(result), true)
 
     job = jobs.requantise(x, result, scale=scale, zero_point=3, integer=True)
+    return Case(job=job, results=(result,), check=check)
+
+
+def scaled_silu(memory: Memory, rows: int, columns: int) -> Case:
+    """Of int32, to int8."""
+    values = memory.rng.integers(-(2**30), 2**30, (rows, columns)).astype(np.int32)
+    x, result = memory.array(rows, columns, values), memory.array(rows, columns, fmt="int8")
+    scale, result_scale = (np.float32(each).view(np.uint32) for each in (1e-8, 20.5))
+    found = evaluate("silu", mul32(int32_to_binary32(values.view(np.uint32)), scale))
+    true = binary32_to_int8(found, result_scale, -7)
+
+    def check() -> None:
+        np.testing.assert_array_equal(memory.bits(result), true)
+
+    job = jobs.scaled_function("silu", x, result, integer=True, scale=1e-8, result_scale=20.5, zero_point=-7)
     return Case(job=job, results=(result,), check=check)
 
 
@@ -314,6 +331,7 @@ SMALL: dict[str, Maker] = {
     "swiglu": lambda memory: swiglu(memory, 8, 24),
     "requantise": lambda memory: requantise(memory, 17, 21, channels=False),
     "requantise_channels": lambda memory: requantise(memory, 5, 21, channels=True),
+    "scaled_silu": lambda memory: scaled_silu(memory, 17, 21),
     "rope": lambda memory: rope(memory, 9, 16),
     "relu_gradient": lambda memory: relu_gradient(memory, 18, 13),
     "sgd": lambda memory: sgd(memory, 7, 30),
