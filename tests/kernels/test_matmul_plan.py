@@ -194,3 +194,10 @@ def test_what_does_not_fit_has_no_schedule():
         rows=64, columns=4, depth=512, group=1, rows_first=False, keeps_a=False, keeps_b=False, shares=(2, 4, 2)
     )
     assert schedule(chip, job(64, 512, 4), tiling) is None
+
+
+def test_what_is_added_begins_at_a_multiple_of_8_bytes_though_the_tile_has_one_column():
+    chip = load("tiny", ["tile.columns=1"])
+    for n in range(5, 60, 2):
+        (plan,) = plan_matmul(chip, job(30, 30, n, c=0x60_0000)).units
+        assert all(4 * each.columns.first % 8 == 0 for each in plan.schedule.products)

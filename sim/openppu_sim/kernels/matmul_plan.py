@@ -297,8 +297,10 @@ def _halves(whole: int, least: int, unit: int) -> list[int]:
 def _tilings(chip: ChipConfig, job: MatmulJob, most: int) -> Iterator[Tiling]:
     tile, size = chip.tile, job.element_bytes
     unit = chip.scratchpad.capacity // 8
+    # What is added to a product begins at a multiple of 8 bytes.
+    together = tile.columns if job.c is None else max(tile.columns, 8 // SUM_BYTES)
     for depth in _halves(job.k, tile.rows, tile.rows):
-        for columns in _halves(job.n, tile.columns, tile.columns):
+        for columns in _halves(job.n, tile.columns, together):
             if max(depth, columns) * max(size, job.result_bytes) > ROW_BYTES:
                 continue
             blocks = -(-columns // tile.columns)
