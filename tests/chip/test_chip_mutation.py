@@ -11,7 +11,7 @@ COUNT, SEED = 200, 1
 
 FEW = range(5, COUNT, 10)
 """What cannot change anything is among them, for no proof is asked here; and they are others when the chip changes: of
-those of the figures 17 were noticed, of some drawn later 13."""
+those of the figures 17 are noticed."""
 
 
 def test_the_areas_share_all_mutations() -> None:
