@@ -91,8 +91,9 @@ class QueueCycles:
     _given: Any = None
     """What waits for room for its note."""
 
-    _fetches_at: int = -1
     _outstanding: int = 0
+    _ends_at: int = -1
+    """The last clock in which a note was taken: its place is free from the next one on."""
 
     def __post_init__(self) -> None:
         self.engine.ended = self._engine_ended
@@ -112,6 +113,12 @@ class QueueCycles:
         """There is something left to do."""
         idle = self.state == "read" and self.place == self.fetched
         return not idle or not self.all_ended or self.tail != self.place or self._outstanding > 0
+
+    @property
+    def _has_room(self) -> bool:
+        """For a note."""
+        kept = len(self.notes) + (self._ends_at == self.chip.events.now)
+        return kept < self.chip.config.command.in_flight
 
     def set_tail(self, tail: int) -> None:
         """Software has written so many commands."""
@@ -220,7 +227,7 @@ class QueueCycles:
         self.state = "give"
         of_engine = not error and bool(self.chip.instructions.by_name[command.name].engine)
         needs_note = of_engine or error or command.signal is not None or command.record or command.interrupt
-        if needs_note and len(self.notes) >= self.chip.config.command.in_flight:
+        if needs_note and not self._has_room:
             self._given = command, fields, error
             self.chip.events.at(self.chip.events.now + 1, self._give_again)
             return
@@ -231,7 +238,7 @@ class QueueCycles:
 
     def _give_again(self) -> None:
         """Once there is room for its note."""
-        if len(self.notes) >= self.chip.config.command.in_flight:
+        if not self._has_room:
             self.chip.events.at(self.chip.events.now + 1, self._give_again)
         else:
             self._give(*self._given)
@@ -273,6 +280,7 @@ class QueueCycles:
         if visible > now or (note.error is None and not self.told):
             return
         self.notes.popleft()
+        self._ends_at = now
         error = note.error
         if error is None:
             error = self.told.popleft()
