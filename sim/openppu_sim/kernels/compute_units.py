@@ -70,19 +70,21 @@ def chosen(
         if unit >= most:
             raise UserError(f"unit {unit}: command.semaphores = {have} are enough for {most} units")
         own = [semaphore(chip, unit, which) for which in range(EACH)]
-        check_others(others, own, f"kernels on unit {unit} use")
+        _check_others(others, unit, own)
     return found
 
 
-def check_others(others: Iterable[object], own: Sequence[int], who: str) -> None:
-    """Raise UserError if a semaphore that a kernel waits for or signals is no pair, or one of its own."""
+def _check_others(others: Iterable[object], unit: int, own: Sequence[int]) -> None:
+    """Raise UserError if a semaphore that a kernel waits for or signals is no pair, or one of a unit's own."""
     for other in others:
         if other is None:
             continue
         if not isinstance(other, Sequence) or len(other) != PAIR:
             raise UserError(f"semaphore {other!r}: give its number and a value, such as (4, 1)")
         if other[0] in own:
-            raise UserError(f"semaphore {other[0]}: {who} {', '.join(map(str, own))}; give another one")
+            raise UserError(
+                f"semaphore {other[0]}: kernels on unit {unit} use {', '.join(map(str, own))}; give another one"
+            )
 
 
 def _numbers(units: Iterable[int]) -> tuple[int, ...]:

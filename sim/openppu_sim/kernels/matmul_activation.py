@@ -18,7 +18,7 @@ from openppu.formats.spec import BINARY32
 from openppu.vector.command import ACCUMULATORS
 from openppu.vector.instruction import INSTRUCTION_BYTES
 
-from openppu_sim.checks import some, whole
+from openppu_sim.checks import whole
 from openppu_sim.errors import UserError
 from openppu_sim.kernels.compute_units import (
     LOADED,
@@ -42,7 +42,7 @@ from openppu_sim.kernels.vector.commands import LoadProgram, Run, word_of
 from openppu_sim.kernels.vector.elementwise import on, scaled_function
 from openppu_sim.kernels.vector.matrix import Matrix
 from openppu_sim.kernels.vector.memory import program_range, vector_command
-from openppu_sim.kernels.vector.parts import FUNCTIONS
+from openppu_sim.kernels.vector.parts import check_function, check_zero_point
 from openppu_sim.kernels.vector.plan import Unit
 from openppu_sim.lowering.matmul import Result
 from openppu_sim.program.command import Command
@@ -154,8 +154,7 @@ def activation_programs(
 
 
 def _check(chip: ChipConfig, job: MatmulJob, name: str, sum_scale: object) -> None:
-    if name not in FUNCTIONS:
-        raise UserError(f"function {name!r}: give one of {some(list(FUNCTIONS))}")
+    check_function(name)
     if job.relu or job.saturate or job.seed is not None:
         raise UserError("matmul relu, saturate, seed: the vector unit makes results of these sums; give none of them")
     finite = isinstance(sum_scale, Real) and abs(sum_scale) < inf  # type: ignore[operator]
@@ -164,8 +163,7 @@ def _check(chip: ChipConfig, job: MatmulJob, name: str, sum_scale: object) -> No
     if job.result_format == "int8":
         if not 0 <= whole("matmul scale", job.scale) < 1 << 32:
             raise UserError(f"matmul scale = {job.scale}: give the 32 bits of a binary32")
-        if not -128 <= whole("matmul zero_point", job.zero_point) <= 127:
-            raise UserError(f"matmul zero_point = {job.zero_point}: give -128 to 127")
+        check_zero_point("matmul", job.zero_point)
     elif (job.scale, job.zero_point) != (word_of(1.0), 0):
         raise UserError("matmul scale, zero_point: of results in int8 alone; give sum_scale")
     if job.result_format not in (None, "int8", *chip.vector.formats):
@@ -283,9 +281,9 @@ def _products(chip: ChipConfig, plan: UnitPlan) -> tuple[list[Command], int]:
 def _store(chip: ChipConfig, plan: UnitPlan, store: Store, pitch: int) -> list[Command]:
     """Blocks of the tile's columns, which lie one behind the other in rows of the lanes, to their places in D."""
     d, size, columns, rows = plan.part.job.d, plan.part.job.result_bytes, chip.tile.columns, store.rows.count
-    whole, rest = divmod(store.columns.count, columns)
-    parts = [(0, whole, columns)] if whole else []
-    parts += [(whole, 1, rest)] if rest else []
+    full, rest = divmod(store.columns.count, columns)
+    parts = [(0, full, columns)] if full else []
+    parts += [(full, 1, rest)] if rest else []
     commands = []
     for first, blocks, width in parts:
         at = Span(store.columns.first + first * columns, width)

@@ -1,5 +1,6 @@
 """What one user of the network sends and gets, whatever the others have on their wires."""
 
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -38,15 +39,8 @@ def write_while_collecting(backend: Driver) -> None:
         If either is not in memory then.
     """
     devices = [Device(backend.chip, backend, number=number) for number in range(2)]
-    config = CollectiveConfig(link=backend.chip.link)
     for operation, value in product(OPERATIONS, (-1, 0)):
-        for device in devices:
-            device.write(SOURCE, np.full(ELEMENTS, value, np.int32))
-        job = Job(
-            operation=operation, format="int32", elements=ELEMENTS, source=SOURCE, target=TARGET, scratch=SCRATCH
-        )  # fmt: skip
-        for device, program in zip(devices, collective_programs(job, pair(), config), strict=True):
-            device.submit("link", program)
+        _begin(devices, operation, np.full((2, ELEMENTS), value, np.int32), (SOURCE, TARGET, SCRATCH))
         mine = np.full(ELEMENTS, ~value, np.int32)
         writes = 0
         while any(backend.registers[number]["command.link.busy"] for number in range(2)):
@@ -135,25 +129,32 @@ def collect_in_scratchpads(backend: Driver) -> None:
         If the results are not the same.
     """
     devices = [Device(backend.chip, backend, number=number) for number in range(2)]
-    config, rng = CollectiveConfig(link=backend.chip.link), np.random.default_rng(113)
+    rng = np.random.default_rng(113)
     for operation in OPERATIONS:
         vectors = rng.integers(0, 1 << 32, (len(devices), FEW), dtype=np.uint32)
         results = []
         for base in (0, REMOTE):
             source, target, scratch = (base + place for place in PLACES)
-            for device, vector in zip(devices, vectors, strict=True):
-                device.write(source, vector)
-            job = Job(
-                operation=operation,
-                format="int32",
-                elements=FEW,
-                source=source,
-                target=target,
-                scratch=scratch,
-            )
-            for device, program in zip(devices, collective_programs(job, pair(), config), strict=True):
-                device.submit("link", program)
+            _begin(devices, operation, vectors, (source, target, scratch))
             backend.wait(LIMIT)
             results.append([device.read(target, FEW, np.uint32) for device in devices])
         if (np.array(results[0]) != results[1]).any():
             raise SimulationError(f"{operation}: results in scratchpads are not those in memory")
+
+
+def _begin(devices: Sequence[Device], operation: str, vectors: np.ndarray, places: tuple[int, int, int]) -> None:
+    """A collective of a vector of 32-bit numbers of each chip: ``places`` are its source, target and scratch."""
+    source, target, scratch = places
+    for device, vector in zip(devices, vectors, strict=True):
+        device.write(source, vector)
+    job = Job(
+        operation=operation,
+        format="int32",
+        elements=vectors.shape[1],
+        source=source,
+        target=target,
+        scratch=scratch,
+    )
+    config = CollectiveConfig(link=devices[0].config.link)
+    for device, program in zip(devices, collective_programs(job, pair(), config), strict=True):
+        device.submit("link", program)

@@ -7,7 +7,7 @@ import numpy as np
 from openppu.formats.spec import BF16, BINARY32
 from openppu.link.collective.config import CollectiveConfig
 from openppu.link.collective.instruction import Instruction
-from openppu.link.collective.plan import FORMATS, Job, plan
+from openppu.link.collective.plan import FORMATS, Job, plan, vectors_of
 from openppu.link.collective.wiring import Wiring
 from openppu_sim.reference.collectives import Order, all_to_all, reduce_scatter
 from openppu_sim.reference.collectives import all_reduce as all_reduce_of
@@ -86,8 +86,7 @@ def make_case(
     """A job with random inputs; ``algorithm`` is the one that will be used, for the order of its sums."""
     rng = np.random.default_rng(seed)
     ranks, width, beat = wiring.ranks, FORMATS[fmt], config.beat_bytes
-    parts = {"reduce_scatter": (ranks, 1), "all_gather": (1, ranks), "all_to_all": (ranks, ranks)}
-    inputs, outputs = parts.get(operation, (1, 1))
+    inputs, outputs = vectors_of(operation, ranks)
     stride = -(-elements * width // beat) * beat
     source = beat
     target = source if in_place else source + stride * inputs + beat

@@ -102,6 +102,12 @@ def plan(job: Job, wiring: Wiring, config: CollectiveConfig, algorithm: str = "a
     return Plan(algorithm=name, programs=tuple(map(tuple, schedule.programs)), scratch_bytes=scratch)
 
 
+def vectors_of(operation: str, ranks: int) -> tuple[int, int]:
+    """Of a rank: the vectors of as many elements as the job says that it gives, and that it gets."""
+    parts = {"reduce_scatter": (ranks, 1), "all_gather": (1, ranks), "all_to_all": (ranks, ranks)}
+    return parts.get(operation, (1, 1))
+
+
 def fitting(job: Job, wiring: Wiring, config: CollectiveConfig) -> list[str]:
     """The algorithms that a topology has the links for."""
     ranks = tuple(range(wiring.ranks))
@@ -319,11 +325,9 @@ def _check_apart(job: Job, wiring: Wiring, config: CollectiveConfig, scratch: in
     """Raise ConfigError if source, target and scratch lie on each other."""
     if job.operation == "barrier":
         return
-    beat, many = config.beat_bytes, wiring.ranks
+    beat = config.beat_bytes
     part = -(-job.elements * FORMATS[job.format] // beat) * beat
-    inputs, outputs = {"reduce_scatter": (many, 1), "all_gather": (1, many), "all_to_all": (many, many)}.get(
-        job.operation, (1, 1)
-    )
+    inputs, outputs = vectors_of(job.operation, wiring.ranks)
     ranges = [("source", job.source, inputs * part), ("target", job.target, outputs * part)]
     if job.source == job.target:
         del ranges[0]

@@ -16,7 +16,7 @@ from openppu_sim.errors import UserError
 from openppu_sim.kernels.vector import elementwise, rowwise, stochastic
 from openppu_sim.kernels.vector.matrix import Matrix
 from openppu_sim.kernels.vector.memory import Array, Operand, Piece, Shape, VectorJob
-from openppu_sim.kernels.vector.parts import FUNCTIONS
+from openppu_sim.kernels.vector.parts import check_function, check_zero_point
 from openppu_sim.kernels.vector.plan import Plan, Unit
 
 Matrices = Sequence[Matrix]
@@ -29,23 +29,11 @@ def _shaped(name: str, x: Array, *others: Array) -> None:
             raise UserError(f"{name}: a matrix of {other.rows} x {other.columns} beside one of {x.rows} x {x.columns}")
 
 
-def _known(name: str) -> None:
-    """Raise UserError unless there is such a function."""
-    if name not in FUNCTIONS:
-        raise UserError(f"function {name!r}: give one of {', '.join(FUNCTIONS)}")
-
-
 def _numbers(name: str, **values: object) -> None:
     """Raise UserError unless all are real numbers."""
     for what, value in values.items():
         if not isinstance(value, Real):
             raise UserError(f"{name} {what} = {value!r}: give a number")
-
-
-def _zero_point(name: str, value: int) -> None:
-    """Raise UserError unless it is one of int8."""
-    if not -128 <= whole(f"{name} zero_point", value) <= 127:
-        raise UserError(f"{name} zero_point = {value}: give -128 to 127")
 
 
 def _row(name: str, x: Array, row: Array) -> Operand:
@@ -70,7 +58,7 @@ def _job(name: str, x: Array, plan: Any, *operands: Operand, whole_rows: bool = 
 
 def function(name: str, x: Array, result: Array) -> VectorJob:
     """A function of each element: one of `openppu_sim.kernels.vector.parts.FUNCTIONS`; ``identity`` converts."""
-    _known(name)
+    check_function(name)
     _shaped(name, x, result)
 
     def plan(unit: Unit, at: Matrices, piece: Piece) -> Plan:
@@ -90,10 +78,10 @@ def scaled_function(
     zero_point: int = 0,
 ) -> VectorJob:
     """f(x scale), of x in int32 if ``integer``; as int8 round(f(x scale) result_scale) + zero_point."""
-    _known(name)
+    check_function(name)
     _shaped(name, x, result)
     _numbers(name, scale=1.0 if scale is None else scale, result_scale=result_scale)
-    _zero_point(name, zero_point)
+    check_zero_point(name, zero_point)
     if result.format != "int8" and (result_scale, zero_point) != (1.0, 0):
         raise UserError(f"{name}: result_scale and zero_point are of int8, and the result of {result.format}")
     more: Any = {"integer": integer, "scale": scale, "result_scale": result_scale, "zero_point": zero_point}
@@ -127,7 +115,7 @@ def binary(operation: Any, x: Array, y: Array, result: Array) -> VectorJob:
 
 def bias_activation(name: str, x: Array, bias: Array, result: Array) -> VectorJob:
     """A function of x + bias; the bias is one row, for all rows."""
-    _known(name)
+    check_function(name)
     _shaped(name, x, result)
 
     def plan(unit: Unit, at: Matrices, piece: Piece) -> Plan:
@@ -153,7 +141,7 @@ def requantise(
     _shaped("requantise", x, result)
     if result.format != "int8":
         raise UserError(f"requantise: a result of {result.format}: give one of int8")
-    _zero_point("requantise", zero_point)
+    check_zero_point("requantise", zero_point)
     scales = (_row("requantise", x, scale),) if isinstance(scale, Array) else ()
 
     def plan(unit: Unit, at: Matrices, piece: Piece) -> Plan:

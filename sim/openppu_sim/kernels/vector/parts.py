@@ -18,6 +18,8 @@ from openppu.vector.functions import (
 )
 from openppu.vector.operation import Operation as Op
 
+from openppu_sim.checks import whole
+from openppu_sim.errors import UserError
 from openppu_sim.kernels.vector.code import Code, Name, Word
 
 Function = Callable[[Any, Any], Any]
@@ -50,6 +52,18 @@ FUNCTIONS: dict[str, Function] = {
     "cos": cosine,
 }
 """Of one argument, by their names."""
+
+
+def check_function(name: str) -> None:
+    """Raise UserError unless there is such a function."""
+    if name not in FUNCTIONS:
+        raise UserError(f"function {name!r}: give one of {', '.join(FUNCTIONS)}")
+
+
+def check_zero_point(name: str, value: int) -> None:
+    """Raise UserError unless it is one of int8."""
+    if not -128 <= whole(f"{name} zero_point", value) <= 127:
+        raise UserError(f"{name} zero_point = {value}: give -128 to 127")
 
 
 def fold(code: Code, operation: Any, value: Name, *, into: Name | None = None) -> Name:
